@@ -1,0 +1,51 @@
+// The algorithms of OpenSSL this module uses, fetched once, and the owners of its handles.
+// Private to this module's .cpp files.
+#pragma once
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+
+#include <memory>
+
+namespace warren::crypto {
+
+template <auto Free>
+struct Freer {
+  template <typename T>
+  void operator()(T* handle) const {
+    Free(handle);
+  }
+};
+using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, Freer<EVP_CIPHER_CTX_free>>;
+using DigestContext = std::unique_ptr<EVP_MD_CTX, Freer<EVP_MD_CTX_free>>;
+using MacContext = std::unique_ptr<EVP_MAC_CTX, Freer<EVP_MAC_CTX_free>>;
+using PublicKeyContext = std::unique_ptr<EVP_PKEY_CTX, Freer<EVP_PKEY_CTX_free>>;
+using KeyHandle = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
+
+/// Fetched algorithms; immutable after construction, shared by all threads.
+struct Algorithms {
+  Algorithms();
+
+  OSSL_LIB_CTX* library;
+  EVP_MD* blake2s;
+  EVP_MD* sha256;
+  EVP_MAC* keyed_blake2s;
+  EVP_CIPHER* chacha20;
+  EVP_CIPHER* chacha20_poly1305;
+};
+
+/// The one instance. Lives until the process ends: a destructor could run before its last user.
+[[nodiscard]] const Algorithms& algorithms();
+
+/// Per-thread contexts, so that no operation allocates a context of its own.
+struct Contexts {
+  Contexts();
+
+  DigestContext digest;
+  MacContext mac;
+  CipherContext aead;
+  CipherContext stream;
+};
+[[nodiscard]] Contexts& contexts();
+
+}  // namespace warren::crypto
