@@ -1,0 +1,99 @@
+// Rtnl: the one typed rtnetlink client. Bound to the network namespace its socket was made in.
+//
+// Source: rtnetlink(7), RFC 3549; attributes as in linux/if_link.h, if_addr.h, rtnetlink.h.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/address.hpp"
+#include "base/result.hpp"
+#include "os/fd.hpp"
+#include "os/netlink_message.hpp"
+
+namespace warren::os {
+
+struct Link {
+  std::uint32_t index = 0;
+  std::string name;
+  std::string kind;   ///< "bridge", "veth", "tun" …; empty for physical
+  std::string alias;  ///< IFLA_IFALIAS
+  bool up = false;
+  std::uint32_t mtu = 0;
+  std::uint32_t master = 0;
+  std::uint32_t peer_index = 0;  ///< IFLA_LINK
+};
+struct LinkAddress {
+  std::uint32_t link = 0;
+  base::Prefix prefix;  ///< host bits set
+};
+struct Route {
+  base::Prefix destination;
+  std::optional<base::IpAddress> gateway;
+  std::uint32_t link = 0;
+  std::uint32_t table = 254;
+  std::uint8_t protocol = 0;
+};
+
+class Rtnl {
+ public:
+  /// A socket in the calling thread's namespace.
+  [[nodiscard]] static base::Result<Rtnl> open();
+  /// A socket in another namespace (made on a thread of its own).
+  [[nodiscard]] static base::Result<Rtnl> open_in(const Fd& netns);
+
+  [[nodiscard]] base::Result<std::vector<Link>> links();
+  /// NotFound when there is none of this name.
+  [[nodiscard]] base::Result<Link> link(const std::string& name);
+  [[nodiscard]] base::Result<std::vector<LinkAddress>> addresses();
+  /// Unicast routes of every table but "local"; a multipath route counts once per next hop.
+  [[nodiscard]] base::Result<std::vector<Route>> routes();
+
+  [[nodiscard]] base::Status add_bridge(const std::string& name);
+  /// A veth pair; `peer_netns` places the peer at once in another namespace (-1: this one).
+  [[nodiscard]] base::Status add_veth(const std::string& name, const std::string& peer_name,
+                                      int peer_netns = -1);
+  [[nodiscard]] base::Status delete_link(const std::string& name);
+  [[nodiscard]] base::Status set_up(const std::string& name, bool up);
+  [[nodiscard]] base::Status set_mtu(const std::string& name, std::uint32_t mtu);
+  [[nodiscard]] base::Status set_alias(const std::string& name, const std::string& alias);
+  /// Empty `master` detaches.
+  [[nodiscard]] base::Status set_master(const std::string& name, const std::string& master);
+  [[nodiscard]] base::Status move_to_netns(const std::string& name, const Fd& netns);
+  /// `prefix` with host bits, for example 10.0.0.1/24. IPv6 addresses are added with nodad.
+  [[nodiscard]] base::Status add_address(const std::string& name, const base::Prefix& prefix);
+  [[nodiscard]] base::Status delete_address(const std::string& name, const base::Prefix& prefix);
+  /// Replaces a route of the same destination when `replace`.
+  [[nodiscard]] base::Status add_route(const Route& route, bool replace = false);
+  [[nodiscard]] base::Status delete_route(const Route& route);
+  [[nodiscard]] base::Status add_proxy_neighbour(const std::string& name,
+                                                 const base::IpAddress& address);
+
+  /// Subscribes to link, address and route changes; `descriptor()` becomes readable. Use a Rtnl
+  /// of its own for this.
+  [[nodiscard]] base::Status subscribe();
+  /// Reads what is pending; true when something changed.
+  [[nodiscard]] base::Result<bool> drain_changes();
+  [[nodiscard]] int descriptor() const { return socket_.get(); }
+
+ private:
+  explicit Rtnl(Fd socket) : socket_(std::move(socket)) {}
+  [[nodiscard]] base::Status transact(NetlinkRequest request, const std::string& what);
+  [[nodiscard]] base::Status dump(NetlinkRequest request, const std::string& what,
+                                  const std::function<void(const NetlinkMessage&)>& each);
+  [[nodiscard]] base::Status set_link(const std::string& name, const std::string& what,
+                                      unsigned flags, unsigned change,
+                                      const std::function<void(NetlinkRequest&)>& fill);
+  [[nodiscard]] base::Status change_address(std::uint16_t type, std::uint16_t flags,
+                                            const std::string& name, const base::Prefix& prefix);
+  [[nodiscard]] base::Status change_route(std::uint16_t type, std::uint16_t flags,
+                                          const Route& route, const std::string& what);
+
+  Fd socket_;
+  std::uint32_t sequence_ = 0;
+};
+
+}  // namespace warren::os
