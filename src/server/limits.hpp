@@ -1,0 +1,36 @@
+// Every limit of the HTTP listeners, by name. What a stranger can make the daemon hold or do is
+// bounded here and nowhere else.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/time.hpp"
+
+namespace warren::server {
+
+struct Limits {
+  std::uint32_t header_bytes = 8 * 1024;
+  std::uint64_t body_bytes = 64 * 1024;
+  std::size_t api_connections = 256;    ///< on the unix socket
+  std::size_t enrol_connections = 128;  ///< on the enrolment listener
+  std::size_t enrol_connections_per_source = 16;
+  std::uint32_t requests_per_connection = 1000;
+  /// From the first byte we wait for to the last byte of a request (also an idle keep-alive).
+  base::Duration read_timeout = std::chrono::seconds(10);
+  base::Duration write_timeout = std::chrono::seconds(10);
+  base::Duration handshake_timeout = std::chrono::seconds(5);
+
+  // Per source address on the enrolment listener (an IPv6 source is its /64).
+  double connections_per_second = 20;
+  double connection_burst = 100;
+  double enrolments_per_second = 5;
+  double enrolment_burst = 50;
+  std::size_t tracked_sources = 4096;
+
+  /// The certificate of the enrolment listener is made anew this long after the last one.
+  base::Duration certificate_renewal = std::chrono::hours(24 * 30);
+};
+
+}  // namespace warren::server
