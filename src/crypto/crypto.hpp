@@ -1,4 +1,5 @@
-// Every primitive WireGuard needs; the only includer of a crypto library is this module's .cpp files.
+// Every primitive WireGuard needs; the only includer of a crypto library is this module's .cpp
+// files.
 #pragma once
 
 #include <array>

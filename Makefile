@@ -1,0 +1,76 @@
+# The few commands of this repository. On a fresh Debian 12, as root:
+#   make demo    installs the packages, builds, and runs the main job on real traffic
+#   make test    installs the packages, builds, and passes every test
+# `make help` lists the rest.
+
+BUILD  := build/release
+JOBS   ?= $(shell nproc)
+STAMP  := build/packages.stamp
+
+.PHONY: help build test test-fast slow demo asan tsan interop fuzz tidy format packages install clean
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## build      build everything into build/release
+build: $(STAMP)
+	@cmake --preset release >build/configure.log || { cat build/configure.log; exit 1; }
+	@cmake --build $(BUILD) -j $(JOBS)
+
+## test       build, then every test but those labelled slow
+test: build
+	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS) -LE 'slow|interop-new'
+
+## test-fast  only the tests that need neither root nor namespaces
+test-fast: build
+	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS) -L 'unit|sim|fuzz|check'
+
+## slow       the tests in real time that take minutes (a rekey after 120 s)
+slow: build
+	ctest --test-dir $(BUILD) --output-on-failure -L slow
+
+## demo       the main job on real traffic, in namespaces it makes and removes
+demo: build
+	tools/demo.sh $(BUILD)/bin
+
+## interop    against the newest foreign programs: fetched to a scratch folder, never installed
+interop: build
+	tools/fetch_newest_wireguard_go.sh build/newest
+	ctest --test-dir $(BUILD) --output-on-failure -L 'interop'
+
+## asan       unit tests, stories and corpora with AddressSanitizer and UBSan
+asan: $(STAMP)
+	cmake --preset asan && cmake --build build/asan -j $(JOBS)
+	ctest --test-dir build/asan --output-on-failure -j $(JOBS) -L 'unit|sim|fuzz'
+
+## tsan       unit tests with ThreadSanitizer
+tsan: $(STAMP)
+	cmake --preset tsan && cmake --build build/tsan -j $(JOBS)
+	ctest --test-dir build/tsan --output-on-failure -j $(JOBS) -L unit
+
+## fuzz       each fuzz target for a minute (clang-19)
+fuzz: $(STAMP)
+	tools/fuzz.sh
+
+## tidy       clang-tidy over the whole tree
+tidy: build
+	tools/check_tidy.py --all $(BUILD)
+
+## format     rewrite the sources with clang-format
+format:
+	git ls-files '*.cpp' '*.hpp' | xargs clang-format-19 -i
+
+## install    programs, manual pages and the systemd unit, below DESTDIR/usr
+install: build
+	cmake --install $(BUILD) --prefix $(DESTDIR)/usr
+
+packages: $(STAMP)
+
+# One list of packages; a stamp keeps later runs offline.
+$(STAMP): packages.txt
+	@mkdir -p build
+	tools/install_packages.sh packages.txt
+	@touch $@
+
+clean:
+	rm -rf build

@@ -1,0 +1,157 @@
+// Requests and answers of the HTTP/JSON API, shared by server and command line.
+//
+// Every document carries "schema": 1. Routes (paths under /v1, over the unix socket):
+//   GET    /status                                  -> Status
+//   GET    /networks                                -> NetworkList
+//   POST   /networks            NetworkCreate       -> NetworkView
+//   GET    /networks/N                              -> NetworkView
+//   DELETE /networks/N                              -> Empty
+//   POST   /networks/N/invites  InviteRequest       -> Invitation
+//   GET    /networks/N/peers                        -> PeerList
+//   GET    /networks/N/peers/P                      -> PeerView
+//   POST   /networks/N/peers/P/revoke               -> Revocation
+//   POST   /reload                                  -> Empty        (re-reads the settings)
+//   GET    /audit?limit=N                           -> AuditList
+// and on the enrolment listener (TLS):
+//   POST   /enrol               EnrolRequest        -> EnrolAnswer
+// Errors: {"schema":1,"error":{"kind":…,"message":…,"hint":…}} with 400 invalid, 403 not-permitted,
+// 404 not-found, 409 conflict, 410 expired, 503 unavailable, 500 others.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "base/result.hpp"
+#include "base/time.hpp"
+
+namespace warren::api {
+
+struct Empty {};
+
+struct NetworkCreate {
+  std::string name;
+  std::optional<std::string> subnet;    ///< IPv4 prefix
+  std::optional<std::string> subnet6;   ///< absent: a random ULA /64; "none": no IPv6
+  std::optional<std::uint16_t> port;    ///< absent: the first free one of the configured range
+  std::optional<std::string> endpoint;  ///< host that members dial; absent: the daemon's default
+  std::vector<std::string> dns;
+  bool nat = true;
+};
+
+struct NetworkView {
+  std::string id;
+  std::string name;
+  std::string subnet;  ///< empty: none
+  std::string subnet6;
+  std::string gateway;  ///< the gateway's address
+  std::string gateway6;
+  std::uint16_t port = 0;
+  std::string endpoint;  ///< "host:port"
+  std::string interface_name;
+  std::string netns;
+  std::string public_key;
+  std::vector<std::string> dns;
+  bool nat = true;
+  std::uint32_t peers = 0;      ///< enrolled
+  std::uint32_t connected = 0;  ///< with a handshake in the last 180 s
+  std::string engine;           ///< "running", "restarting", "stopped"
+  std::int64_t created = 0;     ///< seconds since 1970
+};
+struct NetworkList {
+  std::vector<NetworkView> networks;
+};
+
+struct InviteRequest {
+  std::string name;
+  std::string role;
+  std::uint32_t expires_s = 24 * 3600;
+};
+struct Invitation {
+  std::string network;
+  std::string name;
+  std::string token;  ///< shown once
+  std::int64_t expires = 0;
+};
+
+struct PeerView {
+  std::string network;
+  std::string name;
+  std::string role;
+  std::string state;
+  std::string address;
+  std::string address6;
+  std::string public_key;
+  std::string endpoint;             ///< last seen from; empty: never
+  std::int64_t last_handshake = 0;  ///< seconds since 1970; 0 = never
+  std::uint64_t rx_bytes = 0;
+  std::uint64_t tx_bytes = 0;
+  std::int64_t invited = 0;
+  std::int64_t enrolled = 0;
+  std::int64_t revoked = 0;
+};
+struct PeerList {
+  std::vector<PeerView> peers;
+};
+
+/// What was closed, in this order, and how long each took.
+struct Revocation {
+  std::string network;
+  std::string name;
+  struct StepTime {
+    std::string step;  ///< "committed", "engine", "connections", "address"
+    double ms = 0;
+  };
+  std::vector<StepTime> steps;
+  double total_ms = 0;
+  std::vector<std::string> pending;  ///< what failed and is being retried; empty when all is closed
+};
+
+struct Status {
+  std::string version;
+  std::string state_dir;
+  std::int64_t started = 0;
+  std::uint32_t networks = 0;
+  std::uint32_t peers = 0;
+  bool ready = false;  ///< every network's engine runs
+  std::vector<std::string> problems;
+};
+
+struct AuditEntry {
+  std::int64_t time = 0;
+  std::string actor;
+  std::string action;
+  std::string target;
+  std::string result;
+};
+struct AuditList {
+  std::vector<AuditEntry> records;
+};
+
+struct EnrolRequest {
+  std::string secret;      ///< base64url of the 16 bytes
+  std::string public_key;  ///< base64
+  std::int64_t time = 0;   ///< the member's clock, seconds since 1970
+};
+struct EnrolAnswer {
+  std::string network;
+  std::string name;
+  std::string address;  ///< "10.20.0.2/24", empty: none
+  std::string address6;
+  std::string gateway;  ///< echo target
+  std::string gateway6;
+  std::string gateway_key;
+  std::string endpoint;  ///< "host:port"
+  std::vector<std::string> routes;
+  std::vector<std::string> dns;
+  std::uint16_t mtu = 1420;
+};
+
+// to_json/from_json for each type above are in api/json.hpp; from_json refuses unknown keys and
+// wrong types with the key's name.
+
+}  // namespace warren::api

@@ -1,0 +1,53 @@
+// What every command of the `warren` program shares: global options, exit codes, how an error is
+// shown. Each `*_command.cpp` registers its subcommands on the CLI11 app with an add_* function
+// declared here; main.cpp calls them all.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include <CLI/App.hpp>
+
+#include "base/result.hpp"
+
+namespace warren::app {
+
+/// Exit codes of every command but `run`, which gives the child's.
+enum ExitCode : int {
+  kDone = 0,
+  kFailed = 1,
+  kUsage = 2,
+  kNotRunning = 3,
+  kNotPermitted = 4,
+  kNotFound = 5,
+  kConflict = 6,
+  kRunFailed = 125,
+  kCannotExecute = 126,
+  kCommandNotFound = 127,
+};
+
+/// The state of one invocation. Subcommand callbacks set `exit_code`.
+struct Invocation {
+  bool json = false;
+  bool verbose = false;
+  std::string state_dir = "/var/lib/warren";
+  std::string run_dir = "/run/warren";
+  int exit_code = kDone;
+
+  /// The daemon's API socket.
+  [[nodiscard]] std::string socket_path() const { return run_dir + "/warren.sock"; }
+};
+
+/// Prints "warren: MESSAGE" and "  hint: …" to standard error (with --json: one JSON object
+/// {"schema":1,"error":{"kind","message","hint"}} on standard output) and gives the exit code of
+/// the error's kind.
+int report(const Invocation& invocation, const base::Error& error);
+
+void add_daemon_command(CLI::App& app, Invocation& invocation);
+void add_network_commands(CLI::App& app, Invocation& invocation);
+void add_peer_commands(CLI::App& app, Invocation& invocation);
+void add_join_command(CLI::App& app, Invocation& invocation);
+void add_run_command(CLI::App& app, Invocation& invocation);
+void add_status_commands(CLI::App& app, Invocation& invocation);
+
+}  // namespace warren::app

@@ -1,0 +1,125 @@
+// Control: the use cases of the control plane. Each validates whole, commits with its audit record,
+// applies, and reports. Runs on the daemon's one thread; the only writer of the state.
+//
+// A refused change leaves store and host untouched. A grant that cannot be applied is rolled back.
+// A denial (revoke, delete) is committed first and never undone; what could not be applied at once
+// is retried (`retry_pending`).
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/types.hpp"
+#include "base/log.hpp"
+#include "base/random.hpp"
+#include "base/result.hpp"
+#include "base/time.hpp"
+#include "model/network.hpp"
+#include "plan/host.hpp"
+#include "store/store.hpp"
+
+namespace warren::control {
+
+struct EnginePeer {
+  base::PublicKey public_key;
+  std::vector<base::Prefix> allowed_ips;
+};
+struct EnginePeerStatus {
+  base::PublicKey public_key;
+  std::optional<base::Endpoint> endpoint;
+  base::WallTime last_handshake{};
+  std::uint64_t rx_bytes = 0;
+  std::uint64_t tx_bytes = 0;
+};
+enum class EngineState : std::uint8_t { Running, Restarting, Stopped };
+
+/// The engines of the gateway's networks. Implemented by gateway, faked in tests.
+class EngineControl {
+ public:
+  virtual ~EngineControl() = default;
+  /// Starts (or adopts) the engine of a network whose host objects exist, with these peers. It is
+  /// kept running (restarted with configuration and hints) until `stop`.
+  [[nodiscard]] virtual base::Status start(const store::StoredNetwork& network,
+                                           const std::vector<EnginePeer>& peers) = 0;
+  /// Ends the engine; returns when the process is gone.
+  [[nodiscard]] virtual base::Status stop(model::NetworkId network) = 0;
+  [[nodiscard]] virtual base::Status add_peer(model::NetworkId network, const EnginePeer& peer) = 0;
+  /// Returns only when nothing of the peer can reach tun or UDP any more.
+  [[nodiscard]] virtual base::Status remove_peer(model::NetworkId network,
+                                                 const base::PublicKey& peer) = 0;
+  [[nodiscard]] virtual base::Result<std::vector<EnginePeerStatus>> peers(
+      model::NetworkId network) = 0;
+  [[nodiscard]] virtual EngineState state(model::NetworkId network) const = 0;
+  /// Whether a UDP port can be bound on this host now (Conflict names what is known of its owner).
+  [[nodiscard]] virtual base::Status check_port(std::uint16_t port) = 0;
+};
+
+/// The clocks, passed in.
+class Clock {
+ public:
+  virtual ~Clock() = default;
+  [[nodiscard]] virtual base::Instant now() const = 0;
+  [[nodiscard]] virtual base::WallTime wall() const = 0;
+};
+
+struct Settings {
+  plan::TransitPool transit;
+  std::uint16_t first_port = 51820;  ///< range that ports of networks come from
+  std::uint16_t last_port = 52819;
+  std::string endpoint_host;  ///< what members dial by default; empty: --endpoint is required
+  std::string enrol_at;       ///< "host:port" written into tokens
+  std::array<std::uint8_t, 32> identity_pin{};  ///< SHA-256 of the identity key's SPKI
+  base::Duration clock_tolerance = std::chrono::minutes(10);
+};
+
+class Control {
+ public:
+  struct Dependencies {
+    store::Store& store;
+    plan::Host& host;
+    EngineControl& engines;
+    Clock& clock;
+    base::RandomSource& random;
+    base::Log& log;
+  };
+  Control(Dependencies dependencies, Settings settings);
+  ~Control();
+
+  /// Loads the state, applies pending denials, reconciles the host, starts or adopts every engine.
+  /// Problems of single networks do not stop the others: they are listed by `status`.
+  [[nodiscard]] base::Status start();
+  /// New settings for what comes; running networks keep their sessions.
+  void set_settings(Settings settings);
+
+  /// `actor` is who asks, for the audit ("uid 0").
+  [[nodiscard]] base::Result<api::NetworkView> create_network(const std::string& actor,
+                                                              const api::NetworkCreate& request);
+  [[nodiscard]] base::Status delete_network(const std::string& actor, const std::string& name);
+  [[nodiscard]] api::NetworkList list_networks();
+  [[nodiscard]] base::Result<api::NetworkView> show_network(const std::string& name);
+  [[nodiscard]] base::Result<api::Invitation> invite(const std::string& actor,
+                                                     const std::string& network,
+                                                     const api::InviteRequest& request);
+  [[nodiscard]] base::Result<api::EnrolAnswer> enrol(const api::EnrolRequest& request);
+  [[nodiscard]] base::Result<api::PeerList> list_peers(const std::string& network);
+  [[nodiscard]] base::Result<api::PeerView> show_peer(const std::string& network,
+                                                      const std::string& peer);
+  [[nodiscard]] base::Result<api::Revocation> revoke(const std::string& actor,
+                                                     const std::string& network,
+                                                     const std::string& peer);
+  [[nodiscard]] api::Status status();
+  [[nodiscard]] base::Result<api::AuditList> audit(std::size_t limit);
+  /// Tries again what a denial could not apply; true when nothing is left.
+  bool retry_pending();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace warren::control

@@ -1,0 +1,95 @@
+#include "ipc/opener.hpp"
+
+#include <gtest/gtest.h>
+
+namespace warren::ipc {
+namespace {
+
+std::vector<OpenerMessage> one_of_each() {
+  return {
+      {1, Hello{}},
+      {2, OpenUdp{51820, 0xdeadbeef}},
+      {3, SetMark{7}},
+      {1, HelloReply{kOpenerVersion, "wr0123abcd", 9000, true, true, false}},
+      {2, OpenUdpReply{EADDRINUSE, 4711, true, false}},
+      {3, Done{EPERM}},
+      {0, LinkChanged{false, 1280}},
+      {0, NetworkChanged{}},
+      {0, Shutdown{}},
+      {0, Adopted{kOpenerVersion, "wg0", 51820, 0xffff, true, true, false}},
+  };
+}
+
+TEST(Opener, CoversEveryMessage) {
+  EXPECT_EQ(one_of_each().size(), std::variant_size_v<OpenerBody>);
+}
+
+TEST(Opener, WritesTheDocumentedBytes) {
+  const auto bytes = write_opener({0x01020304, OpenUdp{0xca6c, 0xdeadbeef}});
+  const std::vector<std::uint8_t> expected = {2, 0,    0,    0,    4,    3,    2,
+                                              1, 0x6c, 0xca, 0xef, 0xbe, 0xad, 0xde};
+  EXPECT_EQ(bytes, expected);
+}
+
+TEST(Opener, RoundTripsEveryMessage) {
+  for (const OpenerMessage& message : one_of_each()) {
+    const auto bytes = write_opener(message);
+    EXPECT_LE(bytes.size(), kMaxOpenerMessage);
+    const auto again = parse_opener(bytes);
+    ASSERT_TRUE(again) << message.body.index();
+    EXPECT_EQ(again->sequence, message.sequence);
+    EXPECT_EQ(again->body.index(), message.body.index());
+    EXPECT_EQ(write_opener(*again), bytes);
+  }
+}
+
+TEST(Opener, KeepsEveryField) {
+  const auto hello = parse_opener(write_opener(one_of_each()[3]));
+  ASSERT_TRUE(hello);
+  const auto& reply = std::get<HelloReply>(hello->body);
+  EXPECT_EQ(reply.interface_name, "wr0123abcd");
+  EXPECT_EQ(reply.mtu, 9000);
+  EXPECT_TRUE(reply.extension && reply.hints);
+  EXPECT_FALSE(reply.exit_with_opener);
+}
+
+TEST(Opener, RefusesEveryTruncationAndTrailingByte) {
+  for (const OpenerMessage& message : one_of_each()) {
+    auto bytes = write_opener(message);
+    for (std::size_t size = 0; size < bytes.size(); ++size) {
+      EXPECT_FALSE(parse_opener(base::Bytes(bytes).first(size))) << message.body.index();
+    }
+    bytes.push_back(0);
+    EXPECT_FALSE(parse_opener(bytes)) << message.body.index();
+  }
+}
+
+TEST(Opener, RefusesBadTypesNamesFlagsAndErrors) {
+  auto bytes = write_opener({0, Shutdown{}});
+  bytes[0] = 0;
+  EXPECT_FALSE(parse_opener(bytes));
+  bytes[0] = std::variant_size_v<OpenerBody> + 1;
+  EXPECT_FALSE(parse_opener(bytes));
+  bytes[0] = 9;
+  bytes[2] = 1;
+  EXPECT_FALSE(parse_opener(bytes)) << "the reserved field is zero";
+
+  auto adopted = write_opener({0, Adopted{kOpenerVersion, "wg0", 1, 2}});
+  const std::size_t name_at = adopted.size() - 16;
+  for (std::size_t i = name_at; i < adopted.size(); ++i) adopted[i] = 'a';
+  EXPECT_FALSE(parse_opener(adopted)) << "a name without its end";
+  adopted.back() = 0;
+  EXPECT_TRUE(parse_opener(adopted));
+  adopted[name_at + 3] = 0;
+  EXPECT_FALSE(parse_opener(adopted)) << "bytes behind the end of a name";
+  adopted[name_at + 3] = 'a';
+  adopted[name_at - 1] = 2;
+  EXPECT_FALSE(parse_opener(adopted)) << "a flag is 0 or 1";
+
+  auto done = write_opener({1, Done{1}});
+  done.back() = 0xff;
+  EXPECT_FALSE(parse_opener(done));
+}
+
+}  // namespace
+}  // namespace warren::ipc

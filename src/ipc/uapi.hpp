@@ -1,0 +1,115 @@
+// The WireGuard cross-platform userspace API (https://www.wireguard.com/xplatform/): text lines
+// `key=value`, a request ends with an empty line. Pure codec, used by the engine (server side) and
+// by the daemon (client side).
+//
+// A `set` is parsed whole before anything is applied, so that a malformed line changes nothing.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/address.hpp"
+#include "base/key.hpp"
+#include "base/result.hpp"
+#include "base/time.hpp"
+#include "crypto/secret.hpp"
+
+namespace warren::ipc {
+
+struct UapiAllowedIp {
+  base::Prefix prefix;
+  bool remove = false;
+};
+
+struct UapiPeer {
+  base::PublicKey public_key;
+  bool remove = false;
+  bool update_only = false;
+  std::optional<crypto::PresharedKey> preshared_key;
+  std::optional<base::Endpoint> endpoint;
+  std::optional<std::uint16_t> persistent_keepalive_s;
+  bool replace_allowed_ips = false;
+  std::vector<UapiAllowedIp> allowed_ips;
+};
+
+/// One `set=1` request.
+struct UapiSet {
+  std::optional<crypto::PrivateKey> private_key;  ///< all zero clears it
+  std::optional<std::uint16_t> listen_port;
+  std::optional<std::uint32_t> fwmark;  ///< 0 clears it
+  bool replace_peers = false;
+  std::vector<UapiPeer> peers;
+};
+
+/// A peer in the answer to `get=1`.
+struct UapiPeerStatus {
+  base::PublicKey public_key;
+  crypto::PresharedKey preshared_key;
+  std::optional<base::Endpoint> endpoint;
+  base::WallTime last_handshake{};
+  std::uint64_t rx_bytes = 0;
+  std::uint64_t tx_bytes = 0;
+  std::uint16_t persistent_keepalive_s = 0;
+  std::vector<base::Prefix> allowed_ips;
+};
+
+struct UapiStatus {
+  crypto::PrivateKey private_key;
+  std::uint16_t listen_port = 0;
+  std::uint32_t fwmark = 0;
+  std::vector<UapiPeerStatus> peers;
+  int error = 0;  ///< the errno line of the answer
+};
+
+/// Overwrites the text, its spare capacity included, and empties it: for texts that held a key.
+void wipe_text(std::string& text);
+
+/// Cuts a byte stream into requests ("get=1\n\n", "set=1\n…\n\n"), within a limit. What it holds
+/// is wiped when it is handed out, grows or dies.
+class UapiFramer {
+ public:
+  UapiFramer() = default;
+  UapiFramer(const UapiFramer&) = delete;
+  UapiFramer& operator=(const UapiFramer&) = delete;
+  ~UapiFramer();
+
+  enum class Kind { Get, Set };
+  struct Request {
+    Kind kind;
+    std::string body;  ///< lines after the first, without the closing empty line; wiped by owner
+  };
+  /// Adds received bytes. Invalid when the first line is neither get=1 nor set=1, or the request
+  /// outgrows `kMaxUapiRequest`; whole requests before that stay available. After an error the
+  /// connection is of no use.
+  [[nodiscard]] base::Status handle_bytes(std::string_view bytes);
+  /// The next whole request.
+  [[nodiscard]] std::optional<Request> poll_request();
+
+ private:
+  std::string buffer_;
+  std::size_t scanned_ = 0;  ///< bytes of buffer_ known to hold no "\n\n"
+  std::deque<Request> requests_;
+};
+inline constexpr std::size_t kMaxUapiRequest = 64 * 1024 * 1024;
+
+/// Parses the body of a `set`. Error: os_errno is what the API answers (EINVAL, EPROTO …).
+[[nodiscard]] base::Result<UapiSet> parse_uapi_set(std::string_view body);
+/// A whole `set=1` request with its closing empty line.
+[[nodiscard]] std::string write_uapi_set(const UapiSet& set);
+/// Parts of the answer to `get=1`, in the order: interface, peers …, end.
+void write_uapi_interface(std::string& out, const crypto::PrivateKey& key, std::uint16_t port,
+                          std::uint32_t fwmark);
+void write_uapi_peer(std::string& out, const UapiPeerStatus& peer);
+/// "errno=N\n\n", where N is 0 or, for the errno `error`, `-error` as every implementation sends
+/// it.
+void write_uapi_end(std::string& out, int error);
+/// Parses the whole answer to `get=1` (client side).
+[[nodiscard]] base::Result<UapiStatus> parse_uapi_status(std::string_view text);
+/// Parses the answer to `set=1`: "errno=0\n\n" is ok, else an Error with a positive os_errno.
+[[nodiscard]] base::Status parse_uapi_result(std::string_view text);
+
+}  // namespace warren::ipc

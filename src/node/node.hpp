@@ -1,0 +1,193 @@
+// Node: one WireGuard interface without its sockets. Sans-IO: datagrams, packets, time and
+// randomness go in through handle_*; datagrams, packets, events and deadlines come out of poll_*.
+//
+// A caller's loop: hand in a batch, then drain poll_datagram and poll_packet, then look at
+// poll_timeout. Nothing here allocates per packet once peers are configured.
+//
+// Source: WireGuard whitepaper (Donenfeld, 2020-06-01), sections 5 and 6.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/address.hpp"
+#include "base/key.hpp"
+#include "base/random.hpp"
+#include "base/time.hpp"
+#include "crypto/secret.hpp"
+#include "wire/packet.hpp"
+
+namespace warren::node {
+
+/// Why a packet or datagram was dropped. Counted, never logged per packet.
+enum class Drop : std::uint8_t {
+  Malformed,       ///< not a WireGuard message, or an inner packet that is not IP
+  BadMac1,         ///< mac1 does not match our key
+  UnderLoad,       ///< answered with a cookie instead, or over the source's rate
+  UnknownPeer,     ///< a handshake by a key that is not configured
+  BadHandshake,    ///< does not decrypt, or a replayed timestamp
+  HandshakeFlood,  ///< a second initiation of one peer within 20 ms
+  UnknownIndex,    ///< a transport or response message for no session of ours
+  BadTag,          ///< transport message that does not authenticate
+  Replayed,        ///< counter seen or behind the window
+  SessionExpired,  ///< key too old or used up
+  BadSource,       ///< inner source address not allowed for the peer
+  NoRoute,         ///< no peer for the inner destination
+  NoEndpoint,      ///< the peer's address is not known
+  QueueFull,       ///< more packets waiting for a handshake than kept
+  NoBuffer,        ///< packet pool exhausted
+  kCount,
+};
+[[nodiscard]] std::string_view to_string(Drop drop);
+
+/// ECN codepoint and DSCP travel in the outer header: the low two bits are ECN.
+using TrafficClass = std::uint8_t;
+
+/// A datagram received from, or to be sent to, `remote`.
+struct Datagram {
+  wire::Packet packet;
+  base::Endpoint remote;
+  TrafficClass traffic_class = 0;  ///< outer TOS / traffic class
+};
+
+/// Timing constants, so that a test can run the protocol in a compressed time. Shipped programs
+/// use the defaults, which are the whitepaper's (section 6.1).
+struct Timing {
+  base::Duration rekey_after = std::chrono::seconds(120);
+  base::Duration reject_after = std::chrono::seconds(180);
+  base::Duration rekey_attempt = std::chrono::seconds(90);
+  base::Duration rekey_timeout = std::chrono::seconds(5);
+  base::Duration rekey_jitter = std::chrono::milliseconds(334);
+  base::Duration keepalive = std::chrono::seconds(10);
+  base::Duration cookie_secret = std::chrono::seconds(120);
+  std::uint64_t rekey_after_messages = std::uint64_t{1} << 60;
+  std::uint64_t reject_after_messages = ~std::uint64_t{0} - (std::uint64_t{1} << 13);
+};
+
+/// What survives a crash of the engine: hints, never secrets (DESIGN: section 3).
+struct PeerHints {
+  std::optional<base::Endpoint> endpoint;
+  std::array<std::uint8_t, 12> last_sent_timestamp{};      ///< TAI64N
+  std::array<std::uint8_t, 12> last_accepted_timestamp{};  ///< TAI64N
+  base::Instant last_activity{};  ///< last authenticated packet either way; 0 = never
+};
+
+/// One peer as configured. Absent optionals leave an existing peer's value alone.
+struct PeerUpdate {
+  base::PublicKey public_key;
+  bool remove = false;
+  bool update_only = false;                           ///< do nothing if the peer does not exist
+  std::optional<crypto::PresharedKey> preshared_key;  ///< all zero removes it
+  std::optional<base::Endpoint> endpoint;
+  std::optional<std::uint16_t> persistent_keepalive_s;  ///< 0 switches it off
+  bool replace_allowed_ips = false;
+  struct AllowedIp {
+    base::Prefix prefix;
+    bool remove = false;
+  };
+  std::vector<AllowedIp> allowed_ips;
+};
+
+/// A peer's state as `wg show` wants it.
+struct PeerStatus {
+  base::PublicKey public_key;
+  const crypto::PresharedKey* preshared_key = nullptr;  ///< valid during the callback
+  std::optional<base::Endpoint> endpoint;
+  base::WallTime last_handshake{};  ///< 0 = never
+  std::uint64_t rx_bytes = 0;       ///< outer transport bytes, as wg counts them
+  std::uint64_t tx_bytes = 0;
+  std::uint16_t persistent_keepalive_s = 0;
+  std::vector<base::Prefix> allowed_ips;
+};
+
+struct Counters {
+  std::array<std::uint64_t, static_cast<std::size_t>(Drop::kCount)> drops{};
+  std::uint64_t handshakes_initiated = 0;
+  std::uint64_t handshakes_answered = 0;
+  std::uint64_t handshakes_completed = 0;
+  std::uint64_t cookies_sent = 0;
+};
+
+/// What the shell is told about a peer, in order of occurrence.
+struct Event {
+  enum class Kind : std::uint8_t {
+    HandshakeCompleted,  ///< a new session is usable
+    EndpointChanged,     ///< the peer roamed
+    HandshakeGivenUp,    ///< no answer within rekey_attempt
+    HintsChanged,        ///< timestamps or endpoint changed: save `Node::hints`
+  };
+  Kind kind;
+  base::PublicKey peer;
+};
+
+class Node {
+ public:
+  struct Options {
+    Timing timing{};
+    std::size_t max_peers = 0x10000;
+    bool under_load_always = false;  ///< tests: answer every handshake with a cookie first
+  };
+
+  /// `random` and `pool` must outlive the node. Packets that wait for a handshake, keepalives and
+  /// handshake messages are taken from `pool`, whose content must be at least 2048 bytes.
+  Node(Options options, base::RandomSource& random, wire::PacketPool& pool);
+  ~Node();
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  // --- configuration ---
+
+  /// Sets (or with a zero key clears) the interface's private key. Sessions of the old key end; a
+  /// peer that has our own public key is removed, as the kernel does.
+  void set_private_key(crypto::PrivateKey key, base::Instant now);
+  [[nodiscard]] const crypto::PrivateKey& private_key() const;
+  /// Our public key; nullopt while no private key is set.
+  [[nodiscard]] std::optional<base::PublicKey> public_key() const;
+  /// Adds, changes or removes one peer. An allowed IP held by another peer moves to this one.
+  /// False only when the peer table is full. A peer whose key is our own is ignored.
+  bool update_peer(const PeerUpdate& update, base::Instant now);
+  void remove_all_peers();
+  /// Called before traffic for a peer that existed in an earlier life of the engine.
+  void restore_hints(const base::PublicKey& peer, const PeerHints& hints);
+  /// Starts a handshake now with a peer that was active in an earlier life (no-op without endpoint
+  /// or key, or when a session exists).
+  void initiate(const base::PublicKey& peer, base::Instant now, base::WallTime wall);
+
+  // --- input ---
+
+  /// Datagrams from the network. Consumes the packets (they are moved out of the span).  HOT PATH
+  void handle_datagrams(std::span<Datagram> batch, base::Instant now, base::WallTime wall);
+  /// IP packets from the tun. Consumes the packets.  HOT PATH
+  void handle_packets(std::span<wire::Packet> batch, base::Instant now, base::WallTime wall);
+  /// Runs every timer that is due.
+  void handle_timeout(base::Instant now, base::WallTime wall);
+  /// The link or its addresses changed: forget the cached source, send keepalives to active peers.
+  void handle_network_change(base::Instant now, base::WallTime wall);
+
+  // --- output ---
+
+  /// The next datagram to send; nullopt when there is none. Order per peer is the send order.
+  [[nodiscard]] std::optional<Datagram> poll_datagram();
+  /// The next decrypted IP packet to write to the tun (already trimmed to its IP length).
+  [[nodiscard]] std::optional<wire::Packet> poll_packet();
+  [[nodiscard]] std::optional<Event> poll_event();
+  /// When handle_timeout wants to be called next; nullopt when no timer runs.
+  [[nodiscard]] std::optional<base::Instant> poll_timeout() const;
+
+  // --- reading ---
+
+  [[nodiscard]] std::size_t peer_count() const;
+  void for_each_peer(const std::function<void(const PeerStatus&)>& visit) const;
+  [[nodiscard]] std::optional<PeerHints> hints(const base::PublicKey& peer) const;
+  [[nodiscard]] const Counters& counters() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace warren::node

@@ -1,0 +1,49 @@
+// Host: the one interface through which plans change a machine, and the steps they are made of.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "plan/host_network.hpp"
+
+namespace warren::plan {
+
+/// What is there that carries our instance id. `networks` holds, for each network found, the parts
+/// that exist and are right; a part that is missing or wrong shows as a difference to the desired.
+struct Observed;
+/// One change of the host with what undoes it and how an admin would type it. Concrete kinds are
+/// in plan/steps.hpp.
+struct Step;
+
+class Host {
+ public:
+  virtual ~Host() = default;
+  /// Reads everything of ours back from the kernel.
+  [[nodiscard]] virtual base::Result<Observed> observe() = 0;
+  /// Does one step; an error leaves the host as before the step.
+  [[nodiscard]] virtual base::Status apply(const Step& step) = 0;
+  /// Forgets the connections of an address inside a network's namespace, both directions, and
+  /// returns how many there were.
+  [[nodiscard]] virtual base::Result<std::size_t> flush_connections(
+      const HostNetwork& network, const std::vector<base::IpAddress>& addresses) = 0;
+  /// Whether the transit pool collides with the host's own routes: a Conflict that names the route.
+  [[nodiscard]] virtual base::Status check_transit(const TransitPool& pool) = 0;
+};
+
+/// Told of each step before it is done ("[#] ip link add …").
+using StepPrinter = std::function<void(const std::string& command)>;
+
+/// Brings the host to exactly `desired` for these networks (and removes networks of ours that are
+/// not desired): observes, plans, applies, and on failure reverts what was applied, listing in the
+/// error what could not be undone. Empty plan when nothing differs. Returns the steps done.
+[[nodiscard]] base::Result<std::size_t> reconcile(Host& host,
+                                                  const std::vector<HostNetwork>& desired,
+                                                  const StepPrinter& print = {});
+/// The commands that `reconcile` would run, without doing anything.
+[[nodiscard]] base::Result<std::vector<std::string>> preview(
+    Host& host, const std::vector<HostNetwork>& desired);
+
+}  // namespace warren::plan

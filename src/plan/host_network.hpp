@@ -1,0 +1,42 @@
+// What the host must look like for one network: computed from the model, compared with what is
+// there. A pure value.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/address.hpp"
+#include "model/network.hpp"
+
+namespace warren::plan {
+
+/// The kernel objects of one network on its gateway (DESIGN section 4).
+struct HostNetwork {
+  model::NetworkId id;
+  std::string name;  ///< namespace "warren-<name>"
+  std::uint16_t mtu = 1420;
+  bool nat = true;
+  std::optional<base::Prefix> subnet4;
+  std::optional<base::Prefix> subnet6;
+  std::optional<base::IpAddress> gateway4;
+  std::optional<base::IpAddress> gateway6;
+  /// The host's and the namespace's end of the uplink pair.
+  base::IpAddress transit4_host;
+  base::IpAddress transit4_inside;
+  base::IpAddress transit6_host;
+  base::IpAddress transit6_inside;
+
+  [[nodiscard]] std::string netns_name() const { return "warren-" + name; }
+  bool operator==(const HostNetwork&) const = default;
+};
+
+/// The pools that transit pairs come from; a network uses pair number `Network::transit`.
+struct TransitPool {
+  base::Prefix v4;  ///< for example 100.126.0.0/16: /31 pairs
+  base::Prefix v6;  ///< for example fd77:6172:7265:6e00::/64: /127 pairs
+};
+[[nodiscard]] HostNetwork host_network(const model::Network& network, const TransitPool& pool);
+
+}  // namespace warren::plan

@@ -1,0 +1,106 @@
+// Store: desired state and audit, changed in transactions.
+//
+// The daemon keeps the whole state in memory (`State`) and is its only writer; the store makes each
+// change durable before it is acted on. After `commit` returns, a crash at any instant finds either
+// the state before or after the change, never a part of it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/result.hpp"
+#include "model/network.hpp"
+
+namespace warren::store {
+
+/// A network with the secret that only this host may know: the raw X25519 private key.
+struct StoredNetwork {
+  model::Network network;
+  std::array<std::uint8_t, 32> gateway_private_key{};
+};
+
+/// A key that must never be accepted again in this network.
+struct RefusedKey {
+  model::NetworkId network;
+  base::PublicKey key;
+  base::WallTime since;
+  auto operator<=>(const RefusedKey&) const = default;
+};
+
+struct State {
+  std::map<model::NetworkId, StoredNetwork> networks;
+  std::map<model::PeerId, model::Peer> peers;
+  std::vector<model::Token> tokens;
+  std::vector<RefusedKey> refused;
+  std::uint32_t next_peer_id = 1;
+};
+
+struct PutNetwork {
+  StoredNetwork network;
+};
+struct DeleteNetwork {
+  model::NetworkId id;
+};  ///< with its peers, tokens and refused keys
+struct PutPeer {
+  model::Peer peer;
+};
+struct DeletePeer {
+  model::PeerId id;
+};
+struct PutToken {
+  model::Token token;
+};  ///< replaces the token of the same hash
+struct DeleteTokensOf {
+  model::PeerId peer;
+};
+struct RefuseKey {
+  RefusedKey key;
+};
+using Change = std::variant<PutNetwork, DeleteNetwork, PutPeer, DeletePeer, PutToken,
+                            DeleteTokensOf, RefuseKey>;
+
+struct AuditRecord {
+  base::WallTime time;
+  std::string actor;   ///< "uid 0", "token of laptop", "daemon"
+  std::string action;  ///< "network.create", "peer.revoke" …
+  std::string target;  ///< "lab/laptop"
+  std::string result;  ///< "ok" or the error's message
+};
+
+/// Applies changes to a State in memory: what every Store does, and the twin of the SQL.
+void apply(State& state, const std::vector<Change>& changes);
+
+class Store {
+ public:
+  virtual ~Store() = default;
+  [[nodiscard]] virtual base::Result<State> load() = 0;
+  /// All changes and the record, or nothing.
+  [[nodiscard]] virtual base::Status commit(const std::vector<Change>& changes,
+                                            const AuditRecord& record) = 0;
+  /// The newest records first.
+  [[nodiscard]] virtual base::Result<std::vector<AuditRecord>> audit(std::size_t limit) = 0;
+};
+
+/// Keeps everything in memory: for tests of whatever needs a Store.
+class MemoryStore final : public Store {
+ public:
+  [[nodiscard]] base::Result<State> load() override;
+  [[nodiscard]] base::Status commit(const std::vector<Change>& changes,
+                                    const AuditRecord& record) override;
+  [[nodiscard]] base::Result<std::vector<AuditRecord>> audit(std::size_t limit) override;
+
+  /// The next commits fail with this error (a full disk).
+  void fail_with(base::Error error) { failure_ = std::move(error); }
+
+ private:
+  State state_;
+  std::vector<AuditRecord> records_;
+  std::optional<base::Error> failure_;
+};
+
+}  // namespace warren::store
