@@ -1,0 +1,34 @@
+#include "os/clock.hpp"
+
+#include <sys/random.h>
+
+#include <cerrno>
+#include <ctime>
+
+#include "base/assert.hpp"
+
+namespace warren::os {
+
+namespace {
+
+std::int64_t read_clock(clockid_t clock) {
+  timespec at{};
+  WARREN_ASSERT(clock_gettime(clock, &at) == 0);
+  return std::int64_t{at.tv_sec} * 1'000'000'000 + at.tv_nsec;
+}
+
+}  // namespace
+
+base::Instant now() { return {read_clock(CLOCK_BOOTTIME)}; }
+base::WallTime wall_now() { return {read_clock(CLOCK_REALTIME)}; }
+
+void SystemRandom::fill(base::MutableBytes out) {
+  while (!out.empty()) {
+    const ssize_t got = getrandom(out.data(), out.size(), 0);
+    // Nothing safe can be done without randomness: no key, no nonce. EINTR is the only way on.
+    WARREN_ASSERT(got > 0 || errno == EINTR);
+    if (got > 0) out = out.subspan(static_cast<std::size_t>(got));
+  }
+}
+
+}  // namespace warren::os
