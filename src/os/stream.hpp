@@ -1,0 +1,18 @@
+// Reading and writing connected stream sockets without blocking.
+#pragma once
+
+#include <optional>
+
+#include "base/bytes.hpp"
+#include "base/result.hpp"
+#include "os/fd.hpp"
+
+namespace warren::os {
+
+/// Bytes read into `room`: 0 when none wait, nullopt when the other end is done.
+[[nodiscard]] base::Result<std::optional<std::size_t>> read_some(const Fd& stream,
+                                                                 base::MutableBytes room);
+/// Bytes taken by the kernel, 0 when its buffer is full. Never raises SIGPIPE.
+[[nodiscard]] base::Result<std::size_t> write_some(const Fd& stream, base::Bytes bytes);
+
+}  // namespace warren::os
