@@ -31,7 +31,7 @@ slow: build
 
 ## demo       the main job on real traffic, in namespaces it makes and removes
 demo: build
-	tools/demo.sh $(BUILD)/bin
+	tools/demo.py $(BUILD)/bin
 
 ## interop    against the newest foreign programs: fetched to a scratch folder, never installed
 interop: build
