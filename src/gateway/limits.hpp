@@ -1,0 +1,47 @@
+// Every limit and waiting time of the gateway, by name.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/time.hpp"
+
+namespace warren::gateway {
+
+/// One question to an engine over its userspace API; an engine that is silent for longer is stuck.
+inline constexpr base::Duration kEngineExchange = std::chrono::seconds(2);
+/// From the start of an engine's process until it has taken its configuration.
+inline constexpr base::Duration kEngineStart = std::chrono::seconds(5);
+/// From the request to end until the engine is killed.
+inline constexpr base::Duration kEngineStop = std::chrono::seconds(2);
+/// How long an engine may take to accept a new opener, and how often it is asked meanwhile.
+inline constexpr base::Duration kAdoption = std::chrono::seconds(2);
+inline constexpr base::Duration kAdoptionPause = std::chrono::milliseconds(20);
+
+/// An engine that ends is started again at once this often; then after a pause that doubles.
+inline constexpr unsigned kFastRestarts = 3;
+inline constexpr base::Duration kFirstBackoff = std::chrono::milliseconds(250);
+inline constexpr base::Duration kMaxBackoff = std::chrono::seconds(30);
+/// An engine that ran this long is healthy: its earlier ends are forgotten.
+inline constexpr base::Duration kStableAfter = std::chrono::seconds(60);
+
+/// Peers whose hints survive an engine's crash; further ones are reached when they call.
+inline constexpr std::size_t kHintedPeers = 16384;
+/// An engine's log file is set aside (one generation is kept) when it is larger.
+inline constexpr std::size_t kEngineLogBytes = 1 << 20;
+/// What the answer of an engine may measure: 65,536 peers with a few allowed IPs each.
+inline constexpr std::size_t kEngineAnswerBytes = 64 << 20;
+
+/// How often what a denial could not apply at once is tried again.
+inline constexpr base::Duration kRetryPending = std::chrono::seconds(2);
+/// Changes of the host's addresses and routes are gathered this long before engines are told.
+inline constexpr base::Duration kNetworkChangeDelay = std::chrono::milliseconds(300);
+
+/// A settings file may measure this much.
+inline constexpr std::size_t kSettingsBytes = 1 << 20;
+
+/// Lowest UDP port that an engine may ask for, other than its network's own.
+inline constexpr std::uint16_t kFirstFreePort = 1024;
+
+}  // namespace warren::gateway
