@@ -1,0 +1,102 @@
+#include "server/routes.hpp"
+
+#include <string>
+#include <utility>
+
+#include "api/json.hpp"
+#include "base/bytes.hpp"
+
+namespace warren::server {
+namespace {
+
+constexpr std::size_t kDefaultAuditRecords = 100;
+constexpr std::size_t kMaxAuditRecords = 10'000;
+
+template <typename T>
+base::Result<std::string> encoded(const base::Result<T>& result) {
+  if (!result) return base::Error(result.error());
+  return api::encode(*result);
+}
+
+base::Result<std::string> encoded(const base::Status& status) {
+  if (!status) return base::Error(status.error());
+  return api::encode(api::Empty{});
+}
+
+base::Result<std::size_t> audit_limit(const Call& call) {
+  const auto given = call.query.find("limit");
+  if (given == call.query.end()) return kDefaultAuditRecords;
+  const auto limit = base::parse_number(given->second, 1, kMaxAuditRecords);
+  if (!limit) {
+    return base::make_error(base::ErrorKind::Invalid, "limit=" + given->second + " is not valid",
+                            "give a number from 1 to " + std::to_string(kMaxAuditRecords));
+  }
+  return static_cast<std::size_t>(*limit);
+}
+
+void add_network_routes(Router& router, control::Control& control) {
+  router.add("GET", "/v1/networks", [&control](const Call&) -> base::Result<std::string> {
+    return api::encode(control.list_networks());
+  });
+  router.add("POST", "/v1/networks", [&control](const Call& call) -> base::Result<std::string> {
+    WARREN_TRY_ASSIGN(const auto request, api::decode<api::NetworkCreate>(call.body));
+    return encoded(control.create_network(std::string(call.actor), request));
+  });
+  router.add("GET", "/v1/networks/*", [&control](const Call& call) {
+    return encoded(control.show_network(call.parameters[0]));
+  });
+  router.add("DELETE", "/v1/networks/*", [&control](const Call& call) {
+    return encoded(control.delete_network(std::string(call.actor), call.parameters[0]));
+  });
+}
+
+void add_peer_routes(Router& router, control::Control& control) {
+  router.add("POST", "/v1/networks/*/invites",
+             [&control](const Call& call) -> base::Result<std::string> {
+               WARREN_TRY_ASSIGN(const auto request, api::decode<api::InviteRequest>(call.body));
+               return encoded(control.invite(std::string(call.actor), call.parameters[0], request));
+             });
+  router.add("GET", "/v1/networks/*/peers", [&control](const Call& call) {
+    return encoded(control.list_peers(call.parameters[0]));
+  });
+  router.add("GET", "/v1/networks/*/peers/*", [&control](const Call& call) {
+    return encoded(control.show_peer(call.parameters[0], call.parameters[1]));
+  });
+  router.add("POST", "/v1/networks/*/peers/*/revoke", [&control](const Call& call) {
+    return encoded(control.revoke(std::string(call.actor), call.parameters[0], call.parameters[1]));
+  });
+}
+
+}  // namespace
+
+Router api_routes(control::Control& control, std::function<base::Status()> reload) {
+  Router router;
+  router.add("GET", "/v1/status", [&control](const Call&) -> base::Result<std::string> {
+    return api::encode(control.status());
+  });
+  add_network_routes(router, control);
+  add_peer_routes(router, control);
+  router.add("POST", "/v1/reload", [reload = std::move(reload)](const Call&) {
+    if (!reload) {
+      return encoded(base::Status(base::make_error(base::ErrorKind::Unavailable,
+                                                   "this daemon has no settings to read again")));
+    }
+    return encoded(reload());
+  });
+  router.add("GET", "/v1/audit", [&control](const Call& call) -> base::Result<std::string> {
+    WARREN_TRY_ASSIGN(const std::size_t limit, audit_limit(call));
+    return encoded(control.audit(limit));
+  });
+  return router;
+}
+
+Router enrol_routes(control::Control& control) {
+  Router router;
+  router.add("POST", "/v1/enrol", [&control](const Call& call) -> base::Result<std::string> {
+    WARREN_TRY_ASSIGN(const auto request, api::decode<api::EnrolRequest>(call.body));
+    return encoded(control.enrol(request));
+  });
+  return router;
+}
+
+}  // namespace warren::server

@@ -1,0 +1,400 @@
+// Theory of operation
+//
+// Two acceptors, each a coroutine that spawns one coroutine per connection; all run on the caller's
+// io_context, that is on the daemon's one thread, so nothing here is locked and a handler may call
+// control directly. What outlives a coroutine's suspension is held by `Shared`, which every
+// coroutine keeps alive; it also knows each open connection, so that `stop` can close them all.
+// After `stop` no handler runs: coroutines find `stopped` set and end.
+//
+// A connection passes these gates, in this order:
+//   API (unix socket):   connection limit → peer credentials (one 403 answer for others) → requests
+//   enrolment (TLS):     connection limit → limit per source → rate of connections per source
+//                        → TLS 1.3 handshake → rate of enrolments per source (429) → requests
+// Every wait for the peer has a deadline. Before a connection with unread input is closed, a little
+// of it is read and dropped, so that the refusal reaches the peer instead of a reset.
+//
+// Deliberately not here: HTTP/2, TLS for administration, static files, events.
+
+#include "server/server.hpp"
+
+#include <map>
+#include <optional>
+#include <unordered_map>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/v6_only.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/ssl.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <unistd.h>
+
+#include "base/address.hpp"
+#include "os/clock.hpp"
+#include "os/fd.hpp"
+#include "os/unix_socket.hpp"
+#include "server/access.hpp"
+#include "server/http.hpp"
+#include "server/rate_limit.hpp"
+#include "server/routes.hpp"
+#include "server/tls.hpp"
+
+namespace warren::server {
+namespace {
+
+using asio::ip::tcp;
+using Local = asio::local::stream_protocol;
+using LocalStream = beast::basic_stream<Local>;
+using TlsStream = asio::ssl::stream<beast::tcp_stream>;
+
+constexpr std::size_t kDrainBytes = 256 * 1024;  // read and dropped before a close
+constexpr base::Duration kDrainTimeout = std::chrono::seconds(1);
+constexpr base::Duration kAcceptPause = std::chrono::milliseconds(100);  // out of descriptors
+
+/// Open connections by number, each with the way to close it.
+class Connections {
+ public:
+  std::uint64_t add(std::function<void()> close) {
+    open_.emplace(++last_, std::move(close));
+    return last_;
+  }
+  void remove(std::uint64_t id) { open_.erase(id); }
+  [[nodiscard]] std::size_t size() const { return open_.size(); }
+  void close_all() {
+    for (const auto& [id, close] : open_) close();
+  }
+
+ private:
+  std::map<std::uint64_t, std::function<void()>> open_;
+  std::uint64_t last_ = 0;
+};
+
+class Entry {
+ public:
+  Entry(Connections& table, std::function<void()> close)
+      : table_(table), id_(table.add(std::move(close))) {}
+  ~Entry() { table_.remove(id_); }
+  Entry(const Entry&) = delete;
+  Entry& operator=(const Entry&) = delete;
+
+ private:
+  Connections& table_;
+  std::uint64_t id_;
+};
+
+struct Shared {
+  Shared(asio::io_context& io, control::Control& control, base::Log& log_to, Options given)
+      : options(std::move(given)),
+        log(log_to),
+        access(options.group),
+        api(api_routes(control, options.reload)),
+        enrol(enrol_routes(control)),
+        connection_rate(options.limits.connections_per_second, options.limits.connection_burst,
+                        options.limits.tracked_sources),
+        enrolment_rate(options.limits.enrolments_per_second, options.limits.enrolment_burst,
+                       options.limits.tracked_sources),
+        api_acceptor(io),
+        enrol_acceptor(io),
+        renewal(io) {}
+
+  Options options;
+  base::Log& log;
+  Access access;
+  Router api;
+  Router enrol;
+  RateLimit connection_rate;
+  RateLimit enrolment_rate;
+  Local::acceptor api_acceptor;
+  tcp::acceptor enrol_acceptor;
+  asio::steady_timer renewal;
+  std::shared_ptr<asio::ssl::context> tls;  // replaced at renewal; a connection keeps its own
+  Connections api_open;
+  Connections enrol_open;
+  std::unordered_map<base::IpAddress, std::size_t> open_per_source;
+  bool stopped = false;
+};
+using SharedPtr = std::shared_ptr<Shared>;
+
+base::Result<os::PeerCredentials> credentials_of(int socket) {
+  os::Fd borrowed(socket);
+  auto credentials = os::peer_credentials(borrowed);
+  static_cast<void>(borrowed.release());
+  return credentials;
+}
+
+base::IpAddress address_of(const tcp::endpoint& endpoint) {
+  const auto address = endpoint.address();
+  if (address.is_v4()) return base::IpAddress::v4(address.to_v4().to_bytes());
+  return source_of(base::IpAddress::v6(address.to_v6().to_bytes()));
+}
+
+/// Lets the peer read our last answer before the connection goes.
+template <typename Stream>
+asio::awaitable<void> drain(Stream& lowest) {
+  beast::error_code ignored;
+  lowest.socket().shutdown(asio::socket_base::shutdown_send, ignored);
+  lowest.expires_after(kDrainTimeout);
+  std::array<char, 4096> sink;
+  for (std::size_t dropped = 0; dropped < kDrainBytes;) {
+    auto [error, size] = co_await lowest.async_read_some(asio::buffer(sink), kAwait);
+    if (error) break;
+    dropped += size;
+  }
+}
+
+Response answer_api(Shared& shared, const base::Result<std::string>& actor, Request request) {
+  if (shared.stopped) {
+    return error_response(base::make_error(base::ErrorKind::Unavailable, "the daemon is stopping"));
+  }
+  Response response;
+  if (!actor) {
+    response = error_response(actor.error());
+  } else {
+    request.actor = *actor;
+    response = shared.api.handle(request);
+  }
+  shared.log.write(base::LogLevel::Debug, "server",
+                   request.method + " " + request.target.substr(0, 200) + " by " +
+                       (actor ? *actor : "a stranger") + ": " + std::to_string(response.status));
+  return response;
+}
+
+asio::awaitable<void> serve_api(SharedPtr shared, Local::socket socket) {
+  LocalStream stream(std::move(socket));
+  const Entry entry(shared->api_open, [&stream] { stream.close(); });
+  base::Result<std::string> actor = base::make_error(base::ErrorKind::Internal, "");
+  if (auto peer = credentials_of(stream.socket().native_handle())) {
+    actor = shared->access.check(*peer);
+  } else {
+    actor = std::move(peer).error();
+  }
+  const Answer answer = [&](std::string method, std::string target, std::string body) {
+    return answer_api(*shared, actor,
+                      {.method = std::move(method),
+                       .target = std::move(target),
+                       .body = std::move(body),
+                       .actor = {}});
+  };
+  co_await converse(stream, shared->options.limits, answer);
+  co_await drain(stream);
+}
+
+Response answer_enrolment(Shared& shared, const base::IpAddress& source, Request request) {
+  if (shared.stopped) {
+    return error_response(base::make_error(base::ErrorKind::Unavailable, "the daemon is stopping"));
+  }
+  if (!shared.enrolment_rate.allow(source, os::now())) {
+    return error_response(
+        429, base::make_error(base::ErrorKind::Unavailable, "too many requests from your address",
+                              "try again in a few seconds"));
+  }
+  return shared.enrol.handle(request);
+}
+
+/// Counts a source's open connections; empty when it has too many.
+class SourceSlot {
+ public:
+  SourceSlot(Shared& shared, const base::IpAddress& source) : shared_(shared), source_(source) {
+    granted_ =
+        shared_.open_per_source[source_]++ < shared_.options.limits.enrol_connections_per_source;
+  }
+  ~SourceSlot() {
+    const auto found = shared_.open_per_source.find(source_);
+    if (--found->second == 0) shared_.open_per_source.erase(found);
+  }
+  SourceSlot(const SourceSlot&) = delete;
+  SourceSlot& operator=(const SourceSlot&) = delete;
+  [[nodiscard]] bool granted() const { return granted_; }
+
+ private:
+  Shared& shared_;
+  base::IpAddress source_;
+  bool granted_ = false;
+};
+
+asio::awaitable<void> serve_enrolment(SharedPtr shared, tcp::socket socket) {
+  beast::error_code error;
+  const tcp::endpoint remote = socket.remote_endpoint(error);
+  if (error) co_return;
+  const base::IpAddress source = address_of(remote);
+  const SourceSlot slot(*shared, source);
+  if (!slot.granted() || !shared->connection_rate.allow(source, os::now())) co_return;
+
+  const std::shared_ptr<asio::ssl::context> tls = shared->tls;
+  TlsStream stream(beast::tcp_stream(std::move(socket)), *tls);
+  const Entry entry(shared->enrol_open, [&stream] { stream.next_layer().close(); });
+  stream.next_layer().expires_after(shared->options.limits.handshake_timeout);
+  std::tie(error) = co_await stream.async_handshake(asio::ssl::stream_base::server, kAwait);
+  if (error) co_return;
+  const Answer answer = [&](std::string method, std::string target, std::string body) {
+    return answer_enrolment(*shared, source,
+                            {.method = std::move(method),
+                             .target = std::move(target),
+                             .body = std::move(body),
+                             .actor = {}});
+  };
+  co_await converse(stream, shared->options.limits, answer);
+  stream.next_layer().expires_after(kDrainTimeout);
+  co_await stream.async_shutdown(kAwait);
+  co_await drain(stream.next_layer());
+}
+
+/// Accepts until stopped. `serve` makes the coroutine of one connection.
+template <typename Acceptor, typename Serve>
+asio::awaitable<void> accept_all(SharedPtr shared, Acceptor& acceptor, const Connections& open,
+                                 std::size_t limit, Serve serve) {
+  asio::steady_timer pause(acceptor.get_executor());
+  while (!shared->stopped) {
+    auto [error, socket] = co_await acceptor.async_accept(kAwait);
+    if (shared->stopped || error == asio::error::operation_aborted) co_return;
+    if (error) {  // out of descriptors, or the peer went away meanwhile
+      pause.expires_after(kAcceptPause);
+      co_await pause.async_wait(kAwait);
+      continue;
+    }
+    if (open.size() >= limit) continue;  // closes it
+    asio::co_spawn(acceptor.get_executor(), serve(shared, std::move(socket)), asio::detached);
+  }
+}
+
+base::Status renew_certificate(Shared& shared) {
+  if (!shared.options.make_certificate) {
+    return base::make_error(base::ErrorKind::Internal, "no certificate for the enrolment listener");
+  }
+  WARREN_TRY_ASSIGN(const std::string certificate, shared.options.make_certificate());
+  WARREN_TRY_ASSIGN(TlsContext context,
+                    make_tls_context(certificate, shared.options.identity_key_pem));
+  shared.tls = std::make_shared<asio::ssl::context>(context.release());
+  return {};
+}
+
+asio::awaitable<void> keep_certificate_fresh(SharedPtr shared) {
+  while (!shared->stopped) {
+    shared->renewal.expires_after(shared->options.limits.certificate_renewal);
+    auto [error] = co_await shared->renewal.async_wait(kAwait);
+    if (error || shared->stopped) co_return;
+    if (const base::Status renewed = renew_certificate(*shared); !renewed) {
+      shared->log.write(base::LogLevel::Error, "server",
+                        "renew the enrolment certificate: " + renewed.error().message);
+    }
+  }
+}
+
+base::Error bind_error(const base::HostPort& at, const beast::error_code& error) {
+  const std::string what =
+      "listen for enrolments on " + at.host + " port " + std::to_string(at.port) + " (tcp)";
+  if (error == asio::error::address_in_use) {
+    return base::make_error(base::ErrorKind::Conflict, what + ": the port is taken",
+                            "find its owner with: ss -lntp 'sport = :" + std::to_string(at.port) +
+                                "', or choose another port in the settings");
+  }
+  return base::os_error(what, error.value());
+}
+
+beast::error_code try_listen(tcp::acceptor& acceptor, const tcp::endpoint& at) {
+  beast::error_code error;
+  acceptor.open(at.protocol(), error);
+  if (!error) acceptor.set_option(asio::socket_base::reuse_address(true), error);
+  if (!error && at.protocol() == tcp::v6()) {
+    acceptor.set_option(asio::ip::v6_only(!at.address().to_v6().is_unspecified()), error);
+  }
+  if (!error) acceptor.bind(at, error);
+  if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
+  if (error) {
+    beast::error_code ignored;
+    acceptor.close(ignored);
+  }
+  return error;
+}
+
+base::Status listen_for_enrolments(Shared& shared) {
+  const auto at = base::HostPort::parse(shared.options.enrol_listen);
+  beast::error_code error;
+  const auto address = at ? asio::ip::make_address(at->host, error) : asio::ip::address();
+  if (!at || error) {
+    return base::make_error(
+        base::ErrorKind::Invalid,
+        "listen for enrolments on '" + shared.options.enrol_listen + "': not an address and a port",
+        "write it as [::]:51800 or 192.0.2.1:51800");
+  }
+  error = try_listen(shared.enrol_acceptor, {address, at->port});
+  const bool no_ipv6 = error == asio::error::address_family_not_supported ||
+                       error == beast::error_code(EADDRNOTAVAIL, boost::system::system_category());
+  if (no_ipv6 && address.is_v6() && address.is_unspecified()) {
+    error = try_listen(shared.enrol_acceptor, {asio::ip::address_v4::any(), at->port});
+  }
+  if (error) return bind_error(*at, error);
+  return {};
+}
+
+base::Status listen_for_api(Shared& shared) {
+  const std::string& path = shared.options.socket_path;
+  WARREN_TRY_ASSIGN(os::Fd listener, os::unix_listen(os::UnixType::Stream, path, 0600));
+  WARREN_TRY(shared.access.open_to_group(path));
+  beast::error_code error;
+  shared.api_acceptor.assign(Local(), listener.get(), error);
+  if (error) return base::os_error("listen on " + path, error.value());
+  static_cast<void>(listener.release());
+  return {};
+}
+
+}  // namespace
+
+struct Server::Impl {
+  SharedPtr shared;
+};
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Server::~Server() { stop(); }
+
+base::Result<std::unique_ptr<Server>> Server::create(asio::io_context& io,
+                                                     control::Control& control, base::Log& log,
+                                                     Options options) {
+  auto shared = std::make_shared<Shared>(io, control, log, std::move(options));
+  const Limits& limits = shared->options.limits;
+  const bool enrols = !shared->options.enrol_listen.empty();
+  // The port first: a refusal must not replace the socket file.
+  if (enrols) {
+    WARREN_TRY(renew_certificate(*shared));
+    WARREN_TRY(listen_for_enrolments(*shared));
+  }
+  WARREN_TRY(listen_for_api(*shared));
+  asio::co_spawn(io,
+                 accept_all(shared, shared->api_acceptor, shared->api_open, limits.api_connections,
+                            &serve_api),
+                 asio::detached);
+  if (enrols) {
+    asio::co_spawn(io,
+                   accept_all(shared, shared->enrol_acceptor, shared->enrol_open,
+                              limits.enrol_connections, &serve_enrolment),
+                   asio::detached);
+    asio::co_spawn(io, keep_certificate_fresh(shared), asio::detached);
+  }
+  auto impl = std::make_unique<Impl>();
+  impl->shared = std::move(shared);
+  return std::unique_ptr<Server>(new Server(std::move(impl)));
+}
+
+std::uint16_t Server::enrol_port() const {
+  beast::error_code error;
+  const auto at = impl_->shared->enrol_acceptor.local_endpoint(error);
+  return error ? std::uint16_t{0} : at.port();
+}
+
+void Server::stop() {
+  Shared& shared = *impl_->shared;
+  if (std::exchange(shared.stopped, true)) return;
+  beast::error_code ignored;
+  if (shared.api_acceptor.is_open()) ::unlink(shared.options.socket_path.c_str());
+  shared.api_acceptor.close(ignored);
+  shared.enrol_acceptor.close(ignored);
+  shared.renewal.cancel(ignored);
+  shared.api_open.close_all();
+  shared.enrol_open.close_all();
+}
+
+}  // namespace warren::server
