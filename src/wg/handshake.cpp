@@ -1,0 +1,162 @@
+// The paper's notation: C is the chaining key, H the hash of everything said so far, τ and κ the
+// temporary outputs of Kdf. `mix_hash` is H := Hash(H ‖ x), `mix_key` is C := Kdf1(C, x), and
+// `mix_key_and_key` is (C, κ) := Kdf2(C, x). Every AEAD here has counter 0 and H as its data,
+// because each κ encrypts once.
+#include "wg/handshake.hpp"
+
+#include "base/assert.hpp"
+
+namespace warren::wg {
+
+namespace {
+
+using Key = crypto::Secret<32>;
+
+constexpr std::string_view kConstruction = "Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s";
+constexpr std::string_view kIdentifier = "WireGuard v1 zx2c4 Jason@zx2c4.com";
+
+void mix_hash(NoiseState& state, base::Bytes data) {
+  state.hash = crypto::blake2s({state.hash, data});
+}
+
+void mix_key(NoiseState& state, base::Bytes data) {
+  crypto::kdf(state.chaining_key.view(), data, {state.chaining_key.fill()});
+}
+
+void mix_key_and_key(NoiseState& state, base::Bytes data, Key& key) {
+  crypto::kdf(state.chaining_key.view(), data, {state.chaining_key.fill(), key.fill()});
+}
+
+/// H and C after both sides know the responder's static key.
+void start(NoiseState& state, const base::PublicKey& responder) {
+  const crypto::Hash construction = crypto::blake2s({base::as_bytes(kConstruction)});
+  state.chaining_key = Key(construction);
+  state.hash = crypto::blake2s({construction, base::as_bytes(kIdentifier)});
+  mix_hash(state, responder.bytes);
+}
+
+void mix_ephemeral(NoiseState& state, const base::PublicKey& ephemeral) {
+  mix_hash(state, ephemeral.bytes);
+  mix_key(state, ephemeral.bytes);
+}
+
+void encrypt(NoiseState& state, const Key& key, base::Bytes plain, base::MutableBytes out) {
+  crypto::aead_seal(key.view(), 0, state.hash, plain, out);
+  mix_hash(state, out);
+}
+
+bool decrypt(NoiseState& state, const Key& key, base::Bytes sealed, base::MutableBytes out) {
+  if (!crypto::aead_open(key.view(), 0, state.hash, sealed, out)) return false;
+  mix_hash(state, sealed);
+  return true;
+}
+
+/// Both sides mix the pre-shared key in the same way, at the end.
+void mix_preshared_key(NoiseState& state, const crypto::PresharedKey& preshared, Key& key) {
+  Key middle;
+  crypto::kdf(state.chaining_key.view(), preshared.view(),
+              {state.chaining_key.fill(), middle.fill(), key.fill()});
+  mix_hash(state, middle.view());
+}
+
+bool mix_shared(NoiseState& state, const crypto::PrivateKey& ours, const base::PublicKey& theirs) {
+  crypto::SharedSecret shared;
+  if (!crypto::x25519(ours, theirs, shared)) return false;
+  mix_key(state, shared.view());
+  return true;
+}
+
+NoiseState clone(const NoiseState& state) {
+  return {.hash = state.hash, .chaining_key = state.chaining_key.clone()};
+}
+
+SessionKeys split(const NoiseState& state, bool initiator) {
+  SessionKeys keys;
+  crypto::kdf(state.chaining_key.view(), {}, {keys.send.fill(), keys.receive.fill()});
+  if (!initiator) std::swap(keys.send, keys.receive);
+  return keys;
+}
+
+}  // namespace
+
+Identity::Identity(crypto::PrivateKey key)
+    : private_key(std::move(key)), public_key(crypto::public_key(private_key)) {}
+
+bool create_initiation(const Identity& ours, const Remote& theirs, Timestamp now, Index local_index,
+                       base::RandomSource& random, InitiatorState& state, Initiation& message) {
+  NoiseState noise;
+  start(noise, theirs.public_key);
+  crypto::PrivateKey ephemeral = crypto::generate_private_key(random);
+  message = Initiation{.sender = local_index, .ephemeral = crypto::public_key(ephemeral)};
+  mix_ephemeral(noise, message.ephemeral);
+
+  crypto::SharedSecret shared;
+  if (!crypto::x25519(ephemeral, theirs.public_key, shared)) return false;
+  Key key;
+  mix_key_and_key(noise, shared.view(), key);
+  encrypt(noise, key, ours.public_key.bytes, message.encrypted_static);
+
+  if (theirs.static_shared.is_zero()) return false;
+  mix_key_and_key(noise, theirs.static_shared.view(), key);
+  encrypt(noise, key, now, message.encrypted_timestamp);
+
+  state = InitiatorState{local_index, std::move(ephemeral), std::move(noise)};
+  return true;
+}
+
+std::optional<base::PublicKey> read_initiator(const Identity& ours, const Initiation& message,
+                                              ResponderState& state) {
+  start(state.noise, ours.public_key);
+  mix_ephemeral(state.noise, message.ephemeral);
+  state.remote_index = message.sender;
+  state.remote_ephemeral = message.ephemeral;
+
+  crypto::SharedSecret shared;
+  if (!crypto::x25519(ours.private_key, message.ephemeral, shared)) return std::nullopt;
+  Key key;
+  mix_key_and_key(state.noise, shared.view(), key);
+  base::PublicKey sender;
+  if (!decrypt(state.noise, key, message.encrypted_static, sender.bytes)) return std::nullopt;
+  return sender;
+}
+
+std::optional<Timestamp> read_timestamp(const Remote& theirs, const Initiation& message,
+                                        ResponderState& state) {
+  if (theirs.static_shared.is_zero()) return std::nullopt;
+  Key key;
+  mix_key_and_key(state.noise, theirs.static_shared.view(), key);
+  Timestamp timestamp{};
+  if (!decrypt(state.noise, key, message.encrypted_timestamp, timestamp)) return std::nullopt;
+  return timestamp;
+}
+
+std::optional<SessionKeys> create_response(const Remote& theirs, Index local_index,
+                                           base::RandomSource& random, ResponderState& state,
+                                           Response& message) {
+  const crypto::PrivateKey ephemeral = crypto::generate_private_key(random);
+  message = Response{.sender = local_index,
+                     .receiver = state.remote_index,
+                     .ephemeral = crypto::public_key(ephemeral)};
+  NoiseState noise = std::move(state.noise);
+  mix_ephemeral(noise, message.ephemeral);
+  if (!mix_shared(noise, ephemeral, state.remote_ephemeral)) return std::nullopt;
+  if (!mix_shared(noise, ephemeral, theirs.public_key)) return std::nullopt;
+  Key key;
+  mix_preshared_key(noise, theirs.preshared_key, key);
+  encrypt(noise, key, {}, message.encrypted_nothing);
+  return split(noise, false);
+}
+
+std::optional<SessionKeys> consume_response(const Identity& ours, const Remote& theirs,
+                                            const Response& message, const InitiatorState& state) {
+  NoiseState noise = clone(state.noise);
+  mix_ephemeral(noise, message.ephemeral);
+  if (!mix_shared(noise, state.ephemeral, message.ephemeral)) return std::nullopt;
+  if (!mix_shared(noise, ours.private_key, message.ephemeral)) return std::nullopt;
+  Key key;
+  mix_preshared_key(noise, theirs.preshared_key, key);
+  if (!decrypt(noise, key, message.encrypted_nothing, {})) return std::nullopt;
+  return split(noise, true);
+}
+
+}  // namespace warren::wg

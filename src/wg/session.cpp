@@ -1,0 +1,45 @@
+#include "wg/session.hpp"
+
+#include <algorithm>
+
+#include "base/assert.hpp"
+
+namespace warren::wg {
+
+void Session::seal(wire::Packet& packet, std::size_t padding) {
+  const std::uint64_t counter = next_counter_++;
+  WARREN_ASSERT(next_counter_ != 0);
+  const std::size_t size = packet.size();
+  packet.push_back(padding);
+  if (padding != 0) std::memset(packet.bytes().data() + size, 0, padding);
+  const std::size_t text_size = packet.size();
+  packet.push_front(kTransportHeaderSize);
+  packet.push_back(crypto::kTagSize);
+  const base::MutableBytes bytes = packet.bytes();
+  write_transport_header({.receiver = remote_index_, .counter = counter},
+                         bytes.first<kTransportHeaderSize>());
+  send_.seal(counter, {}, bytes.subspan(kTransportHeaderSize, text_size),
+             bytes.last<crypto::kTagSize>());
+}
+
+OpenResult Session::open(wire::Packet& packet, std::uint64_t counter) {
+  WARREN_ASSERT(packet.size() >= kTransportOverhead);
+  if (!window_.would_accept(counter)) return OpenResult::Replayed;
+  packet.pop_front(kTransportHeaderSize);
+  const base::MutableBytes bytes = packet.bytes();
+  if (!receive_.open(counter, {}, bytes.first(bytes.size() - crypto::kTagSize),
+                     bytes.last<crypto::kTagSize>())) {
+    return OpenResult::BadTag;
+  }
+  packet.pop_back(crypto::kTagSize);
+  return window_.accept(counter) ? OpenResult::Opened : OpenResult::Replayed;
+}
+
+std::size_t padding_of(std::size_t packet_size, std::size_t mtu) {
+  // A packet larger than the mtu will be cut by the path; its last piece decides.
+  const std::size_t last = packet_size > mtu ? packet_size % mtu : packet_size;
+  const std::size_t padded = (last + kPaddingMultiple - 1) / kPaddingMultiple * kPaddingMultiple;
+  return std::min(padded, std::max(mtu, last)) - last;
+}
+
+}  // namespace warren::wg
