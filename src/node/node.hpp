@@ -40,6 +40,7 @@ enum class Drop : std::uint8_t {
   NoEndpoint,      ///< the peer's address is not known
   QueueFull,       ///< more packets waiting for a handshake than kept
   NoBuffer,        ///< packet pool exhausted
+  Congestion,      ///< outer congestion mark on an inner packet that cannot carry it
   kCount,
 };
 [[nodiscard]] std::string_view to_string(Drop drop);
@@ -129,6 +130,7 @@ class Node {
   struct Options {
     Timing timing{};
     std::size_t max_peers = 0x10000;
+    std::size_t mtu = 1420;          ///< of the tun: padding never grows a packet beyond it
     bool under_load_always = false;  ///< tests: answer every handshake with a cookie first
   };
 
@@ -147,6 +149,8 @@ class Node {
   [[nodiscard]] const crypto::PrivateKey& private_key() const;
   /// Our public key; nullopt while no private key is set.
   [[nodiscard]] std::optional<base::PublicKey> public_key() const;
+  /// The tun's MTU changed.
+  void set_mtu(std::size_t mtu);
   /// Adds, changes or removes one peer. An allowed IP held by another peer moves to this one.
   /// False only when the peer table is full. A peer whose key is our own is ignored.
   bool update_peer(const PeerUpdate& update, base::Instant now);

@@ -1,0 +1,273 @@
+// Theory of operation.
+//
+// A Node is a set of peers around one private key. Three things come in and each runs to completion
+// before the next: a datagram, an inner packet, a moment in time. Whatever they produce waits in
+// three queues that the caller drains. The queues and the peers' timers are the only memory between
+// calls.
+//
+//   datagram ── type ──▶ initiation ─▶ mac1, load ─▶ Noise ─▶ session "next", response out
+//                        response   ─▶ mac1, load ─▶ Noise ─▶ session "current", staged packets out
+//                        cookie     ─▶ kept for the next handshake message
+//                        transport  ─▶ session ─▶ replay, tag ─▶ endpoint ─▶ allowed IPs ─▶ packet
+//                        out
+//   packet   ── allowed IPs ─▶ peer ─▶ session ─▶ datagram out
+//                                  └▶ staged, initiation out
+//   time     ── deadlines ─▶ the peer's timers ─▶ initiation, keepalive, keys wiped
+//
+// Nothing a stranger sends allocates: memory is taken for a peer only after its handshake message
+// has authenticated. Removing a peer wipes its keys and takes its packets out of the queues before
+// update_peer returns. Deliberately not done: ICMP errors for packets without a route (the kernel
+// above the tun knows better), and spreading peers over threads (the shell runs one Node per
+// worker's share or locks around batches; the Node itself is single-threaded).
+#include "node/node.hpp"
+
+#include "base/assert.hpp"
+#include "node/state.hpp"
+
+namespace warren::node {
+
+std::string_view to_string(Drop drop) {
+  switch (drop) {
+    case Drop::Malformed:
+      return "malformed";
+    case Drop::BadMac1:
+      return "bad-mac1";
+    case Drop::UnderLoad:
+      return "under-load";
+    case Drop::UnknownPeer:
+      return "unknown-peer";
+    case Drop::BadHandshake:
+      return "bad-handshake";
+    case Drop::HandshakeFlood:
+      return "handshake-flood";
+    case Drop::UnknownIndex:
+      return "unknown-index";
+    case Drop::BadTag:
+      return "bad-tag";
+    case Drop::Replayed:
+      return "replayed";
+    case Drop::SessionExpired:
+      return "session-expired";
+    case Drop::BadSource:
+      return "bad-source";
+    case Drop::NoRoute:
+      return "no-route";
+    case Drop::NoEndpoint:
+      return "no-endpoint";
+    case Drop::QueueFull:
+      return "queue-full";
+    case Drop::NoBuffer:
+      return "no-buffer";
+    case Drop::Congestion:
+      return "congestion";
+    case Drop::kCount:
+      break;
+  }
+  return "unknown";
+}
+
+Node::Node(Options options, base::RandomSource& random, wire::PacketPool& pool)
+    : state_(std::make_unique<State>(options, random, pool)) {
+  WARREN_ASSERT(pool.content_size() >= 2048);
+}
+
+Node::~Node() = default;
+
+// --- configuration ---
+
+void Node::set_private_key(crypto::PrivateKey key, base::Instant) {
+  State& state = *state_;
+  if (!key.is_zero()) crypto::clamp(key);
+  if (private_key().equals(key)) return;
+  state.interface.reset();
+  state.peers.for_each([&](wg::Peer& peer) {
+    state.expire(peer);
+    peer.static_shared.reset();
+  });
+  if (key.is_zero()) return;
+  state.interface.emplace(std::move(key), state.options.timing.cookie_secret);
+  wg::Peer* self = state.peers.find(state.interface->identity.public_key);
+  if (self != nullptr) state.remove(*self);
+}
+
+const crypto::PrivateKey& Node::private_key() const {
+  return state_->interface ? state_->interface->identity.private_key : state_->no_key;
+}
+
+std::optional<base::PublicKey> Node::public_key() const {
+  if (!state_->interface) return std::nullopt;
+  return state_->interface->identity.public_key;
+}
+
+void Node::set_mtu(std::size_t mtu) { state_->options.mtu = mtu; }
+
+bool Node::update_peer(const PeerUpdate& update, base::Instant now) {
+  State& state = *state_;
+  if (public_key() == update.public_key) return true;
+  wg::Peer* peer = state.peers.find(update.public_key);
+  if (update.remove) {
+    if (peer != nullptr) state.remove(*peer);
+    return true;
+  }
+  if (peer == nullptr) {
+    if (update.update_only) return true;
+    peer = state.peers.add(update.public_key, state.options.timing.cookie_secret);
+    if (peer == nullptr) return false;
+  }
+  state.apply(update, *peer, now);
+  return true;
+}
+
+void Node::State::apply(const PeerUpdate& update, wg::Peer& peer, base::Instant now) {
+  if (update.preshared_key) peer.preshared_key = update.preshared_key->clone();
+  if (update.endpoint) peer.endpoint = update.endpoint;
+  if (update.replace_allowed_ips) allowed_ips.remove_all(peer.id);
+  for (const PeerUpdate::AllowedIp& allowed : update.allowed_ips) {
+    if (allowed.remove) {
+      allowed_ips.remove(allowed.prefix, peer.id);
+    } else {
+      allowed_ips.insert(allowed.prefix, peer.id);
+    }
+  }
+  if (update.persistent_keepalive_s) {
+    const bool starts = peer.persistent_keepalive_s == 0 && *update.persistent_keepalive_s != 0;
+    peer.persistent_keepalive_s = *update.persistent_keepalive_s;
+    if (peer.persistent_keepalive_s == 0) peer.timers.cancel(wg::Timer::PersistentKeepalive);
+    if (starts) arm(peer, wg::Timer::PersistentKeepalive, now);
+  }
+}
+
+void Node::remove_all_peers() {
+  State& state = *state_;
+  state.peers.for_each([&](wg::Peer& peer) {
+    state.allowed_ips.remove_all(peer.id);
+    state.deadlines.remove(peer.id);
+    state.peers.remove(peer.id);
+  });
+  // What belongs to no peer may stay: cookie replies.
+  state.datagrams.erase_if([](const auto& out) { return out.peer_serial != kNobody; });
+  state.packets.clear();
+}
+
+void Node::State::remove(wg::Peer& peer) {
+  const std::uint64_t serial = peer.serial;
+  allowed_ips.remove_all(peer.id);
+  deadlines.remove(peer.id);
+  peers.remove(peer.id);
+  datagrams.erase_if([serial](const auto& out) { return out.peer_serial == serial; });
+  packets.erase_if([serial](const auto& out) { return out.peer_serial == serial; });
+}
+
+/// Ends every session and handshake of a peer that stays.
+void Node::State::expire(wg::Peer& peer) {
+  peer.sessions.clear();
+  peer.pending.reset();
+  peer.timers.cancel_all();
+  peer.last_handshake_sent.reset();
+  peer.renewed_in_last_minute = false;
+  peer.another_keepalive = false;
+  if (peer.persistent_keepalive_s != 0) arm(peer, wg::Timer::PersistentKeepalive, {});
+}
+
+void Node::restore_hints(const base::PublicKey& key, const PeerHints& hints) {
+  wg::Peer* peer = state_->peers.find(key);
+  if (peer == nullptr) return;
+  if (hints.endpoint) peer->endpoint = hints.endpoint;
+  peer->last_sent_timestamp = std::max(peer->last_sent_timestamp, hints.last_sent_timestamp);
+  peer->last_accepted_timestamp =
+      std::max(peer->last_accepted_timestamp, hints.last_accepted_timestamp);
+  peer->last_activity = std::max(peer->last_activity, hints.last_activity);
+}
+
+void Node::initiate(const base::PublicKey& key, base::Instant now, base::WallTime wall) {
+  wg::Peer* peer = state_->peers.find(key);
+  if (peer == nullptr || state_->usable_session(*peer, now) != nullptr) return;
+  state_->send_initiation(*peer, State::Attempt::New, {now, wall});
+}
+
+// --- input ---
+
+void Node::handle_datagrams(std::span<Datagram> batch, base::Instant now, base::WallTime wall) {
+  for (Datagram& datagram : batch) {
+    state_->receive(datagram, {now, wall});
+    datagram.packet = {};
+  }
+}
+
+void Node::handle_packets(std::span<wire::Packet> batch, base::Instant now, base::WallTime wall) {
+  for (wire::Packet& packet : batch) {
+    state_->send_packet(packet, {now, wall});
+    packet = {};
+  }
+}
+
+void Node::handle_timeout(base::Instant now, base::WallTime wall) {
+  State& state = *state_;
+  // A timer that re-arms itself for this very moment (a duration of zero) waits for the next call.
+  for (std::size_t left = state.deadlines.size(); left != 0; --left) {
+    const std::optional<wg::PeerId> due = state.deadlines.take_due(now);
+    if (!due) break;
+    state.run_timers(state.peers.at(*due), {now, wall});
+  }
+}
+
+void Node::handle_network_change(base::Instant now, base::WallTime wall) {
+  State& state = *state_;
+  state.peers.for_each([&](wg::Peer& peer) {
+    if (peer.sessions.current() != nullptr) state.send_keepalive(peer, {now, wall});
+  });
+}
+
+// --- output ---
+
+std::optional<Datagram> Node::poll_datagram() {
+  if (state_->datagrams.empty()) return std::nullopt;
+  return state_->datagrams.pop().datagram;
+}
+
+std::optional<wire::Packet> Node::poll_packet() {
+  if (state_->packets.empty()) return std::nullopt;
+  return state_->packets.pop().packet;
+}
+
+std::optional<Event> Node::poll_event() {
+  if (state_->events.empty()) return std::nullopt;
+  return state_->events.pop();
+}
+
+std::optional<base::Instant> Node::poll_timeout() const { return state_->deadlines.next(); }
+
+void Node::State::emit(Event::Kind kind, const wg::Peer& peer) {
+  if (events.size() >= kMaxEvents) static_cast<void>(events.pop());
+  events.push({.kind = kind, .peer = peer.public_key});
+}
+
+// --- reading ---
+
+std::size_t Node::peer_count() const { return state_->peers.size(); }
+
+void Node::for_each_peer(const std::function<void(const PeerStatus&)>& visit) const {
+  state_->peers.for_each([&](const wg::Peer& peer) {
+    visit({.public_key = peer.public_key,
+           .preshared_key = &peer.preshared_key,
+           .endpoint = peer.endpoint,
+           .last_handshake = peer.last_handshake,
+           .rx_bytes = peer.rx_bytes,
+           .tx_bytes = peer.tx_bytes,
+           .persistent_keepalive_s = peer.persistent_keepalive_s,
+           .allowed_ips = state_->allowed_ips.of(peer.id)});
+  });
+}
+
+std::optional<PeerHints> Node::hints(const base::PublicKey& key) const {
+  const wg::Peer* peer = state_->peers.find(key);
+  if (peer == nullptr) return std::nullopt;
+  return PeerHints{.endpoint = peer->endpoint,
+                   .last_sent_timestamp = peer->last_sent_timestamp,
+                   .last_accepted_timestamp = peer->last_accepted_timestamp,
+                   .last_activity = peer->last_activity};
+}
+
+const Counters& Node::counters() const { return state_->counters; }
+
+}  // namespace warren::node
