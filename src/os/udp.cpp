@@ -7,7 +7,8 @@
 // The outer header follows the kernel's WireGuard: datagrams may be fragmented (no DF), and the
 // source address of an answer is asked for without forcing the interface, so that routing stays
 // free to move; only a link-local IPv6 source needs its interface. A source address that the host
-// has lost gives EINVAL: the datagram goes out again with the source left to the kernel.
+// has lost gives EINVAL or, in newer kernels, ENETUNREACH: the datagram goes out again with the
+// source left to the kernel.
 #include "os/udp.hpp"
 
 #include <netinet/in.h>
@@ -254,11 +255,15 @@ SendFailure failure_of(int error_number) {
   }
 }
 
+bool may_be_stale_source(int error_number) {
+  return error_number == EINVAL || error_number == ENETUNREACH || error_number == EADDRNOTAVAIL;
+}
+
 /// The first datagram of the chunk failed with `error_number`; true when a second attempt without
 /// its source address sent it. Otherwise `error_number` says what counts now.
 bool resend_without_source(const Fd& socket, const UdpToSend& datagram, msghdr message,
                            int& error_number) {
-  if (error_number != EINVAL || !datagram.local.known) return false;
+  if (!may_be_stale_source(error_number) || !datagram.local.known) return false;
   Control control;
   message.msg_controllen = fill_control(control, datagram, false);
   message.msg_control = message.msg_controllen == 0 ? nullptr : control.bytes;
