@@ -22,6 +22,7 @@ namespace warren::store {
 struct StoredNetwork {
   model::Network network;
   std::array<std::uint8_t, 32> gateway_private_key{};
+  bool operator==(const StoredNetwork&) const = default;
 };
 
 /// A key that must never be accepted again in this network.
@@ -35,29 +36,34 @@ struct RefusedKey {
 struct State {
   std::map<model::NetworkId, StoredNetwork> networks;
   std::map<model::PeerId, model::Peer> peers;
-  std::vector<model::Token> tokens;
-  std::vector<RefusedKey> refused;
-  std::uint32_t next_peer_id = 1;
+  std::vector<model::Token> tokens;  ///< in the order of their hashes
+  std::vector<RefusedKey> refused;   ///< sorted
+  std::uint32_t next_peer_id = 1;    ///< never given twice, not even after a deletion
+  bool operator==(const State&) const = default;
 };
 
 struct PutNetwork {
   StoredNetwork network;
 };
+/// With its peers, tokens and refused keys.
 struct DeleteNetwork {
   model::NetworkId id;
-};  ///< with its peers, tokens and refused keys
+};
 struct PutPeer {
   model::Peer peer;
 };
+/// With its tokens.
 struct DeletePeer {
   model::PeerId id;
 };
+/// Replaces the token of the same hash.
 struct PutToken {
   model::Token token;
-};  ///< replaces the token of the same hash
+};
 struct DeleteTokensOf {
   model::PeerId peer;
 };
+/// Once refused, always refused: an earlier `since` stays.
 struct RefuseKey {
   RefusedKey key;
 };
@@ -70,10 +76,14 @@ struct AuditRecord {
   std::string action;  ///< "network.create", "peer.revoke" …
   std::string target;  ///< "lab/laptop"
   std::string result;  ///< "ok" or the error's message
+  bool operator==(const AuditRecord&) const = default;
 };
 
 /// Applies changes to a State in memory: what every Store does, and the twin of the SQL.
 void apply(State& state, const std::vector<Change>& changes);
+/// Internal when a state may not exist: a name, port, transit, address or key given twice, or a
+/// record whose owner is missing. Every Store refuses a commit that would lead there.
+[[nodiscard]] base::Status check_state(const State& state);
 
 class Store {
  public:
@@ -94,8 +104,8 @@ class MemoryStore final : public Store {
                                     const AuditRecord& record) override;
   [[nodiscard]] base::Result<std::vector<AuditRecord>> audit(std::size_t limit) override;
 
-  /// The next commits fail with this error (a full disk).
-  void fail_with(base::Error error) { failure_ = std::move(error); }
+  /// Everything from now on fails with this error (a full disk); nullopt ends it.
+  void fail_with(std::optional<base::Error> error) { failure_ = std::move(error); }
 
  private:
   State state_;

@@ -1,0 +1,150 @@
+// The state in memory and the rules that every store keeps.
+//
+// `apply` is total: it has no way to fail. Whether the outcome is a state that may exist is decided
+// by `check_state`, which says in C++ what the constraints of the database say in SQL; the contract
+// tests hold both to the same answers.
+#include "store/store.hpp"
+
+#include <algorithm>
+#include <set>
+#include <tuple>
+
+namespace warren::store {
+
+namespace {
+
+void put(State& state, const PutNetwork& change) {
+  state.networks.insert_or_assign(change.network.network.id, change.network);
+}
+
+void put(State& state, const DeleteNetwork& change) {
+  state.networks.erase(change.id);
+  std::erase_if(state.peers, [&](const auto& entry) { return entry.second.network == change.id; });
+  std::erase_if(state.tokens, [&](const model::Token& t) { return t.network == change.id; });
+  std::erase_if(state.refused, [&](const RefusedKey& r) { return r.network == change.id; });
+}
+
+void put(State& state, const PutPeer& change) {
+  state.peers.insert_or_assign(change.peer.id, change.peer);
+  state.next_peer_id = std::max(state.next_peer_id, change.peer.id.value + 1);
+}
+
+void put(State& state, const DeleteTokensOf& change) {
+  std::erase_if(state.tokens, [&](const model::Token& t) { return t.peer == change.peer; });
+}
+
+void put(State& state, const DeletePeer& change) {
+  put(state, DeleteTokensOf{change.id});
+  state.peers.erase(change.id);
+}
+
+void put(State& state, const PutToken& change) {
+  const auto at = std::ranges::lower_bound(state.tokens, change.token.secret_hash, {},
+                                           &model::Token::secret_hash);
+  if (at != state.tokens.end() && at->secret_hash == change.token.secret_hash) {
+    *at = change.token;
+  } else {
+    state.tokens.insert(at, change.token);
+  }
+}
+
+void put(State& state, const RefuseKey& change) {
+  const bool known = std::ranges::any_of(state.refused, [&](const RefusedKey& r) {
+    return r.network == change.key.network && r.key == change.key.key;
+  });
+  if (known) return;
+  state.refused.insert(std::ranges::lower_bound(state.refused, change.key), change.key);
+}
+
+base::Error broken(std::string what) {
+  return base::make_error(base::ErrorKind::Internal, "the change is inconsistent: " + what);
+}
+
+base::Status check_networks(const State& state) {
+  std::set<std::string> names;
+  std::set<std::uint16_t> ports;
+  std::set<std::uint32_t> transits;
+  for (const auto& [id, stored] : state.networks) {
+    const model::Network& network = stored.network;
+    if (!names.insert(network.name).second)
+      return broken("network name " + network.name + " twice");
+    if (!ports.insert(network.port).second) {
+      return broken("port " + std::to_string(network.port) + " twice");
+    }
+    if (!transits.insert(network.transit).second) {
+      return broken("transit " + std::to_string(network.transit) + " twice");
+    }
+  }
+  return {};
+}
+
+base::Status check_peers(const State& state) {
+  std::set<std::pair<model::NetworkId, std::string>> names;
+  std::set<std::pair<model::NetworkId, base::IpAddress>> addresses;
+  std::set<std::pair<model::NetworkId, base::PublicKey>> keys;
+  for (const auto& [id, peer] : state.peers) {
+    if (!state.networks.contains(peer.network)) {
+      return broken("peer " + peer.name + " of no network");
+    }
+    if (peer.state == model::PeerState::Revoked) continue;
+    if (!names.emplace(peer.network, peer.name).second) {
+      return broken("peer name " + peer.name + " twice");
+    }
+    for (const auto& address : {peer.address4, peer.address6}) {
+      if (address && !addresses.emplace(peer.network, *address).second) {
+        return broken("address " + address->to_string() + " twice");
+      }
+    }
+    if (peer.public_key && !keys.emplace(peer.network, *peer.public_key).second) {
+      return broken("the public key of " + peer.name + " twice");
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+void apply(State& state, const std::vector<Change>& changes) {
+  for (const Change& change : changes) {
+    std::visit([&](const auto& one) { put(state, one); }, change);
+  }
+}
+
+base::Status check_state(const State& state) {
+  WARREN_TRY(check_networks(state));
+  WARREN_TRY(check_peers(state));
+  for (const model::Token& token : state.tokens) {
+    const auto peer = state.peers.find(token.peer);
+    if (peer == state.peers.end() || peer->second.network != token.network) {
+      return broken("a token of no peer");
+    }
+  }
+  for (const RefusedKey& refused : state.refused) {
+    if (!state.networks.contains(refused.network)) return broken("a refused key of no network");
+  }
+  return {};
+}
+
+base::Result<State> MemoryStore::load() {
+  if (failure_) return *failure_;
+  return state_;
+}
+
+base::Status MemoryStore::commit(const std::vector<Change>& changes, const AuditRecord& record) {
+  if (failure_) return *failure_;
+  State next = state_;
+  apply(next, changes);
+  WARREN_TRY(check_state(next));
+  state_ = std::move(next);
+  records_.push_back(record);
+  return {};
+}
+
+base::Result<std::vector<AuditRecord>> MemoryStore::audit(std::size_t limit) {
+  if (failure_) return *failure_;
+  const std::size_t count = std::min(limit, records_.size());
+  return std::vector<AuditRecord>(records_.rbegin(),
+                                  records_.rbegin() + static_cast<std::ptrdiff_t>(count));
+}
+
+}  // namespace warren::store

@@ -1,0 +1,275 @@
+// The promises of every Store as a test suite: each implementation runs it against itself.
+//
+//   struct Traits { std::unique_ptr<Store> open(); };   // the same storage at every call
+//   INSTANTIATE_TYPED_TEST_SUITE_P(Memory, StoreContract, Traits);
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <random>
+
+#include "store/store.hpp"
+
+namespace warren::store::contract {
+
+inline std::array<std::uint8_t, 32> bytes32(std::uint8_t first, std::uint8_t rest = 0x5a) {
+  std::array<std::uint8_t, 32> bytes;
+  bytes.fill(rest);
+  bytes[0] = first;
+  return bytes;
+}
+
+inline StoredNetwork network(std::uint32_t id, const std::string& name) {
+  StoredNetwork stored;
+  stored.network.id = {id};
+  stored.network.name = name;
+  stored.network.subnet4 = base::Prefix::parse("10.20.0.0/24");
+  stored.network.port = static_cast<std::uint16_t>(id);
+  stored.network.endpoint_host = "gw.example.org";
+  stored.network.transit = id;
+  stored.network.gateway_key.bytes = bytes32(static_cast<std::uint8_t>(id));
+  stored.network.created = {1'700'000'000'123'456'789};
+  stored.gateway_private_key = bytes32(static_cast<std::uint8_t>(id), 0xa5);
+  return stored;
+}
+
+inline model::Peer peer(std::uint32_t id, std::uint32_t network, const std::string& name) {
+  model::Peer peer;
+  peer.id = {id};
+  peer.network = {network};
+  peer.name = name;
+  peer.address4 = base::IpAddress::v4(0x0a140000U + id + 1);
+  peer.invited = {1'700'000'001'000'000'001};
+  return peer;
+}
+
+inline model::Token token(std::uint8_t seed, const model::Peer& peer) {
+  model::Token token;
+  token.secret_hash = bytes32(seed);
+  token.network = peer.network;
+  token.peer = peer.id;
+  token.expires = {1'700'000'999'000'000'000};
+  return token;
+}
+
+inline AuditRecord record(const std::string& target) {
+  return {.time = {5}, .actor = "uid 0", .action = "test", .target = target, .result = "ok"};
+}
+
+/// Every field away from its default.
+inline std::vector<Change> everything() {
+  StoredNetwork full = network(0xfffffffe, "full");
+  full.network.subnet6 = base::Prefix::parse("fd12:3456::/64");
+  full.network.port = 65535;
+  full.network.nat = false;
+  full.network.dns = {base::IpAddress::v4(0x0a140001U), *base::IpAddress::parse("fd12:3456::1")};
+  full.network.mtu = 1280;
+  model::Peer enrolled = peer(7, full.network.id.value, "laptop");
+  enrolled.role = "node";
+  enrolled.state = model::PeerState::Enrolled;
+  enrolled.address6 = base::IpAddress::parse("fd12:3456::2");
+  enrolled.public_key = base::PublicKey{bytes32(9)};
+  enrolled.enrolled = {1'700'000'002'000'000'002};
+  model::Peer gone = peer(8, full.network.id.value, "laptop");  // the name is free again
+  gone.state = model::PeerState::Revoked;
+  gone.address4.reset();
+  gone.public_key = base::PublicKey{bytes32(10)};
+  gone.revoked = {1'700'000'003'000'000'003};
+  model::Token bound = token(3, enrolled);
+  bound.bound_to = enrolled.public_key;
+  StoredNetwork only6 = network(2, "only6");
+  only6.network.subnet4.reset();
+  only6.network.subnet6 = base::Prefix::parse("fd00::/64");
+  return {PutNetwork{full},
+          PutPeer{enrolled},
+          PutPeer{gone},
+          PutToken{bound},
+          PutToken{token(1, gone)},
+          RefuseKey{{full.network.id, base::PublicKey{bytes32(10)}, {77}}},
+          PutNetwork{only6}};
+}
+
+template <typename Traits>
+class StoreContract : public testing::Test {
+ protected:
+  /// What a program that starts now would find.
+  State reopened() {
+    auto store = traits_.open();
+    auto state = store->load();
+    EXPECT_TRUE(state) << state.error().message;
+    return state ? *state : State{};
+  }
+  /// Commits to the storage and checks that what is there afterwards is what `apply` says.
+  void commit(const std::vector<Change>& changes) {
+    store::apply(expected_, changes);
+    const base::Status status = traits_.open()->commit(changes, record("x"));
+    ASSERT_TRUE(status) << status.error().message;
+    ASSERT_EQ(reopened(), expected_);
+  }
+  void refused(const std::vector<Change>& changes) {
+    State would_be = expected_;
+    store::apply(would_be, changes);
+    EXPECT_FALSE(check_state(would_be));
+    EXPECT_FALSE(traits_.open()->commit(changes, record("refused")));
+    EXPECT_EQ(reopened(), expected_);
+    const auto records = traits_.open()->audit(1);
+    ASSERT_TRUE(records);
+    EXPECT_TRUE(records->empty() || records->front().target != "refused");
+  }
+
+  Traits traits_;
+  State expected_;
+};
+
+TYPED_TEST_SUITE_P(StoreContract);
+
+TYPED_TEST_P(StoreContract, StartsEmpty) { EXPECT_EQ(this->reopened(), State{}); }
+
+TYPED_TEST_P(StoreContract, KeepsEveryField) {
+  ASSERT_NO_FATAL_FAILURE(this->commit(everything()));
+  EXPECT_EQ(this->expected_.networks.size(), 2U);
+  EXPECT_EQ(this->expected_.peers.size(), 2U);
+}
+
+TYPED_TEST_P(StoreContract, ReplacesAndDeletes) {
+  ASSERT_NO_FATAL_FAILURE(this->commit({PutNetwork{network(1, "a")}, PutNetwork{network(2, "b")}}));
+  model::Peer ann = peer(1, 1, "ann");
+  ASSERT_NO_FATAL_FAILURE(this->commit(
+      {PutPeer{ann}, PutPeer{peer(2, 1, "bob")}, PutPeer{peer(3, 2, "ann")},
+       PutToken{token(1, ann)}, PutToken{token(2, ann)}, PutToken{token(3, peer(3, 2, ""))}}));
+  ann.state = model::PeerState::Enrolled;
+  model::Token longer = token(2, ann);
+  longer.expires = {1'900'000'000'000'000'000};
+  ASSERT_NO_FATAL_FAILURE(this->commit({PutPeer{ann}, PutToken{longer}}));
+  ASSERT_NO_FATAL_FAILURE(this->commit({DeleteTokensOf{ann.id}}));
+  ASSERT_NO_FATAL_FAILURE(this->commit({DeletePeer{{3}}}));
+  EXPECT_TRUE(this->expected_.tokens.empty());
+  ASSERT_NO_FATAL_FAILURE(
+      this->commit({RefuseKey{{{1}, {bytes32(4)}, {1}}}, RefuseKey{{{2}, {bytes32(4)}, {2}}},
+                    RefuseKey{{{1}, {bytes32(4)}, {3}}}, RefuseKey{{{1}, {bytes32(2)}, {3}}}}));
+  EXPECT_EQ(this->expected_.refused.size(), 3U);
+  ASSERT_NO_FATAL_FAILURE(this->commit({DeleteNetwork{{1}}}));
+  EXPECT_TRUE(this->expected_.peers.empty());
+  EXPECT_EQ(this->expected_.refused.size(), 1U);
+  EXPECT_EQ(this->expected_.next_peer_id, 4U);
+}
+
+TYPED_TEST_P(StoreContract, ReplacingANetworkKeepsItsMembers) {
+  ASSERT_NO_FATAL_FAILURE(this->commit(everything()));
+  StoredNetwork changed = this->expected_.networks.begin()->second;
+  changed.network.endpoint_host = "other.example.org";
+  ASSERT_NO_FATAL_FAILURE(this->commit({PutNetwork{changed}}));
+  StoredNetwork full = this->expected_.networks.rbegin()->second;
+  full.network.mtu = 1300;
+  ASSERT_NO_FATAL_FAILURE(this->commit({PutNetwork{full}}));
+  EXPECT_EQ(this->expected_.peers.size(), 2U);
+  EXPECT_EQ(this->expected_.tokens.size(), 2U);
+}
+
+TYPED_TEST_P(StoreContract, NeverGivesAPeerIdTwice) {
+  ASSERT_NO_FATAL_FAILURE(this->commit({PutNetwork{network(1, "a")}, PutPeer{peer(41, 1, "x")}}));
+  ASSERT_NO_FATAL_FAILURE(this->commit({DeleteNetwork{{1}}}));
+  EXPECT_EQ(this->reopened().next_peer_id, 42U);
+}
+
+TYPED_TEST_P(StoreContract, RefusesWhatMayNotBeAndChangesNothing) {
+  ASSERT_NO_FATAL_FAILURE(this->commit({PutNetwork{network(1, "a")}, PutPeer{peer(1, 1, "ann")}}));
+  const auto changed = [](auto value, auto change) {
+    change(value);
+    return value;
+  };
+  this->refused({PutNetwork{network(2, "a")}});
+  this->refused({PutNetwork{changed(network(2, "b"), [](auto& n) { n.network.port = 1; })}});
+  this->refused({PutNetwork{changed(network(2, "b"), [](auto& n) { n.network.transit = 1; })}});
+  this->refused({PutPeer{peer(2, 1, "ann")}});
+  this->refused({PutPeer{peer(2, 99, "bob")}});
+  this->refused(
+      {PutPeer{changed(peer(2, 1, "bob"), [](auto& p) { p.address4 = peer(1, 1, "").address4; })}});
+  this->refused({PutToken{token(1, peer(9, 1, "nobody"))}});
+  this->refused({RefuseKey{{{9}, {}, {}}}});
+  // All or nothing: the good first half of a bad commit leaves nothing behind.
+  this->refused(
+      {PutNetwork{network(3, "c")}, PutPeer{peer(2, 1, "bob")}, PutPeer{peer(3, 1, "ann")}});
+  this->refused({DeleteNetwork{{1}}, PutPeer{peer(4, 1, "late")}});
+}
+
+TYPED_TEST_P(StoreContract, TwoPeersOfANetworkHaveTwoKeys) {
+  model::Peer ann = peer(1, 1, "ann");
+  ann.state = model::PeerState::Enrolled;
+  ann.public_key = base::PublicKey{bytes32(1)};
+  ASSERT_NO_FATAL_FAILURE(this->commit({PutNetwork{network(1, "a")}, PutPeer{ann}}));
+  model::Peer bob = peer(2, 1, "bob");
+  bob.state = model::PeerState::Enrolled;
+  bob.public_key = ann.public_key;
+  this->refused({PutPeer{bob}});
+  ann.state = model::PeerState::Revoked;
+  ann.address4.reset();
+  ASSERT_NO_FATAL_FAILURE(this->commit({PutPeer{ann}, PutPeer{bob}}));
+}
+
+TYPED_TEST_P(StoreContract, AuditIsNewestFirstAndLimited) {
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(this->traits_.open()->commit({}, record("t" + std::to_string(i))));
+  }
+  const auto newest = this->traits_.open()->audit(2);
+  ASSERT_TRUE(newest);
+  EXPECT_EQ(*newest, (std::vector{record("t4"), record("t3")}));
+  EXPECT_EQ(this->traits_.open()->audit(100)->size(), 5U);
+  EXPECT_TRUE(this->traits_.open()->audit(0)->empty());
+}
+
+TYPED_TEST_P(StoreContract, FollowsTheTwinThroughRandomChanges) {
+  std::minstd_rand random(4711);
+  const auto one_of = [&](std::uint32_t n) { return static_cast<std::uint32_t>(random() % n); };
+  auto store = this->traits_.open();
+  for (int round = 0; round < 400; ++round) {
+    std::vector<Change> changes;
+    for (std::uint32_t i = 0; i <= one_of(3); ++i) {
+      model::Peer some = peer(1 + one_of(12), 1 + one_of(3), "p" + std::to_string(one_of(8)));
+      some.state = static_cast<model::PeerState>(one_of(3));
+      switch (one_of(7)) {
+        case 0:
+          changes.push_back(PutNetwork{network(1 + one_of(3), "n" + std::to_string(one_of(4)))});
+          break;
+        case 1:
+          if (one_of(6) == 0) changes.push_back(DeleteNetwork{{1 + one_of(3)}});
+          break;
+        case 2:
+          changes.push_back(PutPeer{some});
+          break;
+        case 3:
+          changes.push_back(DeletePeer{some.id});
+          break;
+        case 4:
+          changes.push_back(PutToken{token(static_cast<std::uint8_t>(one_of(9)), some)});
+          break;
+        case 5:
+          changes.push_back(DeleteTokensOf{some.id});
+          break;
+        default:
+          changes.push_back(RefuseKey{{some.network,
+                                       {bytes32(static_cast<std::uint8_t>(one_of(5)))},
+                                       {static_cast<std::int64_t>(round)}}});
+      }
+    }
+    State next = this->expected_;
+    store::apply(next, changes);
+    // One statement after another may be refused where the sum is fine; never the other way round.
+    if (store->commit(changes, record("r"))) {
+      ASSERT_TRUE(check_state(next)) << "round " << round;
+      this->expected_ = std::move(next);
+    } else if (changes.size() == 1) {
+      ASSERT_FALSE(check_state(next)) << "round " << round;
+    }
+    ASSERT_EQ(*store->load(), this->expected_) << "round " << round;
+  }
+  EXPECT_EQ(this->reopened(), this->expected_);
+}
+
+REGISTER_TYPED_TEST_SUITE_P(StoreContract, StartsEmpty, KeepsEveryField, ReplacesAndDeletes,
+                            ReplacingANetworkKeepsItsMembers, NeverGivesAPeerIdTwice,
+                            RefusesWhatMayNotBeAndChangesNothing, TwoPeersOfANetworkHaveTwoKeys,
+                            AuditIsNewestFirstAndLimited, FollowsTheTwinThroughRandomChanges);
+
+}  // namespace warren::store::contract
