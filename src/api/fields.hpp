@@ -1,0 +1,166 @@
+// The members of every document, listed once: a visitor that writes and one that reads go through
+// the same list, so that the two cannot differ. Private to this module.
+//
+// `required`: a document without the key is refused. `optional`: the member keeps its default.
+#pragma once
+
+#include <type_traits>
+
+#include "api/types.hpp"
+
+namespace warren::api {
+
+template <typename Visitor, typename T>
+void visit_fields(Visitor& v, T& d);
+
+template <typename Visitor>
+struct Fields {
+  Visitor& v;
+
+  template <typename D>
+  void of(Empty*, D&) {}
+
+  template <typename D>
+  void of(NetworkCreate*, D& d) {
+    v.required("name", d.name);
+    v.optional("subnet", d.subnet);
+    v.optional("subnet6", d.subnet6);
+    v.optional("port", d.port);
+    v.optional("endpoint", d.endpoint);
+    v.optional("dns", d.dns);
+    v.optional("nat", d.nat);
+  }
+
+  template <typename D>
+  void of(NetworkView*, D& d) {
+    v.required("id", d.id);
+    v.required("name", d.name);
+    v.required("subnet", d.subnet);
+    v.required("subnet6", d.subnet6);
+    v.required("gateway", d.gateway);
+    v.required("gateway6", d.gateway6);
+    v.required("port", d.port);
+    v.required("endpoint", d.endpoint);
+    v.required("interface_name", d.interface_name);
+    v.required("netns", d.netns);
+    v.required("public_key", d.public_key);
+    v.required("dns", d.dns);
+    v.required("nat", d.nat);
+    v.required("peers", d.peers);
+    v.required("connected", d.connected);
+    v.required("engine", d.engine);
+    v.required("created", d.created);
+  }
+
+  template <typename D>
+  void of(NetworkList*, D& d) {
+    v.required("networks", d.networks);
+  }
+
+  template <typename D>
+  void of(InviteRequest*, D& d) {
+    v.required("name", d.name);
+    v.optional("role", d.role);
+    v.optional("expires_s", d.expires_s);
+  }
+
+  template <typename D>
+  void of(Invitation*, D& d) {
+    v.required("network", d.network);
+    v.required("name", d.name);
+    v.required("token", d.token);
+    v.required("expires", d.expires);
+  }
+
+  template <typename D>
+  void of(PeerView*, D& d) {
+    v.required("network", d.network);
+    v.required("name", d.name);
+    v.required("role", d.role);
+    v.required("state", d.state);
+    v.required("address", d.address);
+    v.required("address6", d.address6);
+    v.required("public_key", d.public_key);
+    v.required("endpoint", d.endpoint);
+    v.required("last_handshake", d.last_handshake);
+    v.required("rx_bytes", d.rx_bytes);
+    v.required("tx_bytes", d.tx_bytes);
+    v.required("invited", d.invited);
+    v.required("enrolled", d.enrolled);
+    v.required("revoked", d.revoked);
+  }
+
+  template <typename D>
+  void of(PeerList*, D& d) {
+    v.required("peers", d.peers);
+  }
+
+  template <typename D>
+  void of(Revocation*, D& d) {
+    v.required("network", d.network);
+    v.required("name", d.name);
+    v.required("steps", d.steps);
+    v.required("total_ms", d.total_ms);
+    v.required("pending", d.pending);
+  }
+
+  template <typename D>
+  void of(Revocation::StepTime*, D& d) {
+    v.required("step", d.step);
+    v.required("ms", d.ms);
+  }
+
+  template <typename D>
+  void of(Status*, D& d) {
+    v.required("version", d.version);
+    v.required("state_dir", d.state_dir);
+    v.required("started", d.started);
+    v.required("networks", d.networks);
+    v.required("peers", d.peers);
+    v.required("ready", d.ready);
+    v.required("problems", d.problems);
+  }
+
+  template <typename D>
+  void of(AuditEntry*, D& d) {
+    v.required("time", d.time);
+    v.required("actor", d.actor);
+    v.required("action", d.action);
+    v.required("target", d.target);
+    v.required("result", d.result);
+  }
+
+  template <typename D>
+  void of(AuditList*, D& d) {
+    v.required("records", d.records);
+  }
+
+  template <typename D>
+  void of(EnrolRequest*, D& d) {
+    v.required("secret", d.secret);
+    v.required("public_key", d.public_key);
+    v.required("time", d.time);
+  }
+
+  template <typename D>
+  void of(EnrolAnswer*, D& d) {
+    v.required("network", d.network);
+    v.required("name", d.name);
+    v.required("address", d.address);
+    v.required("address6", d.address6);
+    v.required("gateway", d.gateway);
+    v.required("gateway6", d.gateway6);
+    v.required("gateway_key", d.gateway_key);
+    v.required("endpoint", d.endpoint);
+    v.required("routes", d.routes);
+    v.required("dns", d.dns);
+    v.required("mtu", d.mtu);
+  }
+};
+
+template <typename Visitor, typename T>
+void visit_fields(Visitor& v, T& d) {
+  Fields<Visitor>{v}.of(static_cast<std::remove_const_t<T>*>(nullptr), d);
+}
+
+}  // namespace warren::api

@@ -1,0 +1,359 @@
+// Strict JSON over nlohmann-json.
+//
+// Reading: depth is counted on the text before anything is built; the parser is told to note keys
+// given twice (it would silently keep the last); then a Reader goes through the type's list of
+// fields, takes each from the object and finally refuses whatever key is left. The first problem
+// wins and is reported with its path ("networks[2].port"). Writing goes through the same list.
+// nlohmann-json throws only where it runs out of memory or is misused; both entry points catch.
+#include "api/json.hpp"
+
+#include <concepts>
+#include <exception>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <vector>
+
+#include "api/fields.hpp"
+
+namespace warren::api {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+base::Error invalid(const std::string& message) {
+  return base::make_error(base::ErrorKind::Invalid, message);
+}
+
+// --- writing ---
+
+struct Writer {
+  Json& out;
+
+  template <typename T>
+  void required(const char* key, const T& value) {
+    out[key] = json(value);
+  }
+  template <typename T>
+  void optional(const char* key, const T& value) {
+    required(key, value);
+  }
+  template <typename T>
+  void optional(const char* key, const std::optional<T>& value) {
+    if (value) required(key, *value);
+  }
+
+  template <typename T>
+  static Json json(const T& value) {
+    if constexpr (std::is_arithmetic_v<T> || std::same_as<T, std::string>) {
+      return value;
+    } else {
+      Json object = Json::object();
+      Writer writer{object};
+      visit_fields(writer, value);
+      return object;
+    }
+  }
+  template <typename T>
+  static Json json(const std::vector<T>& values) {
+    Json list = Json::array();
+    for (const T& value : values) list.push_back(json(value));
+    return list;
+  }
+};
+
+std::string dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+// --- reading ---
+
+/// Reads one object. The first problem is kept in `error`; nothing more is read after it.
+class Reader {
+ public:
+  Reader(const Json& object, std::string path, std::optional<base::Error>& error)
+      : object_(object), path_(std::move(path)), error_(error) {}
+
+  template <typename T>
+  void required(const char* key, T& value) {
+    if (!field(key, value)) fail(key, "is missing");
+  }
+  template <typename T>
+  void optional(const char* key, T& value) {
+    field(key, value);
+  }
+  template <typename T>
+  void optional(const char* key, std::optional<T>& value) {
+    T inner{};
+    if (field(key, inner)) value = std::move(inner);
+  }
+
+  /// A member that is read elsewhere.
+  void expect(const char* key) { seen_.insert(key); }
+  void refuse_unknown_keys() {
+    for (const auto& item : object_.items()) {
+      if (!seen_.contains(item.key())) return fail(item.key(), "is not known");
+    }
+  }
+
+ private:
+  template <typename T>
+  bool field(const char* key, T& value) {
+    seen_.insert(key);
+    if (error_) return true;
+    const auto at = object_.find(key);
+    if (at == object_.end()) return false;
+    read(*at, key, value);
+    return true;
+  }
+
+  void fail(const std::string& key, const std::string& why) {
+    // Keys come from the other side: at most a line of them is shown.
+    constexpr std::size_t kShown = 100;
+    if (!error_) error_ = invalid("key \"" + (path_ + key).substr(0, kShown) + "\" " + why);
+  }
+  void fail_type(const std::string& key, const char* wanted, const Json& found) {
+    fail(key, std::string("must be ") + wanted + ", not " + found.type_name());
+  }
+
+  void read(const Json& json, const std::string& key, bool& value) {
+    if (!json.is_boolean()) return fail_type(key, "true or false", json);
+    value = json.get<bool>();
+  }
+  void read(const Json& json, const std::string& key, double& value) {
+    if (!json.is_number()) return fail_type(key, "a number", json);
+    value = json.get<double>();
+  }
+  void read(const Json& json, const std::string& key, std::string& value) {
+    if (!json.is_string()) return fail_type(key, "a string", json);
+    const auto& text = json.get_ref<const std::string&>();
+    if (text.size() > kMaxStringBytes) return fail(key, "is too long");
+    if (text.find('\0') != std::string::npos) return fail(key, "holds a zero byte");
+    value = text;
+  }
+  template <std::integral T>
+  void read(const Json& json, const std::string& key, T& value) {
+    if (!json.is_number_integer()) return fail_type(key, "a whole number", json);
+    const bool fits = json.is_number_unsigned() ? std::in_range<T>(json.get<std::uint64_t>())
+                                                : std::in_range<T>(json.get<std::int64_t>());
+    if (!fits) {
+      return fail(key, "must be from " + std::to_string(std::numeric_limits<T>::min()) + " to " +
+                           std::to_string(std::numeric_limits<T>::max()));
+    }
+    value = json.get<T>();
+  }
+  template <typename T>
+  void read(const Json& json, const std::string& key, std::vector<T>& values) {
+    if (!json.is_array()) return fail_type(key, "a list", json);
+    if (json.size() > kMaxListEntries) return fail(key, "has too many entries");
+    values.resize(json.size());
+    for (std::size_t i = 0; i < json.size() && !error_; ++i) {
+      read(json[i], key + "[" + std::to_string(i) + "]", values[i]);
+    }
+  }
+  template <typename T>
+    requires std::is_class_v<T>
+  void read(const Json& json, const std::string& key, T& value) {
+    if (!json.is_object()) return fail_type(key, "an object", json);
+    Reader reader(json, path_ + key + ".", error_);
+    visit_fields(reader, value);
+    reader.refuse_unknown_keys();
+  }
+
+  const Json& object_;
+  std::string path_;
+  std::optional<base::Error>& error_;
+  std::set<std::string, std::less<>> seen_;
+};
+
+/// The deepest nesting of the text: brackets outside strings. Exact for valid JSON, and at least
+/// the depth that a parser would reach for any other text.
+std::size_t nesting(std::string_view text) {
+  std::size_t depth = 0;
+  std::size_t deepest = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '{' || c == '[') {
+      deepest = std::max(deepest, ++depth);
+    } else if ((c == '}' || c == ']') && depth > 0) {
+      --depth;
+    }
+  }
+  return deepest;
+}
+
+base::Result<Json> parse(std::string_view text) {
+  if (text.size() > kMaxDocumentBytes) return invalid("the document is too large");
+  if (nesting(text) > kMaxDepth) return invalid("the document is nested too deeply");
+  std::vector<std::set<std::string>> open_objects;
+  std::optional<std::string> twice;
+  const auto on_event = [&](int, Json::parse_event_t event, Json& parsed) {
+    if (event == Json::parse_event_t::object_start) open_objects.emplace_back();
+    if (event == Json::parse_event_t::object_end) open_objects.pop_back();
+    if (event == Json::parse_event_t::key) {
+      auto name = parsed.get<std::string>();
+      if (!open_objects.back().insert(name).second) twice = std::move(name);
+    }
+    return true;
+  };
+  Json json = Json::parse(text, on_event, false);
+  if (json.is_discarded()) return invalid("the document is not valid JSON");
+  if (!json.is_object()) return invalid("the document is not a JSON object");
+  if (twice) return invalid("key \"" + twice->substr(0, 100) + "\" is given twice");
+  return json;
+}
+
+base::Status check_schema(const Json& json) {
+  const auto schema = json.find("schema");
+  if (schema == json.end()) return invalid("key \"schema\" is missing");
+  if (schema->is_number_integer() && schema->get<std::int64_t>() == kSchema) return {};
+  return base::make_error(base::ErrorKind::Invalid,
+                          "key \"schema\" must be " + std::to_string(kSchema),
+                          "both sides must run the same version of warren");
+}
+
+template <typename T>
+base::Result<T> read_document(std::string_view text) {
+  WARREN_TRY_ASSIGN(const Json json, parse(text));
+  WARREN_TRY(check_schema(json));
+  std::optional<base::Error> error;
+  T document{};
+  Reader reader(json, "", error);
+  reader.expect("schema");
+  visit_fields(reader, document);
+  reader.refuse_unknown_keys();
+  if (error) return std::move(*error);
+  return document;
+}
+
+constexpr std::array kKinds{base::ErrorKind::Failed,       base::ErrorKind::Invalid,
+                            base::ErrorKind::NotFound,     base::ErrorKind::Conflict,
+                            base::ErrorKind::NotPermitted, base::ErrorKind::Unavailable,
+                            base::ErrorKind::Expired,      base::ErrorKind::Internal};
+
+/// The error document is a type like the others, known only here.
+struct ErrorBody {
+  std::string kind;
+  std::string message;
+  std::string hint;
+};
+
+std::optional<base::Error> read_error(std::string_view text) {
+  const auto json = parse(text);
+  if (!json || !check_schema(*json)) return std::nullopt;
+  const auto body = json->find("error");
+  if (json->size() != 2 || body == json->end() || !body->is_object()) return std::nullopt;
+  std::optional<base::Error> problem;
+  ErrorBody error;
+  Reader reader(*body, "error.", problem);
+  reader.required("kind", error.kind);
+  reader.required("message", error.message);
+  reader.required("hint", error.hint);
+  reader.refuse_unknown_keys();
+  if (problem) return std::nullopt;
+  for (const base::ErrorKind kind : kKinds) {
+    if (error.kind == base::to_string(kind)) {
+      return base::make_error(kind, std::move(error.message), std::move(error.hint));
+    }
+  }
+  return std::nullopt;
+}
+
+/// An error's text is shown to people; a longer one than a reader accepts would hide it whole.
+std::string shortened(const std::string& text) { return text.substr(0, kMaxStringBytes / 2); }
+
+}  // namespace
+
+template <typename T>
+std::string encode(const T& document) {
+  Json json = Json::object();
+  json["schema"] = kSchema;
+  Writer writer{json};
+  visit_fields(writer, document);
+  return dump(json);
+}
+
+template <typename T>
+base::Result<T> decode(std::string_view text) {
+  try {
+    return read_document<T>(text);
+  } catch (const std::exception& problem) {
+    return invalid(std::string("the document cannot be read: ") + problem.what());
+  }
+}
+
+std::string encode_error(const base::Error& error) {
+  Json json = Json::object();
+  json["schema"] = kSchema;
+  json["error"]["kind"] = base::to_string(error.kind);
+  json["error"]["message"] = shortened(error.message);
+  json["error"]["hint"] = shortened(error.hint);
+  return dump(json);
+}
+
+std::optional<base::Error> decode_error(std::string_view text) {
+  try {
+    return read_error(text);
+  } catch (const std::exception&) {
+    return std::nullopt;
+  }
+}
+
+int http_status(base::ErrorKind kind) {
+  switch (kind) {
+    case base::ErrorKind::Invalid:
+      return 400;
+    case base::ErrorKind::NotPermitted:
+      return 403;
+    case base::ErrorKind::NotFound:
+      return 404;
+    case base::ErrorKind::Conflict:
+      return 409;
+    case base::ErrorKind::Expired:
+      return 410;
+    case base::ErrorKind::Unavailable:
+      return 503;
+    case base::ErrorKind::Failed:
+    case base::ErrorKind::Internal:
+      return 500;
+  }
+  return 500;
+}
+
+template std::string encode(const Empty&);
+template base::Result<Empty> decode(std::string_view);
+template std::string encode(const NetworkCreate&);
+template base::Result<NetworkCreate> decode(std::string_view);
+template std::string encode(const NetworkView&);
+template base::Result<NetworkView> decode(std::string_view);
+template std::string encode(const NetworkList&);
+template base::Result<NetworkList> decode(std::string_view);
+template std::string encode(const InviteRequest&);
+template base::Result<InviteRequest> decode(std::string_view);
+template std::string encode(const Invitation&);
+template base::Result<Invitation> decode(std::string_view);
+template std::string encode(const PeerView&);
+template base::Result<PeerView> decode(std::string_view);
+template std::string encode(const PeerList&);
+template base::Result<PeerList> decode(std::string_view);
+template std::string encode(const Revocation&);
+template base::Result<Revocation> decode(std::string_view);
+template std::string encode(const Status&);
+template base::Result<Status> decode(std::string_view);
+template std::string encode(const AuditEntry&);
+template base::Result<AuditEntry> decode(std::string_view);
+template std::string encode(const AuditList&);
+template base::Result<AuditList> decode(std::string_view);
+template std::string encode(const EnrolRequest&);
+template base::Result<EnrolRequest> decode(std::string_view);
+template std::string encode(const EnrolAnswer&);
+template base::Result<EnrolAnswer> decode(std::string_view);
+
+}  // namespace warren::api
