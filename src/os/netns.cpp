@@ -82,7 +82,11 @@ base::Status unshare_and_mount(const std::string& path, Fd& out) {
 
 base::Result<Fd> create_named_netns(const std::string& name) {
   WARREN_TRY_ASSIGN(const std::string path, path_of(name));
-  WARREN_TRY(ensure_directory());
+  if (base::Status ready = ensure_directory(); !ready)
+    return std::move(ready)
+        .error()
+        .within("create network namespace " + name)
+        .with_hint("this needs CAP_SYS_ADMIN");
   if (const Fd file(open(path.c_str(), O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0)); !file) {
     base::Error error = os_error("create network namespace " + name);
     if (error.os_errno == EEXIST)

@@ -15,6 +15,7 @@
 #include <cstring>
 
 #include "os/clock.hpp"
+#include "os/loop.hpp"
 #include "os/netns.hpp"
 #include "os/process.hpp"
 #include "os/udp.hpp"
@@ -174,6 +175,38 @@ TEST_F(TunTest, CarriesPacketsBothWays) {
     ASSERT_EQ(receive_batch(*socket, {&slot, 1}).value(), 1U);
     EXPECT_EQ(slot.remote.to_string(), "10.99.0.2:7777");
     EXPECT_EQ(slot.local.address.to_string(), "10.99.0.1");
+  });
+}
+
+// A slow queue before the tun holds what the socket may have under way.
+TEST_F(TunTest, AFullSocketStopsTheBatchShortAndRefusesNothing) {
+  inside([] {
+    const auto tun = open_tun({.name = "wt0"});
+    ASSERT_TRUE(tun);
+    ip({"addr", "add", "10.99.0.1/24", "dev", "wt0"});
+    ip({"link", "set", "wt0", "up"});
+    const auto slow = spawn({.argv = {"/sbin/tc", "qdisc", "add", "dev", "wt0", "root", "tbf",
+                                      "rate", "800kbit", "burst", "2000", "latency", "1s"}});
+    if (!slow || wait_for(*slow).value() != 0) GTEST_SKIP() << "no token bucket queue here";
+    const auto socket = open_udp({.buffer_bytes = 8192});
+    ASSERT_TRUE(socket);
+    const std::vector<std::uint8_t> payload(1000);
+    const std::vector<UdpToSend> batch(
+        200, {.bytes = payload,
+              .remote = {.address = *base::IpAddress::parse("10.99.0.2"), .port = 7777}});
+    std::size_t refused = 0;
+    const std::size_t sent = send_batch(*socket, batch, refused).value();
+    EXPECT_GT(sent, 0U);
+    EXPECT_LT(sent, batch.size());
+
+    const auto loop = Loop::create();
+    bool writable = false;
+    ASSERT_TRUE(
+        (*loop)->watch(socket->get(), [&](Ready ready) { writable = ready.writable; }, true));
+    ASSERT_TRUE((*loop)->run_once(now() + std::chrono::seconds(2)));
+    EXPECT_TRUE(writable);
+    EXPECT_GT(send_batch(*socket, std::span(batch).subspan(sent), refused).value(), 0U);
+    EXPECT_EQ(refused, 0U);
   });
 }
 
