@@ -1,5 +1,6 @@
 #include "os/stream.hpp"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -23,6 +24,12 @@ base::Result<std::size_t> write_some(const Fd& stream, base::Bytes bytes) {
     if (errno == EAGAIN) return std::size_t{0};
     if (errno != EINTR) return base::os_error("write to a connection");
   }
+}
+
+base::Result<Fd> open_null() {
+  Fd fd(open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!fd) return base::os_error("open /dev/null");
+  return fd;
 }
 
 }  // namespace warren::os

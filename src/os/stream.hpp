@@ -14,5 +14,7 @@ namespace warren::os {
                                                                  base::MutableBytes room);
 /// Bytes taken by the kernel, 0 when its buffer is full. Never raises SIGPIPE.
 [[nodiscard]] base::Result<std::size_t> write_some(const Fd& stream, base::Bytes bytes);
+/// A descriptor that swallows what is written, for a child's standard streams.
+[[nodiscard]] base::Result<Fd> open_null();
 
 }  // namespace warren::os
