@@ -1,0 +1,170 @@
+// Theory of operation
+//
+// An engine asks three things: its descriptors (once), a pair of UDP sockets, another mark. The
+// sockets of the last request are kept. A successor that asks for the same port gets the same open
+// sockets: the port is never free in between, and what arrived meanwhile is still in their buffers.
+// A request that fails changes nothing: the engine goes on with the sockets it has.
+#include "gateway/engine_opener.hpp"
+
+#include <cerrno>
+#include <utility>
+#include <variant>
+
+#include "gateway/limits.hpp"
+#include "os/udp.hpp"
+#include "os/unix_socket.hpp"
+
+namespace warren::gateway {
+
+using base::ErrorKind;
+using base::make_error;
+
+namespace {
+
+/// Errors that mean that the host has no such family.
+bool family_missing(const base::Error& error) {
+  return error.os_errno == EAFNOSUPPORT || error.os_errno == EADDRNOTAVAIL;
+}
+int errno_of(const base::Error& error) { return error.os_errno != 0 ? error.os_errno : EIO; }
+
+}  // namespace
+
+void EngineOpener::attach(os::Fd channel) {
+  channel_ = std::move(channel);
+  greeted_ = false;
+  broken_ = false;
+}
+
+void EngineOpener::attach_adopted(os::Fd channel, std::uint16_t port, std::uint32_t mark) {
+  channel_ = std::move(channel);
+  greeted_ = true;
+  broken_ = false;
+  open_port_ = port;
+  mark_ = mark;
+}
+
+void EngineOpener::detach() {
+  channel_.reset();
+  greeted_ = false;
+}
+
+bool EngineOpener::handle_readable() {
+  while (channel_ && !broken_) {
+    auto message = os::receive_message(channel_, ipc::kMaxOpenerMessage);
+    if (!message && message.error().os_errno == EAGAIN) return true;
+    if (!message || message->closed) return false;
+    base::Status status;
+    if (auto question = ipc::parse_opener(message->bytes); question)
+      status = answer(*question);
+    else
+      status = std::move(question).error();
+    if (!status) {
+      broken_ = true;
+      log_.write(base::LogLevel::Warning, "gateway",
+                 policy_.interface_name + ": " + status.error().message);
+      return false;
+    }
+  }
+  return false;
+}
+
+void EngineOpener::notify(const ipc::OpenerBody& notice) {
+  if (!channel_) return;
+  const auto bytes = ipc::write_opener({.sequence = 0, .body = notice});
+  if (auto status = os::send_message(channel_, bytes); !status)
+    log_.write(base::LogLevel::Debug, "gateway",
+               policy_.interface_name + ": notice lost: " + status.error().message);
+}
+
+base::Status EngineOpener::answer(const ipc::OpenerMessage& question) {
+  if (const auto* hello = std::get_if<ipc::Hello>(&question.body))
+    return answer_hello(question.sequence, *hello);
+  if (const auto* request = std::get_if<ipc::OpenUdp>(&question.body))
+    return answer_open(question.sequence, *request);
+  if (const auto* request = std::get_if<ipc::SetMark>(&question.body))
+    return reply(question.sequence, ipc::Done{.error = apply_mark(request->mark)});
+  return make_error(ErrorKind::Invalid, "the engine sent a message that only openers send");
+}
+
+base::Status EngineOpener::answer_hello(std::uint32_t sequence, const ipc::Hello& hello) {
+  if (greeted_) return make_error(ErrorKind::Invalid, "the engine said hello twice");
+  if (hello.version != ipc::kOpenerVersion)
+    return make_error(ErrorKind::Invalid,
+                      "the engine speaks version " + std::to_string(hello.version) +
+                          " of the opener protocol, this daemon version " +
+                          std::to_string(ipc::kOpenerVersion),
+                      "install warren and warren-engine of the same release");
+  greeted_ = true;
+  return reply(sequence,
+               ipc::HelloReply{.interface_name = policy_.interface_name,
+                               .mtu = policy_.mtu,
+                               .extension = true,
+                               .hints = true,
+                               .exit_with_opener = false},
+               {&descriptors_.tun, &descriptors_.api_listener, &descriptors_.control_listener,
+                &descriptors_.hints});
+}
+
+base::Status EngineOpener::answer_open(std::uint32_t sequence, const ipc::OpenUdp& request) {
+  const ipc::OpenUdpReply answer = open_sockets(request);
+  std::vector<const os::Fd*> sockets;
+  if (answer.has_v4) sockets.push_back(&descriptors_.udp4);
+  if (answer.has_v6) sockets.push_back(&descriptors_.udp6);
+  return reply(sequence, answer, sockets);
+}
+
+ipc::OpenUdpReply EngineOpener::open_sockets(const ipc::OpenUdp& request) {
+  const auto opened = [this] {
+    return ipc::OpenUdpReply{.port = open_port_,
+                             .has_v4 = static_cast<bool>(descriptors_.udp4),
+                             .has_v6 = static_cast<bool>(descriptors_.udp6)};
+  };
+  if (request.port != 0 && request.port != policy_.port && request.port < kFirstFreePort)
+    return {.error = EACCES};
+  if (request.port != 0 && request.port == open_port_ && (descriptors_.udp4 || descriptors_.udp6)) {
+    if (const int error = apply_mark(request.mark); error != 0) return {.error = error};
+    return opened();
+  }
+  os::UdpOptions options{
+      .family = base::Family::V4, .port = request.port, .mark = request.mark, .reuse_port = false};
+  auto v4 = os::open_udp(options);
+  if (!v4 && !family_missing(v4.error())) return {.error = errno_of(v4.error())};
+  std::uint16_t port = request.port;
+  if (v4 && port == 0) {
+    const auto chosen = os::local_port(*v4);
+    if (!chosen) return {.error = errno_of(chosen.error())};
+    port = *chosen;
+  }
+  options.family = base::Family::V6;
+  options.port = port;
+  auto v6 = os::open_udp(options);
+  if (!v6 && (!family_missing(v6.error()) || !v4)) return {.error = errno_of(v6.error())};
+  if (v6 && port == 0) {
+    const auto chosen = os::local_port(*v6);
+    if (!chosen) return {.error = errno_of(chosen.error())};
+    port = *chosen;
+  }
+  descriptors_.udp4 = v4 ? std::move(*v4) : os::Fd();
+  descriptors_.udp6 = v6 ? std::move(*v6) : os::Fd();
+  open_port_ = port;
+  mark_ = request.mark;
+  return opened();
+}
+
+int EngineOpener::apply_mark(std::uint32_t mark) {
+  if (!descriptors_.udp4 && !descriptors_.udp6) return ENOTCONN;
+  for (const os::Fd* socket : {&descriptors_.udp4, &descriptors_.udp6}) {
+    if (!*socket) continue;
+    if (auto status = os::set_mark(*socket, mark); !status) return errno_of(status.error());
+  }
+  mark_ = mark;
+  return 0;
+}
+
+base::Status EngineOpener::reply(std::uint32_t sequence, ipc::OpenerBody body,
+                                 const std::vector<const os::Fd*>& descriptors) {
+  const auto bytes = ipc::write_opener({.sequence = sequence, .body = std::move(body)});
+  return os::send_message(channel_, bytes, descriptors).within("answer the engine");
+}
+
+}  // namespace warren::gateway

@@ -1,0 +1,74 @@
+// The opener's side of one engine: holds what the engine was given and answers what it asks for.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/log.hpp"
+#include "base/result.hpp"
+#include "ipc/opener.hpp"
+#include "os/fd.hpp"
+
+namespace warren::gateway {
+
+/// The descriptors of one engine. The daemon keeps them while the engine is away: packets wait in
+/// the tun and at the port, and questions at the sockets, for the successor.
+struct EngineDescriptors {
+  os::Fd tun;
+  os::Fd api_listener;
+  os::Fd control_listener;
+  os::Fd hints;
+  os::Fd udp4;
+  os::Fd udp6;
+};
+
+/// What an engine is told about itself and may ask for.
+struct OpenerPolicy {
+  std::string interface_name;
+  std::uint16_t mtu = 1420;
+  std::uint16_t port = 0;  ///< its network's own; others only from kFirstFreePort
+};
+
+/// Answers one engine on its channel. An engine is not trusted: it gets its own descriptors and
+/// UDP sockets, and a message that breaks the protocol ends the conversation.
+class EngineOpener {
+ public:
+  EngineOpener(OpenerPolicy policy, EngineDescriptors& descriptors, base::Log& log)
+      : policy_(std::move(policy)), descriptors_(descriptors), log_(log) {}
+
+  /// A new engine at the other end of `channel`.
+  void attach(os::Fd channel);
+  /// Takes over a channel whose engine holds its descriptors already.
+  void attach_adopted(os::Fd channel, std::uint16_t port, std::uint32_t mark);
+  void detach();
+  [[nodiscard]] const os::Fd& channel() const { return channel_; }
+
+  /// Answers what waits on the channel, without blocking. False when the channel is over: the
+  /// engine closed it, or broke the protocol.
+  bool handle_readable();
+  /// Sends a notice; nothing happens when the engine cannot take it.
+  void notify(const ipc::OpenerBody& notice);
+
+  /// The mark that the engine's sockets carry: given back to a successor.
+  [[nodiscard]] std::uint32_t mark() const { return mark_; }
+
+ private:
+  base::Status answer(const ipc::OpenerMessage& question);
+  base::Status answer_hello(std::uint32_t sequence, const ipc::Hello& hello);
+  base::Status answer_open(std::uint32_t sequence, const ipc::OpenUdp& request);
+  ipc::OpenUdpReply open_sockets(const ipc::OpenUdp& request);
+  int apply_mark(std::uint32_t mark);
+  base::Status reply(std::uint32_t sequence, ipc::OpenerBody body,
+                     const std::vector<const os::Fd*>& descriptors = {});
+
+  OpenerPolicy policy_;
+  EngineDescriptors& descriptors_;
+  base::Log& log_;
+  os::Fd channel_;
+  bool greeted_ = false;
+  bool broken_ = false;  ///< the engine broke the protocol: it is not served any more
+  std::uint16_t open_port_ = 0;
+  std::uint32_t mark_ = 0;
+};
+
+}  // namespace warren::gateway

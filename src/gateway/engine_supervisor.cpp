@@ -1,0 +1,124 @@
+#include "gateway/engine_supervisor.hpp"
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "os/process.hpp"
+#include "os/udp.hpp"
+
+namespace warren::gateway {
+
+using base::ErrorKind;
+using base::make_error;
+
+base::Result<std::string> find_engine_program() {
+  namespace fs = std::filesystem;
+  if (const char* chosen = std::getenv("WARREN_ENGINE"); chosen != nullptr && *chosen != '\0') {
+    std::error_code error;
+    if (fs::is_regular_file(chosen, error)) return fs::absolute(chosen, error).string();
+    return make_error(ErrorKind::NotFound,
+                      "WARREN_ENGINE names '" + std::string(chosen) + "', which is not a file");
+  }
+  WARREN_TRY_ASSIGN(const std::string directory, os::program_directory());
+  const std::string beside = directory + "/warren-engine";
+  std::error_code error;
+  if (fs::is_regular_file(beside, error)) return beside;
+  return make_error(ErrorKind::NotFound, "there is no " + beside,
+                    "install warren-engine beside warren, or name it in WARREN_ENGINE");
+}
+
+base::Status EngineSupervisor::end_unwanted(const std::set<model::NetworkId>& wanted) {
+  std::string failures;
+  for (const model::NetworkId id : recorded_networks(environment_.run_dir)) {
+    if (wanted.contains(id)) continue;
+    if (auto ended = end_recorded(environment_.run_dir, id); !ended)
+      failures += (failures.empty() ? "" : "; ") + ended.error().message;
+    else if (*ended)
+      environment_.log.write(base::LogLevel::Info, "gateway",
+                             "ended " + id.interface_name() + ", an engine without a network");
+  }
+  if (failures.empty()) return {};
+  return make_error(ErrorKind::Failed, failures);
+}
+
+base::Status EngineSupervisor::start(const store::StoredNetwork& network,
+                                     const std::vector<control::EnginePeer>& peers) {
+  const model::NetworkId id = network.network.id;
+  if (engines_.contains(id))
+    return make_error(ErrorKind::Conflict,
+                      "the engine of network " + network.network.name + " runs already");
+  auto engine = std::make_unique<NetworkEngine>(environment_, network, peers);
+  WARREN_TRY(engine->start());
+  engines_[id] = std::move(engine);
+  return {};
+}
+
+base::Status EngineSupervisor::stop(model::NetworkId network) {
+  const auto found = engines_.find(network);
+  if (found == engines_.end()) {
+    WARREN_TRY(end_recorded(environment_.run_dir, network));
+    return {};
+  }
+  WARREN_TRY(found->second->stop().within("stop the engine of " + found->second->network()));
+  engines_.erase(found);
+  return {};
+}
+
+base::Status EngineSupervisor::add_peer(model::NetworkId network, const control::EnginePeer& peer) {
+  WARREN_TRY_ASSIGN(NetworkEngine* const engine, find(network));
+  return engine->add_peer(peer);
+}
+
+base::Status EngineSupervisor::remove_peer(model::NetworkId network, const base::PublicKey& peer) {
+  const auto found = engines_.find(network);
+  if (found != engines_.end()) return found->second->remove_peer(peer);
+  // An engine that this daemon does not run may still live: its daemon was killed, and adopting it
+  // failed. It ends whole rather than keep the peer.
+  WARREN_TRY(end_recorded(environment_.run_dir, network));
+  return {};
+}
+
+base::Result<std::vector<control::EnginePeerStatus>> EngineSupervisor::peers(
+    model::NetworkId network) {
+  WARREN_TRY_ASSIGN(NetworkEngine* const engine, find(network));
+  return engine->peers();
+}
+
+control::EngineState EngineSupervisor::state(model::NetworkId network) const {
+  const auto found = engines_.find(network);
+  return found == engines_.end() ? control::EngineState::Stopped : found->second->state();
+}
+
+base::Status EngineSupervisor::check_port(std::uint16_t port) {
+  for (const auto& [id, engine] : engines_)
+    if (engine->port() == port)
+      return make_error(
+          ErrorKind::Conflict,
+          "UDP port " + std::to_string(port) + " belongs to network " + engine->network(),
+          "choose another with --port");
+  for (const base::Family family : {base::Family::V4, base::Family::V6}) {
+    auto socket = os::open_udp({.family = family, .port = port});
+    if (socket || socket.error().os_errno == EAFNOSUPPORT) continue;
+    return std::move(socket).error().with_hint(
+        socket.error().os_errno == EADDRINUSE
+            ? "another program has it (ss -ulnp 'sport = :" + std::to_string(port) +
+                  "' tells which); choose another with --port"
+            : "choose another with --port");
+  }
+  return {};
+}
+
+void EngineSupervisor::notify_network_changed() {
+  for (const auto& [id, engine] : engines_) engine->notify_network_changed();
+}
+
+base::Result<NetworkEngine*> EngineSupervisor::find(model::NetworkId network) {
+  const auto found = engines_.find(network);
+  if (found == engines_.end())
+    return make_error(ErrorKind::Unavailable,
+                      "the engine of network " + network.hex() + " does not run",
+                      "`warren status` tells why");
+  return found->second.get();
+}
+
+}  // namespace warren::gateway

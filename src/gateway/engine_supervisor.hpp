@@ -1,0 +1,50 @@
+// EngineSupervisor: the engines of all networks of this daemon.
+//
+// Lives on the daemon's one thread. Calls are synchronous and short (limits.hpp); what happens
+// between calls (an engine ends, asks for a descriptor) is handled on the Asio context.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "control/control.hpp"
+#include "gateway/network_engine.hpp"
+
+namespace warren::gateway {
+
+/// The engine program: $WARREN_ENGINE, or warren-engine beside the running program. NotFound with
+/// both places named.
+[[nodiscard]] base::Result<std::string> find_engine_program();
+
+class EngineSupervisor final : public control::EngineControl {
+ public:
+  explicit EngineSupervisor(EngineEnvironment environment) : environment_(std::move(environment)) {}
+
+  /// Ends engines of former daemons whose network is not in `wanted`. Before anything is started:
+  /// what was denied while no daemon ran stays denied. Goes on past failures and lists them.
+  [[nodiscard]] base::Status end_unwanted(const std::set<model::NetworkId>& wanted);
+
+  base::Status start(const store::StoredNetwork& network,
+                     const std::vector<control::EnginePeer>& peers) override;
+  /// Also ends the recorded engine of a network that this daemon never started.
+  base::Status stop(model::NetworkId network) override;
+  base::Status add_peer(model::NetworkId network, const control::EnginePeer& peer) override;
+  base::Status remove_peer(model::NetworkId network, const base::PublicKey& peer) override;
+  base::Result<std::vector<control::EnginePeerStatus>> peers(model::NetworkId network) override;
+  [[nodiscard]] control::EngineState state(model::NetworkId network) const override;
+  base::Status check_port(std::uint16_t port) override;
+
+  /// The host's addresses or routes changed.
+  void notify_network_changed();
+
+ private:
+  [[nodiscard]] base::Result<NetworkEngine*> find(model::NetworkId network);
+
+  EngineEnvironment environment_;
+  std::map<model::NetworkId, std::unique_ptr<NetworkEngine>> engines_;
+};
+
+}  // namespace warren::gateway
