@@ -1,11 +1,10 @@
 #include "server/router.hpp"
 
 #include <algorithm>
-#include <exception>
 #include <optional>
 #include <utility>
 
-#include <nlohmann/json.hpp>
+#include "api/json.hpp"
 
 namespace warren::server {
 namespace {
@@ -84,39 +83,12 @@ bool percent_decode(std::string_view text, std::string& out) {
   return true;
 }
 
-unsigned http_status(base::ErrorKind kind) {
-  switch (kind) {
-    case base::ErrorKind::Invalid:
-      return 400;
-    case base::ErrorKind::NotPermitted:
-      return 403;
-    case base::ErrorKind::NotFound:
-      return 404;
-    case base::ErrorKind::Conflict:
-      return 409;
-    case base::ErrorKind::Expired:
-      return 410;
-    case base::ErrorKind::Unavailable:
-      return 503;
-    case base::ErrorKind::Failed:
-    case base::ErrorKind::Internal:
-      break;
-  }
-  return 500;
-}
-
 Response error_response(unsigned status, const base::Error& error) {
-  const nlohmann::ordered_json document = {
-      {"schema", 1},
-      {"error",
-       {{"kind", base::to_string(error.kind)}, {"message", error.message}, {"hint", error.hint}}}};
-  // A name from the request may hold bytes that are not UTF-8: replaced, never thrown about.
-  return {.status = status,
-          .body = document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)};
+  return {.status = status, .body = api::encode_error(error), .allow = {}};
 }
 
 Response error_response(const base::Error& error) {
-  return error_response(http_status(error.kind), error);
+  return error_response(static_cast<unsigned>(api::http_status(error.kind)), error);
 }
 
 void Router::add(std::string method, std::string_view pattern, Handler handler) {
@@ -145,7 +117,7 @@ Response Router::handle(const Request& request) const {
     }
     base::Result<std::string> answer = route.handler(call);
     if (!answer) return error_response(answer.error());
-    return {.status = 200, .body = std::move(*answer)};
+    return {.status = 200, .body = std::move(*answer), .allow = {}};
   }
   if (!allow.empty()) {
     Response refused = error_response(

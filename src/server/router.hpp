@@ -34,9 +34,7 @@ struct Call {
 /// Gives the JSON document of the answer.
 using Handler = std::function<base::Result<std::string>(const Call&)>;
 
-/// The status code that an error's kind stands for.
-[[nodiscard]] unsigned http_status(base::ErrorKind kind);
-/// An error document with that status.
+/// An error document with this status, or with the one of the error's kind.
 [[nodiscard]] Response error_response(unsigned status, const base::Error& error);
 [[nodiscard]] Response error_response(const base::Error& error);
 

@@ -1,0 +1,46 @@
+// The daemon's API as typed calls over its unix socket. Each call is one connection.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <utility>
+
+#include "api/types.hpp"
+#include "base/result.hpp"
+#include "base/time.hpp"
+#include "client/limits.hpp"
+
+namespace warren::client {
+
+/// Errors are the daemon's own, or: Unavailable "the daemon is not running", NotPermitted when the
+/// socket may not be opened.
+class Daemon {
+ public:
+  explicit Daemon(std::string socket_path, base::Duration timeout = kDaemonTimeout)
+      : socket_path_(std::move(socket_path)), timeout_(timeout) {}
+
+  [[nodiscard]] base::Result<api::Status> status() const;
+  [[nodiscard]] base::Result<api::NetworkList> list_networks() const;
+  [[nodiscard]] base::Result<api::NetworkView> create_network(const api::NetworkCreate& r) const;
+  [[nodiscard]] base::Result<api::NetworkView> show_network(const std::string& name) const;
+  [[nodiscard]] base::Status delete_network(const std::string& name) const;
+  [[nodiscard]] base::Result<api::Invitation> invite(const std::string& network,
+                                                     const api::InviteRequest& request) const;
+  [[nodiscard]] base::Result<api::PeerList> list_peers(const std::string& network) const;
+  [[nodiscard]] base::Result<api::PeerView> show_peer(const std::string& network,
+                                                      const std::string& peer) const;
+  [[nodiscard]] base::Result<api::Revocation> revoke(const std::string& network,
+                                                     const std::string& peer) const;
+  [[nodiscard]] base::Status reload() const;
+  [[nodiscard]] base::Result<api::AuditList> audit(std::size_t limit) const;
+
+ private:
+  template <typename T>
+  [[nodiscard]] base::Result<T> call(std::string method, std::string target,
+                                     std::string body = {}) const;
+
+  std::string socket_path_;
+  base::Duration timeout_;
+};
+
+}  // namespace warren::client

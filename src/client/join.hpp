@@ -1,0 +1,49 @@
+// Joining a network with a token: the key is made here and never leaves, the gateway is known by
+// the pin in the token, the result is a profile.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "api/types.hpp"
+#include "base/key.hpp"
+#include "base/random.hpp"
+#include "base/result.hpp"
+#include "base/time.hpp"
+#include "client/profile.hpp"
+#include "model/network.hpp"
+
+namespace warren::client {
+
+/// Presents a key with the token's secret. When the answer is lost on the way, asks once more (the
+/// token is bound to the key, so asking again is harmless).
+[[nodiscard]] base::Result<api::EnrolAnswer> enrol(const model::TokenText& token,
+                                                   const base::PublicKey& key, base::WallTime now);
+
+/// The conf and note that an answer stands for. Invalid when the gateway's answer is malformed:
+/// nothing it sends reaches a file unchecked.
+struct Profile {
+  model::WgConf conf;  ///< without the private key
+  ProfileNote note;
+};
+[[nodiscard]] base::Result<Profile> make_profile(const api::EnrolAnswer& answer,
+                                                 const model::TokenText& token);
+
+struct JoinOptions {
+  model::TokenText token;
+  std::string directory;               ///< of the profiles
+  std::optional<std::string> profile;  ///< absent: the network's name
+};
+struct Joined {
+  std::string profile;  ///< its name
+  std::string conf_path;
+  api::EnrolAnswer answer;
+};
+/// Makes a key, stores it beside the profiles (join-ID.conf.pending, where ID is of the token),
+/// enrols, writes the profile and removes the pending file. After a lost answer, or when a profile
+/// of that name exists (Conflict), the pending key stays: the same token can be used again with
+/// it. After a refusal it is removed.
+[[nodiscard]] base::Result<Joined> join(const JoinOptions& options, base::RandomSource& random,
+                                        base::WallTime now);
+
+}  // namespace warren::client

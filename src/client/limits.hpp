@@ -1,0 +1,23 @@
+// Every limit of the client, by name.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+
+#include "base/time.hpp"
+
+namespace warren::client {
+
+/// The daemon's answer: creating a network with its probe, or a revocation, may take a while.
+inline constexpr base::Duration kDaemonTimeout = std::chrono::seconds(60);
+inline constexpr base::Duration kConnectTimeout = std::chrono::seconds(5);    ///< per address
+inline constexpr base::Duration kHandshakeTimeout = std::chrono::seconds(5);  ///< per address
+inline constexpr base::Duration kEnrolTimeout = std::chrono::seconds(15);
+inline constexpr std::size_t kMaxAddresses = 16;  ///< of one gateway name, tried in turn
+inline constexpr std::size_t kMaxAnswerBytes = 16 << 20;
+inline constexpr std::size_t kMaxEnrolAnswerBytes = 64 << 10;
+inline constexpr std::size_t kMaxNoteBytes = 64 << 10;
+/// Members keep their NAT mapping open, so that the network reaches them when they are idle.
+inline constexpr std::uint16_t kKeepaliveSeconds = 25;
+
+}  // namespace warren::client
