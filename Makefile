@@ -7,7 +7,7 @@ BUILD  := build/release
 JOBS   ?= $(shell nproc)
 STAMP  := build/packages.stamp
 
-.PHONY: help build test test-fast slow demo asan tsan interop fuzz tidy format packages install clean
+.PHONY: help build test test-fast slow demo bench asan tsan interop fuzz tidy format packages install clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -37,6 +37,11 @@ demo: build
 interop: build
 	tools/fetch_newest_wireguard_go.sh build/newest
 	ctest --test-dir $(BUILD) --output-on-failure -L 'interop'
+
+## bench      warren beside its rivals, interleaved in the same run
+bench: build
+	bench/throughput.py $(BUILD)/bin
+	bench/member.py $(BUILD)/bin
 
 ## asan       unit tests, stories and corpora with AddressSanitizer and UBSan
 asan: $(STAMP)
