@@ -13,26 +13,13 @@
 
 #include "node/node.hpp"
 #include "wg/messages.hpp"
+#include "wg/wg_test_support.hpp"
 
 namespace warren::node {
 
 using base::Duration;
 
-class SeededRandom final : public base::RandomSource {
- public:
-  explicit SeededRandom(std::uint64_t seed) : state_(seed) {}
-  void fill(base::MutableBytes out) override {
-    for (std::uint8_t& byte : out) {  // splitmix64
-      std::uint64_t z = (state_ += 0x9e3779b97f4a7c15);
-      z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-      z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-      byte = static_cast<std::uint8_t>(z >> 56);
-    }
-  }
-
- private:
-  std::uint64_t state_;
-};
+using wg::SeededRandom;
 
 /// An IPv4 or IPv6 packet (after the family of `from`) with `text` behind its header.
 inline std::vector<std::uint8_t> ip_packet(const base::IpAddress& from, const base::IpAddress& to,
