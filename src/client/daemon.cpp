@@ -1,0 +1,77 @@
+#include "client/daemon.hpp"
+
+#include "api/json.hpp"
+#include "client/answer.hpp"
+#include "client/http.hpp"
+
+namespace warren::client {
+namespace {
+
+std::string network_path(const std::string& name) { return "/v1/networks/" + percent_encode(name); }
+std::string peer_path(const std::string& network, const std::string& peer) {
+  return network_path(network) + "/peers/" + percent_encode(peer);
+}
+
+base::Status without_value(const base::Result<api::Empty>& result) {
+  if (!result) return base::Error(result.error());
+  return {};
+}
+
+}  // namespace
+
+template <typename T>
+base::Result<T> Daemon::call(std::string method, std::string target, std::string body) const {
+  WARREN_TRY_ASSIGN(const HttpAnswer answer, exchange_unix(socket_path_,
+                                                           {.method = std::move(method),
+                                                            .target = std::move(target),
+                                                            .body = std::move(body)},
+                                                           timeout_));
+  return read_answer<T>(answer, "the daemon");
+}
+
+base::Result<api::Status> Daemon::status() const { return call<api::Status>("GET", "/v1/status"); }
+
+base::Result<api::NetworkList> Daemon::list_networks() const {
+  return call<api::NetworkList>("GET", "/v1/networks");
+}
+
+base::Result<api::NetworkView> Daemon::create_network(const api::NetworkCreate& r) const {
+  return call<api::NetworkView>("POST", "/v1/networks", api::encode(r));
+}
+
+base::Result<api::NetworkView> Daemon::show_network(const std::string& name) const {
+  return call<api::NetworkView>("GET", network_path(name));
+}
+
+base::Status Daemon::delete_network(const std::string& name) const {
+  return without_value(call<api::Empty>("DELETE", network_path(name)));
+}
+
+base::Result<api::Invitation> Daemon::invite(const std::string& network,
+                                             const api::InviteRequest& request) const {
+  return call<api::Invitation>("POST", network_path(network) + "/invites", api::encode(request));
+}
+
+base::Result<api::PeerList> Daemon::list_peers(const std::string& network) const {
+  return call<api::PeerList>("GET", network_path(network) + "/peers");
+}
+
+base::Result<api::PeerView> Daemon::show_peer(const std::string& network,
+                                              const std::string& peer) const {
+  return call<api::PeerView>("GET", peer_path(network, peer));
+}
+
+base::Result<api::Revocation> Daemon::revoke(const std::string& network,
+                                             const std::string& peer) const {
+  return call<api::Revocation>("POST", peer_path(network, peer) + "/revoke");
+}
+
+base::Status Daemon::reload() const {
+  return without_value(call<api::Empty>("POST", "/v1/reload"));
+}
+
+base::Result<api::AuditList> Daemon::audit(std::size_t limit) const {
+  return call<api::AuditList>("GET", "/v1/audit?limit=" + std::to_string(limit));
+}
+
+}  // namespace warren::client

@@ -1,0 +1,212 @@
+// Theory of operation
+//
+// What can be lost is the answer: the gateway then has bound the token to a key. So the key is on
+// disk before it is shown to anybody, in a file named after the token (a hash of its secret, so
+// that repeating `join TOKEN` finds it again, whatever profile name is asked for). The file goes
+// when the profile is written or when the gateway says no for good.
+//
+//   pending file ─ enrol ─┬─ refused ───────────────→ file removed, error
+//                         ├─ lost, unreachable ─────→ file stays, error says: try again
+//                         └─ answer ─ write profile ─┬─ name taken ─→ file stays, error
+//                                                    └─ written ───→ file removed
+//
+// The gateway's answer ends in a conf that wg-quick reads as root, where a line break in a value
+// could become a PostUp command: every value is parsed into its type before it is written.
+#include "client/join.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <unistd.h>
+
+#include "api/json.hpp"
+#include "client/answer.hpp"
+#include "client/http.hpp"
+#include "client/limits.hpp"
+#include "crypto/crypto.hpp"
+#include "os/file.hpp"
+
+namespace warren::client {
+namespace {
+
+base::Error malformed(const std::string& what) {
+  return base::make_error(base::ErrorKind::Invalid, "the gateway's answer has a malformed " + what,
+                          "use the same version of warren on both sides");
+}
+
+/// A host name or address literal: nothing that could end a line or a value.
+bool is_plain_host(std::string_view host) {
+  return !host.empty() && host.size() <= 255 && std::ranges::all_of(host, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == ':' || c == '-' || c == '_' || c == '%';
+  });
+}
+
+base::Status fill_interface(const api::EnrolAnswer& answer, Profile& profile) {
+  for (const std::string& text : {answer.address, answer.address6}) {
+    if (text.empty()) continue;
+    const auto address = base::Prefix::parse(text);
+    if (!address) return malformed("address");
+    profile.conf.interface.addresses.push_back(*address);
+  }
+  if (profile.conf.interface.addresses.empty()) return malformed("address");
+  for (const std::string& text : answer.dns) {
+    const auto server = base::IpAddress::parse(text);
+    if (!server) return malformed("name server");
+    profile.conf.interface.dns_servers.push_back(*server);
+  }
+  if (answer.mtu < 576) return malformed("MTU");
+  profile.conf.interface.mtu = answer.mtu;
+  return {};
+}
+
+base::Status fill_peer(const api::EnrolAnswer& answer, Profile& profile) {
+  model::ConfPeer gateway;
+  const auto key = base::PublicKey::parse_base64(answer.gateway_key);
+  if (!key || key->is_zero()) return malformed("gateway key");
+  gateway.public_key = *key;
+  gateway.endpoint = base::HostPort::parse(answer.endpoint);
+  if (!gateway.endpoint || gateway.endpoint->port == 0 || !is_plain_host(gateway.endpoint->host)) {
+    return malformed("endpoint");
+  }
+  for (const std::string& text : answer.routes) {
+    const auto route = base::Prefix::parse(text);
+    if (!route) return malformed("route");
+    gateway.allowed_ips.push_back(route->network());
+  }
+  gateway.persistent_keepalive_s = kKeepaliveSeconds;
+  profile.conf.peers.push_back(std::move(gateway));
+  return {};
+}
+
+base::Status fill_note(const api::EnrolAnswer& answer, const model::TokenText& token,
+                       ProfileNote& note) {
+  if (!model::check_network_name(answer.network)) return malformed("network name");
+  if (!model::check_peer_name(answer.name)) return malformed("peer name");
+  for (const std::string& text : {answer.gateway, answer.gateway6}) {
+    if (text.empty()) continue;
+    const auto address = base::IpAddress::parse(text);
+    if (!address) return malformed("gateway address");
+    note.gateways.push_back(*address);
+  }
+  note.network = answer.network;
+  note.peer = answer.name;
+  note.endpoint = answer.endpoint;
+  note.enrol_at = token.enrol_at;
+  note.pin = token.pin;
+  return {};
+}
+
+// --- the pending key ---
+
+std::string pending_path(const JoinOptions& options) {
+  const crypto::Hash hash = crypto::sha256(options.token.secret);
+  return options.directory + "/join-" + base::to_hex(base::Bytes(hash).first(8)) + ".conf.pending";
+}
+
+base::Result<crypto::PrivateKey> pending_key(const std::string& path, base::RandomSource& random) {
+  auto text = os::read_file(path, model::kMaxConfBytes);
+  if (text) {
+    const auto conf = model::WgConf::parse(*text, path);
+    model::wipe_text(*text);
+    if (!conf) return base::Error(conf.error());
+    return crypto::PrivateKey(conf->interface.private_key.view());
+  }
+  if (text.error().kind != base::ErrorKind::NotFound) return std::move(text).error();
+  crypto::PrivateKey key = crypto::generate_private_key(random);
+  model::WgConf conf;
+  conf.interface.private_key = model::ConfKey(key.view());
+  std::string content = conf.write();
+  const base::Status stored = os::write_file_atomically(path, content, 0600);
+  model::wipe_text(content);
+  if (!stored) return base::Error(stored.error()).within("store the new key");
+  return key;
+}
+
+/// Kinds with which a gateway says no for good. A wrong clock (Invalid) or a busy gateway is not.
+bool is_final(base::ErrorKind kind) {
+  return kind == base::ErrorKind::NotFound || kind == base::ErrorKind::Expired ||
+         kind == base::ErrorKind::NotPermitted || kind == base::ErrorKind::Conflict;
+}
+
+base::Status check_free(const JoinOptions& options) {
+  if (!options.profile) return {};
+  WARREN_TRY(check_profile_name(*options.profile));
+  const ProfilePaths paths = profile_paths(options.directory, *options.profile);
+  if (::access(paths.conf.c_str(), F_OK) == 0 || ::access(paths.note.c_str(), F_OK) == 0) {
+    return base::make_error(
+        base::ErrorKind::Conflict,
+        "a profile named '" + *options.profile + "' exists: " + paths.conf,
+        "choose another name with --profile, or remove it: warren leave " + *options.profile);
+  }
+  return {};
+}
+
+/// As `enrol`; `refused` tells a gateway's own final no from a failure on the way (where somebody
+/// in between must not be able to make us forget the key).
+base::Result<api::EnrolAnswer> ask_gateway(const model::TokenText& token,
+                                           const base::PublicKey& key, base::WallTime now,
+                                           bool& refused) {
+  refused = false;
+  const auto at = base::HostPort::parse(token.enrol_at);
+  if (!at || at->port == 0) {
+    return base::make_error(base::ErrorKind::Invalid, "the token names no enrolment address",
+                            "ask for a new token");
+  }
+  const HttpRequest request{
+      .method = "POST",
+      .target = "/v1/enrol",
+      .body = api::encode(api::EnrolRequest{.secret = base::to_base64url(token.secret),
+                                            .public_key = key.base64(),
+                                            .time = now.seconds()})};
+  bool sent = false;
+  base::Result<HttpAnswer> answer = exchange_pinned({.at = *at, .pin = token.pin}, request, sent);
+  if (!answer && answer.error().kind == base::ErrorKind::Unavailable && sent) {
+    answer = exchange_pinned({.at = *at, .pin = token.pin}, request, sent);
+  }
+  if (!answer) return std::move(answer).error();
+  auto document = read_answer<api::EnrolAnswer>(*answer, "the gateway");
+  refused = !document && is_final(document.error().kind);
+  return document;
+}
+
+}  // namespace
+
+base::Result<api::EnrolAnswer> enrol(const model::TokenText& token, const base::PublicKey& key,
+                                     base::WallTime now) {
+  bool refused = false;
+  return ask_gateway(token, key, now, refused);
+}
+
+base::Result<Profile> make_profile(const api::EnrolAnswer& answer, const model::TokenText& token) {
+  Profile profile;
+  WARREN_TRY(fill_interface(answer, profile));
+  WARREN_TRY(fill_peer(answer, profile));
+  WARREN_TRY(fill_note(answer, token, profile.note));
+  return profile;
+}
+
+base::Result<Joined> join(const JoinOptions& options, base::RandomSource& random,
+                          base::WallTime now) {
+  WARREN_TRY(check_free(options));
+  WARREN_TRY(os::make_directories(options.directory, 0700));
+  const std::string pending = pending_path(options);
+  WARREN_TRY_ASSIGN(const crypto::PrivateKey key, pending_key(pending, random));
+  bool refused = false;
+  base::Result<api::EnrolAnswer> answer =
+      ask_gateway(options.token, crypto::public_key(key), now, refused);
+  if (!answer) {
+    if (refused) ::unlink(pending.c_str());
+    return std::move(answer).error();
+  }
+  WARREN_TRY_ASSIGN(Profile profile, make_profile(*answer, options.token));
+  profile.conf.interface.private_key = model::ConfKey(key.view());
+  const std::string name = options.profile.value_or(answer->network);
+  WARREN_TRY(write_profile(options.directory, name, profile.conf, profile.note));
+  ::unlink(pending.c_str());
+  return Joined{.profile = name,
+                .conf_path = profile_paths(options.directory, name).conf,
+                .answer = std::move(*answer)};
+}
+
+}  // namespace warren::client
