@@ -1,0 +1,134 @@
+// The printable form of a change. What hostnet does has the effect of these commands; it does not
+// run them.
+#include <algorithm>
+
+#include "plan/fact.hpp"
+
+namespace warren::plan {
+
+namespace {
+
+using Lines = std::vector<std::string>;
+
+std::string ip(const std::string& netns) { return netns.empty() ? "ip " : "ip -n " + netns + " "; }
+
+std::string ip_of(const std::string& netns, const base::IpAddress& address) {
+  return ip(netns) + (address.is_v6() ? "-6 " : "");
+}
+
+std::string in(const std::string& netns) {
+  return netns.empty() ? "" : "nsenter --net=/run/netns/" + netns + " ";
+}
+
+std::string destination_text(const base::Prefix& destination) {
+  return destination.length == 0 ? "default" : destination.to_string();
+}
+
+Lines lines(const Namespace* before, const Namespace* after, const std::string& instance) {
+  if (after == nullptr) return {"ip netns del " + before->name};
+  return {"ip netns add " + after->name,
+          "ip -n " + after->name + " link set lo alias warren:" + instance};
+}
+
+Lines lines(const Sysctl* before, const Sysctl* after, const std::string&) {
+  const Sysctl& shown = after != nullptr ? *after : *before;
+  std::string key = shown.key;
+  std::ranges::replace(key, '/', '.');
+  const std::string set = in(shown.netns) + "sysctl -qw " + key + "=";
+  if (after != nullptr) return {set + after->value};
+  return {before->otherwise ? set + *before->otherwise : set + "BEFORE  # as it was recorded"};
+}
+
+std::string add_link(const Link& link) {
+  switch (link.kind) {
+    case LinkKind::Loopback:
+      return "";
+    case LinkKind::Tun:
+      return ip(link.netns) + "tuntap add " + link.name + " mode tun user 0 group 0 multi_queue";
+    case LinkKind::Bridge:
+      return ip(link.netns) + "link add " + link.name + " type bridge";
+    case LinkKind::Veth:
+      return "ip link add " + link.host_name + " type veth peer name " + link.name + " netns " +
+             link.netns;
+  }
+  return "";
+}
+
+Lines lines(const Link* before, const Link* after, const std::string& instance) {
+  if (after == nullptr) {
+    if (before->kind == LinkKind::Loopback) return {ip(before->netns) + "link set lo down"};
+    return {ip(before->netns) + "link del " + before->name};
+  }
+  Lines out;
+  if (before == nullptr && after->kind != LinkKind::Loopback) {
+    out.push_back(add_link(*after));
+    if (!after->host_name.empty())
+      out.push_back("ip link set " + after->host_name + " alias warren:" + instance);
+  }
+  if (after->mtu != 0 && (before == nullptr || before->mtu != after->mtu))
+    out.push_back(ip(after->netns) + "link set " + after->name + " mtu " +
+                  std::to_string(after->mtu));
+  if (before == nullptr ? after->up : before->up != after->up) {
+    const std::string how = after->up ? " up" : " down";
+    out.push_back(ip(after->netns) + "link set " + after->name + how);
+    if (!after->host_name.empty()) out.push_back("ip link set " + after->host_name + how);
+  }
+  return out;
+}
+
+Lines lines(const Address* before, const Address* after, const std::string&) {
+  const Address& shown = after != nullptr ? *after : *before;
+  const bool nodad = after != nullptr && shown.prefix.address.is_v6();
+  return {ip_of(shown.netns, shown.prefix.address) + "addr " +
+          (after != nullptr ? "add " : "del ") + shown.prefix.to_string() + " dev " + shown.link +
+          (nodad ? " nodad" : "")};
+}
+
+Lines lines(const Route* before, const Route* after, const std::string&) {
+  const Route& shown = after != nullptr ? *after : *before;
+  return {ip_of(shown.netns, shown.destination.address) + "route " +
+          (after != nullptr ? "add " : "del ") + destination_text(shown.destination) +
+          (shown.gateway ? " via " + shown.gateway->to_string() : "") + " dev " + shown.link +
+          " proto " + std::to_string(kRouteProtocol)};
+}
+
+Lines lines(const Table* before, const Table* after, const std::string&) {
+  const Table& shown = after != nullptr ? *after : *before;
+  if (after == nullptr) return {in(shown.netns) + "nft delete table inet " + shown.name};
+  Lines out;
+  if (before != nullptr) out.push_back(in(shown.netns) + "nft delete table inet " + shown.name);
+  out.push_back(in(shown.netns) + "nft -f - <<'END'\n" + after->text + "END");
+  return out;
+}
+
+Lines lines(const Gate* before, const Gate* after, const std::string&) {
+  const Gate& shown = after != nullptr ? *after : *before;
+  const std::string start =
+      std::string("nft ") + (after != nullptr ? "add" : "delete") + " element inet " + shown.table;
+  Lines out = {start + " networks '{ \"" + shown.link + "\" }'"};
+  if (shown.transit4) out.push_back(start + " transit4 '{ " + shown.transit4->to_string() + " }'");
+  if (shown.transit6) out.push_back(start + " transit6 '{ " + shown.transit6->to_string() + " }'");
+  return out;
+}
+
+Lines lines(const Guard* before, const Guard* after, const std::string&) {
+  const Guard& shown = after != nullptr ? *after : *before;
+  return {std::string("nft ") + (after != nullptr ? "add" : "delete") + " element inet " +
+          shown.table + (shown.family == base::Family::V4 ? " guarded4" : " guarded6") + " '{ \"" +
+          shown.link + "\" }'"};
+}
+
+}  // namespace
+
+std::vector<std::string> commands(const Fact* before, const Fact* after,
+                                  const std::string& instance) {
+  if (before == nullptr && after == nullptr) return {};
+  return std::visit(
+      [&]<typename T>(const T&) {
+        return lines(before == nullptr ? nullptr : std::get_if<T>(before),
+                     after == nullptr ? nullptr : std::get_if<T>(after), instance);
+      },
+      after != nullptr ? *after : *before);
+}
+
+}  // namespace warren::plan

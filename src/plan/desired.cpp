@@ -1,0 +1,159 @@
+// Theory of operation
+//
+// The picture is DESIGN's: inside a network's namespace the tun, the bridge and the uplink pair;
+// on the host one table whose sets name the networks.
+//
+// Peers are layer-3 and sit behind the tun, while nothing is on the bridge yet. So the gateway's
+// addresses are on the tun as host prefixes and the whole subnet is routed to the tun; br0 is up
+// and carries no address, for the same subnet on both would make the kernel choose. When the bridge
+// gets members, the addresses move there and peers are reached by proxy neighbours.
+//
+// Forwarding. IPv4 and, where the kernel has force_forwarding, IPv6 are switched on for exactly the
+// interfaces packets come in on: the networks' uplinks and the host's own uplinks (answers). An
+// interface that we switched on is guarded: our table drops what it would otherwise forward to
+// others than our networks, so that the host routes for nobody else. Without force_forwarding IPv6
+// can only be switched on for all interfaces: then the ones that live on router advertisements
+// get accept_ra=2 first and the table drops all IPv6 forwarding that is not ours.
+#include <algorithm>
+
+#include "plan/steps.hpp"
+
+namespace warren::plan {
+
+namespace {
+
+bool wants_uplink(const HostNetwork& network) { return network.nat; }
+
+std::uint8_t pair_length(const base::IpAddress& address) { return address.is_v4() ? 31 : 127; }
+
+void add_forwarding(const std::vector<HostNetwork>& networks, const Environment& environment,
+                    std::vector<Fact>& out) {
+  const bool any4 = std::ranges::any_of(
+      networks, [](const HostNetwork& n) { return wants_uplink(n) && n.subnet4; });
+  const bool any6 = std::ranges::any_of(
+      networks, [](const HostNetwork& n) { return wants_uplink(n) && n.subnet6; });
+  const std::string table = environment.host_table();
+  const auto record = [&](const std::string& key, const char* value) {
+    out.push_back(Sysctl{.netns = "", .key = key, .value = value});
+  };
+  const bool everywhere6 = any6 && !environment.force_forwarding6;
+  for (const Uplink& uplink : environment.uplinks) {
+    if (any4 && uplink.routes4 && !uplink.forwards4 && !environment.forwards4_everywhere) {
+      out.push_back(Guard{.table = table, .family = base::Family::V4, .link = uplink.link});
+      record("net/ipv4/conf/" + uplink.link + "/forwarding", "1");
+    }
+    if (any6 && uplink.routes6 && !uplink.forwards6 && !environment.forwards6_everywhere &&
+        !everywhere6) {
+      out.push_back(Guard{.table = table, .family = base::Family::V6, .link = uplink.link});
+      record("net/ipv6/conf/" + uplink.link + "/force_forwarding", "1");
+    }
+  }
+  if (everywhere6 && !environment.forwards6_everywhere) {
+    for (const std::string& link : environment.advertised)
+      record("net/ipv6/conf/" + link + "/accept_ra", "2");
+    record("net/ipv6/conf/all/forwarding", "1");
+  }
+}
+
+void add_inside(const HostNetwork& network, std::vector<Fact>& out) {
+  const std::string netns = network.netns_name();
+  const std::string tun = network.id.interface_name();
+  out.push_back(Namespace{netns});
+  for (Sysctl& sysctl : namespace_sysctls(netns, network.subnet6.has_value()))
+    out.push_back(std::move(sysctl));
+  out.push_back(Link{.netns = netns, .name = "lo", .kind = LinkKind::Loopback, .host_name = ""});
+  out.push_back(Link{
+      .netns = netns, .name = tun, .kind = LinkKind::Tun, .host_name = "", .mtu = network.mtu});
+  out.push_back(Link{.netns = netns, .name = kBridge, .kind = LinkKind::Bridge, .host_name = ""});
+  for (const auto& gateway : {network.gateway4, network.gateway6})
+    if (gateway)
+      out.push_back(Address{.netns = netns, .link = tun, .prefix = base::Prefix::host(*gateway)});
+  for (const auto& subnet : {network.subnet4, network.subnet6})
+    if (subnet)
+      out.push_back(
+          Route{.netns = netns, .destination = *subnet, .gateway = std::nullopt, .link = tun});
+}
+
+void add_uplink(const HostNetwork& network, const Environment& environment,
+                std::vector<Fact>& out) {
+  const std::string netns = network.netns_name();
+  const std::string host_end = network.id.uplink_name();
+  out.push_back(
+      Link{.netns = netns, .name = kUplink, .kind = LinkKind::Veth, .host_name = host_end});
+  const auto pair = [&](const base::IpAddress& host, const base::IpAddress& inside) {
+    const std::uint8_t length = pair_length(host);
+    out.push_back(Address{.netns = "", .link = host_end, .prefix = {host, length}});
+    out.push_back(Address{.netns = netns, .link = kUplink, .prefix = {inside, length}});
+    const base::IpAddress any = host.is_v4() ? base::IpAddress() : base::IpAddress::v6({});
+    out.push_back(Route{.netns = netns, .destination = {any, 0}, .gateway = host, .link = kUplink});
+  };
+  if (network.subnet4) pair(network.transit4_host, network.transit4_inside);
+  if (network.subnet6) pair(network.transit6_host, network.transit6_inside);
+  for (Sysctl& sysctl : uplink_sysctls(host_end, environment.force_forwarding6))
+    out.push_back(std::move(sysctl));
+  Gate gate{.table = environment.host_table(), .link = host_end};
+  if (network.subnet4) gate.transit4 = network.transit4_inside;
+  if (network.subnet6) gate.transit6 = network.transit6_inside;
+  out.push_back(gate);
+}
+
+}  // namespace
+
+std::vector<Fact> desired_facts(const std::vector<HostNetwork>& networks,
+                                const Environment& environment) {
+  std::vector<Fact> out;
+  if (std::ranges::any_of(networks, wants_uplink)) {
+    const std::string table = environment.host_table();
+    const bool any6 = std::ranges::any_of(
+        networks, [](const HostNetwork& n) { return wants_uplink(n) && n.subnet6; });
+    const bool everywhere6 =
+        any6 && !environment.force_forwarding6 && !environment.forwards6_everywhere;
+    out.push_back(Table{.netns = "", .name = table, .text = host_table_text(table, everywhere6)});
+    add_forwarding(networks, environment, out);
+  }
+  for (const HostNetwork& network : networks) {
+    add_inside(network, out);
+    if (wants_uplink(network)) add_uplink(network, environment, out);
+    out.push_back(Table{.netns = network.netns_name(),
+                        .name = kNamespaceTable,
+                        .text = namespace_table_text(network)});
+  }
+  return out;
+}
+
+std::vector<Sysctl> namespace_sysctls(const std::string& netns, bool v6) {
+  // A new namespace copies the IPv4 settings of the first one, whatever they are.
+  std::vector<Sysctl> out = {
+      {.netns = netns, .key = "net/ipv4/conf/all/forwarding", .value = "1", .otherwise = "0"},
+      // Peers reach each other through one tun: each such packet would earn a redirect.
+      {.netns = netns, .key = "net/ipv4/conf/all/send_redirects", .value = "0", .otherwise = "1"},
+      {.netns = netns,
+       .key = "net/ipv4/conf/default/send_redirects",
+       .value = "0",
+       .otherwise = "1"},
+  };
+  // Bridged frames must not pass the inet hooks.
+  for (const char* key :
+       {"net/bridge/bridge-nf-call-iptables", "net/bridge/bridge-nf-call-ip6tables",
+        "net/bridge/bridge-nf-call-arptables"})
+    out.push_back({.netns = netns, .key = key, .value = "0", .otherwise = "1", .optional = true});
+  if (v6)
+    out.push_back(
+        {.netns = netns, .key = "net/ipv6/conf/all/forwarding", .value = "1", .otherwise = "0"});
+  return out;
+}
+
+std::vector<Sysctl> uplink_sysctls(const std::string& link, bool force_forwarding6) {
+  std::vector<Sysctl> out = {{.netns = "",
+                              .key = "net/ipv4/conf/" + link + "/forwarding",
+                              .value = "1",
+                              .otherwise = "0"}};
+  if (force_forwarding6)
+    out.push_back({.netns = "",
+                   .key = "net/ipv6/conf/" + link + "/force_forwarding",
+                   .value = "1",
+                   .otherwise = "0"});
+  return out;
+}
+
+}  // namespace warren::plan

@@ -1,0 +1,107 @@
+#include "plan/fact.hpp"
+
+#include <type_traits>
+
+namespace warren::plan {
+
+namespace {
+
+template <typename... Cases>
+struct Overloaded : Cases... {
+  using Cases::operator()...;
+};
+
+std::string kind_name(LinkKind kind) {
+  switch (kind) {
+    case LinkKind::Loopback:
+      return "loopback";
+    case LinkKind::Tun:
+      return "tun";
+    case LinkKind::Bridge:
+      return "bridge";
+    case LinkKind::Veth:
+      return "veth";
+  }
+  return "";
+}
+
+bool starts_with_host_link(const std::string& key) {
+  return key.find("/conf/wh") != std::string::npos;
+}
+
+}  // namespace
+
+std::string key_of(const Fact& fact) {
+  return std::visit(
+      Overloaded{
+          [](const Namespace& f) { return "namespace " + f.name; },
+          [](const Sysctl& f) { return "sysctl " + f.netns + " " + f.key; },
+          [](const Link& f) {
+            return "link " + f.netns + " " + f.name + " " + kind_name(f.kind) + " " + f.host_name;
+          },
+          [](const Address& f) {
+            return "address " + f.netns + " " + f.link + " " + f.prefix.to_string();
+          },
+          [](const Route& f) {
+            return "route " + f.netns + " " + f.destination.to_string() + " " +
+                   (f.gateway ? f.gateway->to_string() : "-") + " " + f.link;
+          },
+          [](const Table& f) { return "table " + f.netns + " " + f.name; },
+          [](const Gate& f) { return "gate " + f.link; },
+          [](const Guard& f) {
+            return std::string("guard ") + (f.family == base::Family::V4 ? "4 " : "6 ") + f.link;
+          },
+      },
+      fact);
+}
+
+int rank_of(const Fact& fact) {
+  return std::visit(Overloaded{
+                        [](const Namespace&) { return 5; },
+                        [](const Sysctl& f) {
+                          if (!f.netns.empty()) return 6;
+                          if (starts_with_host_link(f.key)) return 9;
+                          // Router advertisements stay accepted only when this comes before
+                          // forwarding.
+                          return f.key.ends_with("accept_ra") ? 3 : 4;
+                        },
+                        [](const Link&) { return 7; },
+                        [](const Address&) { return 8; },
+                        [](const Route&) { return 10; },
+                        [](const Table& f) { return f.netns.empty() ? 1 : 11; },
+                        [](const Gate&) { return 12; },
+                        [](const Guard&) { return 2; },
+                    },
+                    fact);
+}
+
+bool depends_on(const Fact& fact, const Fact& container) {
+  const auto netns_of = [](const Fact& of) {
+    return std::visit(
+        []<typename T>(const T& f) -> std::string {
+          if constexpr (requires { f.netns; }) return f.netns;
+          return "";
+        },
+        of);
+  };
+  if (const auto* space = std::get_if<Namespace>(&container)) return netns_of(fact) == space->name;
+  if (const auto* table = std::get_if<Table>(&container)) {
+    if (!table->netns.empty()) return false;
+    return std::holds_alternative<Gate>(fact) || std::holds_alternative<Guard>(fact);
+  }
+  const auto* link = std::get_if<Link>(&container);
+  if (link == nullptr) return false;
+  const auto is_end = [&](const std::string& netns, const std::string& name) {
+    return (netns == link->netns && name == link->name) ||
+           (netns.empty() && !link->host_name.empty() && name == link->host_name);
+  };
+  if (const auto* address = std::get_if<Address>(&fact))
+    return is_end(address->netns, address->link);
+  if (const auto* route = std::get_if<Route>(&fact)) return is_end(route->netns, route->link);
+  if (const auto* sysctl = std::get_if<Sysctl>(&fact))
+    return sysctl->netns.empty() && !link->host_name.empty() &&
+           sysctl->key.find("/conf/" + link->host_name + "/") != std::string::npos;
+  return false;
+}
+
+}  // namespace warren::plan

@@ -1,0 +1,90 @@
+#include "plan/fake_host.hpp"
+
+#include <algorithm>
+
+namespace warren::plan {
+
+namespace {
+
+using base::ErrorKind;
+
+std::string netns_of(const Fact& fact) {
+  return std::visit(
+      []<typename T>(const T& f) -> std::string {
+        if constexpr (requires { f.netns; }) return f.netns;
+        return "";
+      },
+      fact);
+}
+
+// The link that a fact needs, as (namespace, name).
+std::optional<std::pair<std::string, std::string>> link_of(const Fact& fact) {
+  if (const auto* address = std::get_if<Address>(&fact)) return {{address->netns, address->link}};
+  if (const auto* route = std::get_if<Route>(&fact)) return {{route->netns, route->link}};
+  return std::nullopt;
+}
+
+}  // namespace
+
+FakeHost::FakeHost() {
+  environment.instance = "fake";
+  environment.force_forwarding6 = true;
+  environment.uplinks = {{.link = "eth0", .routes4 = true, .routes6 = true}};
+}
+
+base::Result<Observed> FakeHost::observe() {
+  Observed out{.environment = environment, .facts = {}};
+  for (const auto& [key, fact] : facts) out.facts.push_back(fact);
+  return out;
+}
+
+base::Status FakeHost::apply(const Step& step) {
+  const std::size_t call = applied++;
+  if (failing.contains(call)) return base::make_error(ErrorKind::Failed, "injected failure");
+  if (!step.before && !step.after) return base::make_error(ErrorKind::Internal, "an empty step");
+  const Fact& fact = step.after ? *step.after : *step.before;
+  const std::string key = key_of(fact);
+  const bool present = facts.contains(key);
+  if (present != step.before.has_value())
+    return base::make_error(present ? ErrorKind::Conflict : ErrorKind::NotFound,
+                            key + (present ? ": exists" : ": does not exist"));
+  if (step.before && facts.at(key) != *step.before)
+    return base::make_error(ErrorKind::Conflict, key + ": is not as the step expects");
+  const auto depends = [&](const auto& entry) { return depends_on(entry.second, fact); };
+  // A table is replaced whole, so that what is in its sets would be lost.
+  const bool empties = step.before && (!step.after || std::holds_alternative<Table>(fact));
+  if (empties && std::ranges::any_of(facts, depends))
+    return base::make_error(ErrorKind::Conflict, key + ": others depend on it");
+  if (!step.after) {
+    facts.erase(key);
+    return {};
+  }
+  if (const std::string netns = netns_of(fact);
+      !netns.empty() && !facts.contains(key_of(Namespace{netns})))
+    return base::make_error(ErrorKind::NotFound, key + ": no namespace " + netns);
+  if (const auto link = link_of(fact)) {
+    const auto is_it = [&](const auto& entry) {
+      return depends_on(fact, entry.second) && std::holds_alternative<Link>(entry.second);
+    };
+    if (std::ranges::none_of(facts, is_it))
+      return base::make_error(ErrorKind::NotFound, key + ": no link " + link->second);
+  }
+  facts.insert_or_assign(key, fact);
+  return {};
+}
+
+base::Result<std::size_t> FakeHost::flush_connections(
+    const HostNetwork&, const std::vector<base::IpAddress>& addresses) {
+  flushed.insert(flushed.end(), addresses.begin(), addresses.end());
+  return addresses.size();
+}
+
+base::Status FakeHost::check_transit(const TransitPool& pool) {
+  for (const base::Prefix& route : routes)
+    if (route.overlaps(pool.v4) || route.overlaps(pool.v6))
+      return base::make_error(ErrorKind::Conflict,
+                              "the transit pool overlaps the host's route " + route.to_string());
+  return {};
+}
+
+}  // namespace warren::plan

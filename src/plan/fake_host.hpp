@@ -1,0 +1,34 @@
+// FakeHost: a Host in memory, as strict as a kernel. For tests of plan and control.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "plan/host.hpp"
+#include "plan/steps.hpp"
+
+namespace warren::plan {
+
+/// Refuses a fact that exists, one whose namespace or link is absent, and the removal of one that
+/// others depend on. Public members are for the test to set up and to look at.
+class FakeHost : public Host {
+ public:
+  FakeHost();
+
+  [[nodiscard]] base::Result<Observed> observe() override;
+  [[nodiscard]] base::Status apply(const Step& step) override;
+  [[nodiscard]] base::Result<std::size_t> flush_connections(
+      const HostNetwork& network, const std::vector<base::IpAddress>& addresses) override;
+  [[nodiscard]] base::Status check_transit(const TransitPool& pool) override;
+
+  Environment environment;
+  std::map<std::string, Fact> facts;  ///< by key
+  std::size_t applied = 0;            ///< calls of apply so far
+  std::set<std::size_t> failing;      ///< the calls (counted from 0) that fail
+  std::vector<base::IpAddress> flushed;
+  std::vector<base::Prefix> routes;  ///< the host's own
+};
+
+}  // namespace warren::plan
