@@ -2,15 +2,15 @@
 // has looked at them, in virtual time. Checks in passing that no session counter is sealed twice.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "base/assert.hpp"
 #include "node/node.hpp"
 #include "wg/messages.hpp"
 #include "wg/wg_test_support.hpp"
@@ -119,7 +119,7 @@ class World {
   void know(Host& who, const Host& whom) {
     PeerUpdate update{.public_key = whom.key(), .endpoint = whom.endpoint};
     update.allowed_ips.push_back({.prefix = base::Prefix::host(whom.inner)});
-    EXPECT_TRUE(who.node.update_peer(update, now));
+    WARREN_ASSERT(who.node.update_peer(update, now));
   }
 
   /// Delivers everything until nothing moves, without time passing.
@@ -196,7 +196,7 @@ class World {
     out.packet = {};
     if (const auto header = wg::parse_transport(one.bytes)) {
       const bool fresh = sealed_.emplace(&from, header->receiver, header->counter).second;
-      EXPECT_TRUE(fresh) << "counter " << header->counter << " was sealed twice";
+      WARREN_ASSERT(fresh);  // a counter sealed twice is a broken cipher
     }
     const bool kept = hook(one);
     log.push_back(one);
