@@ -1,0 +1,214 @@
+#include "netns/init.hpp"
+
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "netns/command.hpp"
+#include "netns/control.hpp"
+#include "netns/echo.hpp"
+#include "netns/mounts.hpp"
+#include "netns/network.hpp"
+#include "os/clock.hpp"
+#include "os/file.hpp"
+#include "os/loop.hpp"
+#include "os/signals.hpp"
+
+// Theory of operation
+//
+// Init is a fork of the supervisor, born as pid 1 of the new namespaces with every capability over
+// them and none over the host. It maps one user and one group id onto themselves, so the command
+// keeps its identity; sets up mounts and network; passes the tun out; and waits for Go. From then
+// on it is a plain init: it reaps, passes on the signals that the supervisor names, opens ICMP
+// sockets on request, and ends with the command, whereupon the kernel kills all that is left
+// inside.
+//
+// It dies with its supervisor twice over: by the parent-death signal and by end of file on the
+// control socket. Every failure before the command runs is reported there; init never prints.
+
+namespace warren::netns {
+
+namespace {
+
+constexpr int kOwnFailure = 125;
+
+base::Error clone_error(int error_number) {
+  base::Error error = base::os_error("create the namespaces of the run", error_number);
+  switch (error_number) {
+    case EPERM:
+    case EACCES:
+      return std::move(error).with_hint(
+          "unprivileged user namespaces are off: sysctl kernel.unprivileged_userns_clone=1 "
+          "(Debian), or with AppArmor kernel.apparmor_restrict_unprivileged_userns=0; in a "
+          "container its seccomp profile must allow clone with CLONE_NEWUSER");
+    case ENOSPC:
+    case EUSERS:
+      return std::move(error).with_hint(
+          "the limit of namespaces is reached or 0: raise sysctl user.max_user_namespaces (and "
+          "user.max_net_namespaces, user.max_mnt_namespaces, user.max_pid_namespaces)");
+    case EINVAL:
+      return std::move(error).with_hint("this kernel lacks user or network namespaces");
+    default:
+      return error;
+  }
+}
+
+/// One user and one group, each onto itself. Before the maps exist our ids read as nobody's.
+base::Status map_ids(uid_t uid, gid_t gid) {
+  const auto same = [](unsigned id) {
+    return std::to_string(id) + " " + std::to_string(id) + " 1";
+  };
+  WARREN_TRY(os::write_existing("/proc/self/setgroups", "deny"));
+  WARREN_TRY(os::write_existing("/proc/self/uid_map", same(uid)));
+  return os::write_existing("/proc/self/gid_map", same(gid));
+}
+
+class Init {
+ public:
+  Init(RunConfig& config, os::Fd control) : config_(config), control_(std::move(control)) {}
+  [[noreturn]] void run(uid_t uid, gid_t gid);
+
+ private:
+  base::Status prepare(uid_t uid, gid_t gid);
+  base::Status wait_for_go();
+  base::Result<bool> handle_early_message();
+  base::Status serve();
+  void handle_control();
+  void send_echo_socket();
+  void reap();
+  [[noreturn]] void fail(int exit_code, const base::Error& error);
+
+  RunConfig& config_;
+  os::Fd control_;
+  pid_t command_ = 0;
+};
+
+void Init::fail(int exit_code, const base::Error& error) {
+  static_cast<void>(send_control(control_, Control::Failure, failure_fields(exit_code, error)));
+  _exit(exit_code);
+}
+
+base::Status Init::prepare(uid_t uid, gid_t gid) {
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) return base::os_error("watch the supervisor");
+  if (base::Status mapped = map_ids(uid, gid); !mapped) {
+    return clone_error(mapped.error().os_errno).within(mapped.error().message);
+  }
+  WARREN_TRY(set_up_mounts(resolv_conf(config_.dns_servers, config_.dns_search),
+                           !config_.dns_servers.empty()));
+  WARREN_TRY_ASSIGN(const os::Fd tun, set_up_network(config_).within("set up the run's network"));
+  return send_control(control_, Control::Tun, {}, &tun);
+}
+
+base::Status Init::wait_for_go() {
+  bool gone = false;
+  while (!gone) {
+    WARREN_TRY_ASSIGN(gone, handle_early_message());
+  }
+  if (!config_.wait_ready || !config_.echo_target) return {};
+  const base::IpAddress& target = *config_.echo_target;
+  WARREN_TRY_ASSIGN(const os::Fd socket, open_echo_socket(target.family()));
+  const base::Instant deadline = os::now() + *config_.wait_ready;
+  while (true) {
+    WARREN_TRY_ASSIGN(const auto answered, wait_for_echo(socket, target, deadline, &control_));
+    if (answered) return {};
+    if (os::now() >= deadline) break;
+    WARREN_TRY(handle_early_message());
+  }
+  return base::make_error(
+      base::ErrorKind::Unavailable, "the tunnel is not ready: no echo from " + target.to_string(),
+      "check Endpoint, that UDP reaches it, and that both sides know each other's public key");
+}
+
+/// Before there is a command. True: Go came. A signal that would end the command ends us.
+base::Result<bool> Init::handle_early_message() {
+  WARREN_TRY_ASSIGN(const ControlMessage message, receive_control(control_));
+  if (message.closed) _exit(kOwnFailure);
+  if (message.type == Control::OpenEcho) send_echo_socket();
+  if (message.type == Control::Signal && !message.fields.empty()) {
+    const auto number =
+        static_cast<int>(base::parse_number(message.fields[0], 1, NSIG - 1).value_or(0));
+    for (const int fatal : {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2}) {
+      if (number == fatal) _exit(128 + number);
+    }
+  }
+  return message.type == Control::Go;
+}
+
+void Init::send_echo_socket() {
+  const auto family = config_.echo_target ? config_.echo_target->family() : base::Family::V4;
+  const auto socket = open_echo_socket(family);
+  if (socket) {
+    static_cast<void>(send_control(control_, Control::EchoSocket, {}, &*socket));
+  } else {
+    static_cast<void>(send_control(control_, Control::EchoSocket, {socket.error().message}));
+  }
+}
+
+void Init::handle_control() {
+  const auto message = receive_control(control_);
+  if (!message || message->closed) _exit(kOwnFailure);
+  if (message->type == Control::OpenEcho) send_echo_socket();
+  if (message->type != Control::Signal || message->fields.empty()) return;
+  const auto number = base::parse_number(message->fields[0], 1, NSIG - 1);
+  if (number) kill(command_, static_cast<int>(*number));
+}
+
+void Init::reap() {
+  int status = 0;
+  while (const pid_t ended = waitpid(-1, &status, WNOHANG)) {
+    if (ended < 0) return;
+    if (ended != command_) continue;
+    _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+  }
+}
+
+base::Status Init::serve() {
+  WARREN_TRY_ASSIGN(const auto loop, os::Loop::create());
+  WARREN_TRY_ASSIGN(os::SignalQueue signals, os::SignalQueue::create({SIGCHLD}));
+  WARREN_TRY_ASSIGN(const StartedCommand started, start_command(config_.argv, config_.environment));
+  if (started.why) fail(started.exit_code, *started.why);
+  command_ = started.pid;
+  WARREN_TRY(send_control(control_, Control::Started));
+  WARREN_TRY(loop->watch(control_.get(), [this](os::Ready) { handle_control(); }));
+  WARREN_TRY(loop->watch(signals.descriptor(), [&](os::Ready) {
+    while (signals.poll()) {
+    }
+    reap();
+  }));
+  return loop->run();
+}
+
+void Init::run(uid_t uid, gid_t gid) {
+  if (base::Status done = prepare(uid, gid); !done) fail(kOwnFailure, done.error());
+  if (base::Status done = wait_for_go(); !done) fail(kOwnFailure, done.error());
+  if (base::Status done = serve(); !done) fail(kOwnFailure, done.error());
+  _exit(kOwnFailure);
+}
+
+}  // namespace
+
+base::Result<InitChild> clone_init() {
+  const uid_t uid = geteuid();
+  const gid_t gid = getegid();
+  int pidfd = -1;
+  const unsigned long flags = CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID |
+                              CLONE_PIDFD | static_cast<unsigned long>(SIGCHLD);
+  const long pid = syscall(SYS_clone, flags, nullptr, &pidfd, nullptr, nullptr);
+  if (pid < 0) return clone_error(errno);
+  if (pid > 0) {
+    return InitChild{.child = {.pid = static_cast<pid_t>(pid), .pidfd = os::Fd(pidfd)}};
+  }
+  return InitChild{.is_init = true, .uid = uid, .gid = gid};
+}
+
+void run_init(const InitChild& self, RunConfig& config, os::Fd control) {
+  config.engine = ipc::UapiSet{};  // its keys are not for this process
+  Init init(config, std::move(control));
+  init.run(self.uid, self.gid);
+}
+
+}  // namespace warren::netns

@@ -1,0 +1,36 @@
+// Every limit of the rootless runner, in one place.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/time.hpp"
+
+namespace warren::netns {
+
+/// A run ends when its engine ended this often within the window.
+inline constexpr std::size_t kMaxEngineEnds = 5;
+inline constexpr base::Duration kEngineEndWindow = std::chrono::seconds(10);
+/// Pause before the second and later restarts within the window, times their number.
+inline constexpr base::Duration kEngineRestartPause = std::chrono::milliseconds(100);
+/// How long an engine may take to end after it was told to, before it is killed.
+inline constexpr base::Duration kEngineFarewell = std::chrono::seconds(1);
+/// How long a started engine may take to say hello and to accept its configuration.
+inline constexpr base::Duration kEngineStart = std::chrono::seconds(10);
+/// Programs that ask a run for its status at the same time.
+inline constexpr std::size_t kMaxStatusClients = 16;
+/// One message between supervisor and init.
+inline constexpr std::size_t kMaxControlMessage = 4096;
+/// Pause between two echo requests while waiting for the first answer.
+inline constexpr base::Duration kEchoInterval = std::chrono::milliseconds(250);
+/// The least time one look at a run may take.
+inline constexpr base::Duration kOneLook = std::chrono::seconds(1);
+/// Pause between two looks at a run that is not ready.
+inline constexpr base::Duration kReadyInterval = std::chrono::milliseconds(50);
+/// The answer of the userspace API that `check_ready` accepts.
+inline constexpr std::size_t kMaxStatusAnswer = 16 << 20;
+/// Tries to find a UDP port that is free for both families.
+inline constexpr int kMaxPortTries = 16;
+
+}  // namespace warren::netns

@@ -1,0 +1,64 @@
+// `warren run`: a program in namespaces of its own whose only network is a WireGuard tunnel, with
+// no privilege at all. DESIGN.md section 3.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/address.hpp"
+#include "base/key.hpp"
+#include "base/result.hpp"
+#include "base/time.hpp"
+#include "ipc/uapi.hpp"
+
+namespace warren::netns {
+
+/// The name of the tun inside a run.
+inline constexpr const char* kInterfaceName = "warren0";
+inline constexpr std::uint32_t kDefaultMtu = 1420;
+
+struct RunConfig {
+  std::string name;            ///< of the run: [A-Za-z0-9][A-Za-z0-9._-]{0,31}
+  std::string profile;         ///< what the user named, for messages and status
+  base::PublicKey public_key;  ///< one run at a time per key
+  /// Private key, port, mark and peers; endpoints are resolved.
+  ipc::UapiSet engine;
+  std::vector<base::Prefix> addresses;
+  std::vector<base::Prefix> routes;
+  std::vector<base::IpAddress> dns_servers;  ///< none: no name is looked up at all
+  std::vector<std::string> dns_search;
+  std::uint32_t mtu = kDefaultMtu;
+  /// Who answers echo requests once the tunnel works; nullopt: nobody is known.
+  std::optional<base::IpAddress> echo_target;
+  /// Start the command only after an echo came back; nullopt: at once.
+  std::optional<base::Duration> wait_ready;
+  std::vector<std::string> argv;         ///< argv[0] is looked up in PATH
+  std::vector<std::string> environment;  ///< all of it, "K=V"
+  std::string runtime_dir;               ///< from runtime_directory()
+  std::string engine_program;            ///< from engine_program()
+};
+
+/// How a run ended. `why` is set when the end was ours or the command could not start.
+struct RunEnd {
+  int exit_code = 125;
+  std::optional<base::Error> why = std::nullopt;
+};
+
+/// Runs the command and waits for its end. The code: the command's, 128 + signal, 126 (cannot be
+/// executed), 127 (not found), or 125 for a failure of our own (Conflict when key or name is in
+/// use). The caller has one thread. Afterwards no process, file, mount or namespace of the run is
+/// left.
+[[nodiscard]] RunEnd run(RunConfig config);
+
+/// The program of the data plane: $WARREN_ENGINE, or `warren-engine` beside the running program.
+[[nodiscard]] base::Result<std::string> engine_program();
+
+/// Looks a host name up with the host's resolver. Unavailable or NotFound with a hint.
+[[nodiscard]] base::Result<base::Endpoint> resolve(const base::HostPort& at);
+
+/// Whether a text may name a run.
+[[nodiscard]] bool is_run_name(const std::string& name);
+
+}  // namespace warren::netns
