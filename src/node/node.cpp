@@ -68,7 +68,7 @@ std::string_view to_string(Drop drop) {
 
 Node::Node(Options options, base::RandomSource& random, wire::PacketPool& pool)
     : state_(std::make_unique<State>(options, random, pool)) {
-  WARREN_ASSERT(pool.content_size() >= 2048);
+  WARREN_ASSERT(pool.content_size() >= kMinPoolContent);
 }
 
 Node::~Node() = default;

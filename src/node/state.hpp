@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "node/inner.hpp"
+#include "node/limits.hpp"
 #include "node/node.hpp"
 #include "wg/allowed_ips.hpp"
 #include "wg/deadlines.hpp"
@@ -16,8 +17,6 @@ namespace warren::node {
 
 /// Outer DSCP of handshake messages: AF41, as other implementations send it.
 inline constexpr TrafficClass kHandshakeClass = 0x88;
-/// Events kept for the caller; the oldest goes first.
-inline constexpr std::size_t kMaxEvents = 4096;
 /// Serial of output that belongs to no peer.
 inline constexpr std::uint64_t kNobody = 0;
 

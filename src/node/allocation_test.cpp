@@ -1,0 +1,58 @@
+// The promise that a packet costs no allocation, checked by counting operator new in this program.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <new>
+
+#include "node/node_test_support.hpp"
+
+namespace {
+std::size_t allocations = 0;
+}
+
+// Not inlined: GCC would see malloc's memory freed by delete and warn.
+[[gnu::noinline]] void* operator new(std::size_t size) {
+  ++allocations;
+  if (void* memory = std::malloc(size)) return memory;
+  std::abort();
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace warren::node {
+namespace {
+
+TEST(Allocation, APacketCostsNoneOnceThePeersAreWarm) {
+  World world;
+  Host& a = world.add("10.0.0.1", "192.0.2.1:51820");
+  Host& b = world.add("10.0.0.2", "192.0.2.2:51820");
+  world.connect(a, b);
+  a.send(b, "start");
+  world.settle();
+  const auto inner = ip_packet(a.inner, b.inner, "payload");
+  std::array<wire::Packet, 16> batch;
+  std::array<Datagram, 16> wires;
+  const auto round = [&] {
+    for (wire::Packet& packet : batch) packet = a.pool.copy_of(inner);
+    a.node.handle_packets(batch, world.now, world.wall);
+    for (Datagram& datagram : wires) {
+      datagram = *a.node.poll_datagram();
+      datagram.remote = a.endpoint;
+    }
+    b.node.handle_datagrams(wires, world.now, world.wall);
+    std::size_t count = 0;
+    while (b.node.poll_packet()) ++count;
+    return count;
+  };
+  EXPECT_EQ(round(), batch.size());
+  const std::size_t before = allocations;
+  std::size_t packets = 0;
+  for (int i = 0; i < 100; ++i) packets += round();
+  const std::size_t during = allocations - before;
+  EXPECT_EQ(packets, 1600U);
+  EXPECT_EQ(during, 0U);
+  EXPECT_GT(before, 0U);  // the count counts
+}
+
+}  // namespace
+}  // namespace warren::node
