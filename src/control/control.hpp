@@ -46,10 +46,12 @@ class EngineControl {
   /// kept running (restarted with configuration and hints) until `stop`.
   [[nodiscard]] virtual base::Status start(const store::StoredNetwork& network,
                                            const std::vector<EnginePeer>& peers) = 0;
-  /// Ends the engine; returns when the process is gone.
+  /// Ends the engine; returns when the process is gone. NotFound: there is none, which is as good.
   [[nodiscard]] virtual base::Status stop(model::NetworkId network) = 0;
+  /// Adds a peer, or sets the allowed IPs of one that is there. An error means: not added.
   [[nodiscard]] virtual base::Status add_peer(model::NetworkId network, const EnginePeer& peer) = 0;
-  /// Returns only when nothing of the peer can reach tun or UDP any more.
+  /// Returns only when nothing of the peer can reach tun or UDP any more. NotFound: there is no
+  /// such peer or no such engine, which is as good.
   [[nodiscard]] virtual base::Status remove_peer(model::NetworkId network,
                                                  const base::PublicKey& peer) = 0;
   [[nodiscard]] virtual base::Result<std::vector<EnginePeerStatus>> peers(
@@ -75,6 +77,7 @@ struct Settings {
   std::string enrol_at;       ///< "host:port" written into tokens
   std::array<std::uint8_t, 32> identity_pin{};  ///< SHA-256 of the identity key's SPKI
   base::Duration clock_tolerance = std::chrono::minutes(10);
+  std::string state_dir;  ///< shown by `status`
 };
 
 class Control {
@@ -114,7 +117,8 @@ class Control {
                                                      const std::string& peer);
   [[nodiscard]] api::Status status();
   [[nodiscard]] base::Result<api::AuditList> audit(std::size_t limit);
-  /// Tries again what a denial could not apply; true when nothing is left.
+  /// Tries again what a denial could not apply and networks that could not be brought up; true when
+  /// nothing is left.
   bool retry_pending();
 
  private:

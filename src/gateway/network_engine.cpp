@@ -276,9 +276,14 @@ base::Status NetworkEngine::add_peer(const control::EnginePeer& peer) {
     update.allowed_ips.push_back({.prefix = prefix});
   ipc::UapiSet set;
   set.peers.push_back(std::move(update));
-  WARREN_TRY(apply(set, kEngineExchange).within("add a peer to the engine of " + network_));
-  wanted_.peers[peer.public_key] = peer.allowed_ips;
-  return {};
+  auto status = apply(set, kEngineExchange).within("add a peer to the engine of " + network_);
+  if (status) {
+    wanted_.peers[peer.public_key] = peer.allowed_ips;
+  } else if (status.error().kind == ErrorKind::Unavailable) {
+    // It may still take the request in; its successor has never heard of it.
+    WARREN_TRY(replace_process("an addition", status.error()));
+  }
+  return status;
 }
 
 base::Status NetworkEngine::remove_peer(const base::PublicKey& peer) {
@@ -289,9 +294,13 @@ base::Status NetworkEngine::remove_peer(const base::PublicKey& peer) {
   set.peers.push_back({.public_key = peer, .remove = true});
   auto acknowledged = apply(set, kEngineExchange);
   if (acknowledged) return {};
-  say(LogLevel::Warning, "the engine did not confirm a removal (" + acknowledged.error().message +
-                             "): it is replaced");
-  WARREN_TRY(end_process(base::Duration::zero()).within("remove a peer of " + network_));
+  return replace_process("a removal", acknowledged.error());
+}
+
+base::Status NetworkEngine::replace_process(std::string_view unconfirmed, const base::Error& why) {
+  say(LogLevel::Warning, "the engine did not confirm " + std::string(unconfirmed) + " (" +
+                             why.message + "): it is replaced");
+  WARREN_TRY(end_process(base::Duration::zero()).within("replace the engine of " + network_));
   handle_exit();
   return {};
 }

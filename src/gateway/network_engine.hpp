@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/log.hpp"
@@ -82,6 +83,8 @@ class NetworkEngine {
   void restart_later();
   /// Waits for the end of the process; kills it when that takes longer than `patience`.
   [[nodiscard]] base::Status end_process(base::Duration patience);
+  /// Ends a process that left a request unanswered; its successor gets what is wanted now.
+  [[nodiscard]] base::Status replace_process(std::string_view unconfirmed, const base::Error& why);
   void forget_process();
   void say(base::LogLevel level, const std::string& message);
 

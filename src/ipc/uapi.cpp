@@ -15,6 +15,8 @@ namespace warren::ipc {
 
 namespace {
 
+constexpr std::int64_t kSecond = 1'000'000'000;
+
 base::Error bad(int error_number, std::string message) {
   base::Error error = base::make_error(base::ErrorKind::Invalid, std::move(message));
   error.os_errno = error_number;
@@ -142,10 +144,12 @@ base::Status parse_peer_status_line(const UapiLine& line, UapiPeerStatus& peer) 
     if (!peer.endpoint) return bad_value(line.key);
   } else if (line.key == "last_handshake_time_sec") {
     WARREN_TRY_ASSIGN(const auto seconds, number<std::uint32_t>(line));
-    peer.last_handshake.ns += std::int64_t{seconds} * 1'000'000'000;
+    peer.last_handshake.ns = seconds * kSecond + peer.last_handshake.ns % kSecond;
   } else if (line.key == "last_handshake_time_nsec") {
-    WARREN_TRY_ASSIGN(const auto nanoseconds, number<std::uint32_t>(line));
-    peer.last_handshake.ns += nanoseconds;
+    const auto nanoseconds = base::parse_number(line.value, 0, kSecond - 1);
+    if (!nanoseconds) return bad_value(line.key);
+    peer.last_handshake.ns -= peer.last_handshake.ns % kSecond;
+    peer.last_handshake.ns += static_cast<std::int64_t>(*nanoseconds);
   } else if (line.key == "rx_bytes") {
     WARREN_TRY_ASSIGN(peer.rx_bytes, number<std::uint64_t>(line));
   } else if (line.key == "tx_bytes") {
@@ -214,7 +218,6 @@ void write_uapi_interface(std::string& out, const crypto::PrivateKey& key, std::
 }
 
 void write_uapi_peer(std::string& out, const UapiPeerStatus& peer) {
-  constexpr std::int64_t kSecond = 1'000'000'000;
   append_hex_line(out, "public_key", peer.public_key.bytes);
   append_hex_line(out, "preshared_key", peer.preshared_key.view());
   append_line(out, "protocol_version", "1");

@@ -202,6 +202,17 @@ TEST(UapiGet, RoundTripsAndRefusesEveryTruncation) {
   }
 }
 
+TEST(UapiGet, ATimeGivenTwiceDoesNotAddUp) {
+  const std::string peer = "public_key=" + kPeer1 + "\n";
+  const std::string seconds = "last_handshake_time_sec=4294967295\n";
+  const std::string nanoseconds = "last_handshake_time_nsec=999999999\n";
+  const auto status = parse_uapi_status(peer + nanoseconds + seconds + seconds + seconds +
+                                        nanoseconds + "errno=0\n\n");
+  ASSERT_TRUE(status) << "three times the seconds would not fit into 63 bits";
+  EXPECT_EQ(status->peers[0].last_handshake.ns, 4'294'967'295'999'999'999);
+  EXPECT_FALSE(parse_uapi_status(peer + "last_handshake_time_nsec=1000000000\nerrno=0\n\n"));
+}
+
 TEST(UapiGet, LeavesOutWhatIsNotSet) {
   std::string out;
   write_uapi_interface(out, crypto::PrivateKey{}, 0, 0);

@@ -59,8 +59,9 @@ enum class PeerState : std::uint8_t { Invited, Enrolled, Revoked };
 [[nodiscard]] std::string_view to_string(PeerState state);
 [[nodiscard]] std::optional<PeerState> parse_peer_state(std::string_view text);
 
-/// A member reached by a tunnel. Its name is unique among the invited and enrolled of a network;
-/// a revoked peer keeps its record (audit, refused key) but neither name nor address.
+/// A member reached by a tunnel. Its name is unique among the invited and enrolled of a network; a
+/// revoked peer keeps its record (audit, refused key) but not its name. It keeps its addresses until
+/// every way in is closed: a revoked peer with an address is a denial that is still to be applied.
 struct Peer {
   PeerId id;
   NetworkId network;

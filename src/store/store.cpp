@@ -86,14 +86,14 @@ base::Status check_peers(const State& state) {
     if (!state.networks.contains(peer.network)) {
       return broken("peer " + peer.name + " of no network");
     }
-    if (peer.state == model::PeerState::Revoked) continue;
-    if (!names.emplace(peer.network, peer.name).second) {
-      return broken("peer name " + peer.name + " twice");
-    }
     for (const auto& address : {peer.address4, peer.address6}) {
       if (address && !addresses.emplace(peer.network, *address).second) {
         return broken("address " + address->to_string() + " twice");
       }
+    }
+    if (peer.state == model::PeerState::Revoked) continue;
+    if (!names.emplace(peer.network, peer.name).second) {
+      return broken("peer name " + peer.name + " twice");
     }
     if (peer.public_key && !keys.emplace(peer.network, *peer.public_key).second) {
       return broken("the public key of " + peer.name + " twice");

@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+"""Writes the hand-made seeds of fuzz/corpus/. Keys are patterns of repeated bytes and nobody's.
+
+Files whose name starts with "found-" are inputs that once failed; they are not made here and stay.
+"""
+import base64
+import pathlib
+import struct
+
+CORPUS = pathlib.Path(__file__).resolve().parent / "corpus"
+
+
+def seed(target, name, content):
+    folder = CORPUS / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def key(fill):
+    return base64.b64encode(bytes([fill]) * 32).decode()
+
+
+def messages():
+    seed("messages", "initiation", struct.pack("<II", 1, 7) + bytes(range(140)))
+    seed("messages", "response", struct.pack("<III", 2, 7, 8) + bytes(range(80)))
+    seed("messages", "cookie", struct.pack("<II", 3, 8) + bytes(range(56)))
+    seed("messages", "keepalive", struct.pack("<IIQ", 4, 8, 2**63 + 5) + bytes(16))
+    seed("messages", "transport", struct.pack("<IIQ", 4, 8, 0) + bytes(64 + 16))
+    seed("messages", "reserved-not-zero", struct.pack("<II", 0x01000004, 8) + bytes(40))
+
+
+RAW, SIGNED, SEALED, REPLAY, PACKETS, HANDSHAKE, TIME, CONFIGURE = range(8)
+
+
+def record(kind, parameter=0, content=b""):
+    return struct.pack("<BBH", kind, parameter, len(content)) + content
+
+
+def ipv4(source, destination, payload=b"", protocol=17, tos=0):
+    return struct.pack(">BBHIBBH4s4s", 0x45, tos, 20 + len(payload), 0, 64, protocol, 0,
+                       bytes(source), bytes(destination)) + payload
+
+
+def ipv6(source, destination, payload=b""):
+    return struct.pack(">IHBB", 0x60000000, len(payload), 59, 64) + source + destination + payload
+
+
+def node():
+    there, here = (10, 9, 0, 2), (10, 9, 0, 1)
+    there6 = bytes.fromhex("fd000009") + bytes(11) + b"\2"
+    here6 = bytes.fromhex("fd000009") + bytes(11) + b"\1"
+    good = ipv4(there, here, b"x" * 11)
+    padded = good + bytes(-len(good) % 16)
+    seed("node_receive", "both-ways",
+         record(HANDSHAKE) + record(SEALED, 0, padded) + record(PACKETS, 255, ipv4(here, there)) +
+         record(SEALED, 0, ipv6(there6, here6, b"y" * 9)) + record(SEALED))
+    seed("node_receive", "hostile-plaintext",
+         record(HANDSHAKE) + record(SEALED, 0, ipv4((10, 9, 0, 3), here)) +
+         record(SEALED, 3, ipv4(there, here, tos=0)) + record(SEALED, 0, b"\x45") +
+         record(SEALED, 0, b"\x60" + bytes(38)) + record(SEALED, 0, b"\x45\0\xff\xff" + bytes(16)) +
+         record(SEALED, 0, b"\x30" + bytes(31)) + record(SEALED, 0, bytes(1200)))
+    seed("node_receive", "replay",
+         record(HANDSHAKE) + record(SEALED, 0, padded) + record(REPLAY) +
+         record(REPLAY, 9, b"\1") + record(REPLAY, 20, b"\x80") + record(HANDSHAKE, 3) +
+         record(SEALED, 1, padded))
+    seed("node_receive", "strangers",
+         record(RAW, 1, struct.pack("<II", 1, 7) + bytes(140)) +
+         record(RAW, 2, struct.pack("<III", 2, 7, 8) + bytes(80)) +
+         record(RAW, 2, struct.pack("<II", 3, 8) + bytes(56)) +
+         record(RAW, 1, struct.pack("<IIQ", 4, 8, 0) + bytes(16)) +
+         record(SIGNED, 1, struct.pack("<II", 1, 7) + bytes(140)) +
+         record(SIGNED, 1, struct.pack("<III", 2, 1, 1) + bytes(80)))
+    seed("node_receive", "a-life",
+         record(CONFIGURE, 2) + record(PACKETS, 255, ipv4(here, there)) + record(TIME, 25) +
+         record(HANDSHAKE) + record(SEALED, 0, padded) + record(TIME, 120) +
+         record(SEALED, 0, padded) + record(TIME, 100) + record(PACKETS, 255, ipv4(here, there)) +
+         record(CONFIGURE, 1) + record(CONFIGURE, 0) + record(HANDSHAKE) + record(TIME, 255))
+    seed("node_receive", "tun", record(PACKETS, 2, bytes(range(256)) + ipv4(here, there)) +
+         record(PACKETS, 255, ipv6(here6, there6)) + record(PACKETS, 4, ipv4(here, (8, 8, 8, 8))))
+
+
+def uapi():
+    peer = "public_key=" + "ab" * 32 + "\n"
+    seed("uapi", "get", "\0get=1\n\n")
+    seed("uapi", "set",
+         "\x06set=1\nprivate_key=" + "5a" * 32 + "\nlisten_port=51820\nfwmark=7\nreplace_peers=true\n" +
+         peer + "update_only=true\npreshared_key=" + "11" * 32 +
+         "\nendpoint=[fe80::1%3]:51820\npersistent_keepalive_interval=25\nreplace_allowed_ips=true\n"
+         "allowed_ip=10.0.0.7/8\nallowed_ip=-fd00::/64\nallowed_ip=+0.0.0.0/0\nprotocol_version=1\n"
+         "public_key=" + "cd" * 32 + "\nremove=true\n\nget=1\n\n")
+    seed("uapi", "set-body", "\0listen_port=1\n" + peer + "endpoint=192.0.2.1:1\nallowed_ip=::/0\n")
+    seed("uapi", "status",
+         "\0private_key=" + "5a" * 32 + "\nlisten_port=51820\nfwmark=1\n" + peer +
+         "preshared_key=" + "00" * 32 + "\nprotocol_version=1\nendpoint=[2001:db8::1]:9\n"
+         "last_handshake_time_sec=1700000000\nlast_handshake_time_nsec=5\ntx_bytes=1\n"
+         "rx_bytes=18446744073709551615\npersistent_keepalive_interval=0\nallowed_ip=10.0.0.1/32\n"
+         "errno=0\n\n")
+    seed("uapi", "status-time-three-times",
+         "\0" + peer + "last_handshake_time_sec=4294967295\n" * 3 + "errno=0\n\n")
+    seed("uapi", "result", "\0errno=-98\n\n")
+
+
+def opener():
+    name = b"wr3f9c01ab".ljust(16, b"\0")
+
+    def message(kind, body):
+        return struct.pack("<HHI", kind, 0, 5) + body
+
+    seed("opener", "hello", message(1, struct.pack("<H", 1)))
+    seed("opener", "open-udp", message(2, struct.pack("<HI", 51820, 7)))
+    seed("opener", "set-mark", message(3, struct.pack("<I", 7)))
+    seed("opener", "hello-reply", message(4, struct.pack("<HHBBB", 1, 1420, 1, 1, 0) + name))
+    seed("opener", "open-udp-reply", message(5, struct.pack("<IHBB", 98, 0, 0, 1)))
+    seed("opener", "done", message(6, struct.pack("<I", 1)))
+    seed("opener", "link-changed", message(7, struct.pack("<BH", 1, 1380)))
+    seed("opener", "network-changed", message(8, b""))
+    seed("opener", "shutdown", message(9, b""))
+    seed("opener", "adopted", message(10, struct.pack("<HHIBBB", 1, 51820, 0, 1, 1, 0) + name))
+
+
+def hints():
+    put, get, erase, flip = range(4)
+    seed("hints", "twin", bytes([0, 3, 8]) + bytes([put, 1, 1, 0, put, 4, 2, 0, put, 8, 3, 0, get, 4,
+         0, 0, erase, 1, 0, 0, get, 8, 0, 0, put, 12, 4, 0, put, 16, 5, 0]))
+    seed("hints", "full-of-tombstones", bytes([0, 1, 9]) + bytes([put, 0, 1, 0, put, 2, 2, 0, put, 4,
+         3, 0, erase, 0, 0, 0, erase, 2, 0, 0, get, 4, 0, 0, put, 6, 1, 0, erase, 2, 0, 0, erase, 6,
+         0, 0]))
+    seed("hints", "torn", bytes([0, 2, 4]) + bytes([put, 1, 1, 0, put, 4, 2, 0, flip, 0, 1, 16, get,
+         4, 0, 0]))
+    seed("hints", "foreign-slots", bytes([1, 2, 2, put, 1, 1, 0, erase, 1, 0, 0]) + b"\2" * 300)
+    header = b"WRHINTS\0" + struct.pack("<II", 1, 1) + bytes(112)
+    seed("hints", "foreign-memory", bytes([2, 0, 1, put, 1, 1, 0]) + header + b"\1" * 128)
+    seed("hints", "wrong-size", bytes([2, 0, 0]) + header + bytes(64))
+
+
+def wg_conf():
+    seed("wg_conf", "stock", f"""\ufeff[Interface]
+PrivateKey = {key(0x5a)}
+Address = 10.0.0.2/24, fd00::2/64 # two
+ListenPort=51821\r
+FwMark = 0xca6c
+DNS = 10.0.0.1, corp.example
+MTU = 1380
+Table = off
+SaveConfig = true
+PostUp = ip rule add ipproto tcp dport 22 table main
+PreDown = touch /x = y
+
+[peer]
+publickey = {key(0xab)}
+PresharedKey = {key(0x11)}
+AllowedIPs = 10.0.0.7/24,\t::/0
+allowedips = 192.0.2.0/24
+Endpoint = [2001:db8::1]:51820
+PersistentKeepalive = off
+""")
+    seed("wg_conf", "two-peers", f"[Interface]\nPrivateKey={key(0x5a)}\n[Peer]\nPublicKey={key(1)}\n"
+         f"Endpoint=gw.example.org:1\nPersistentKeepalive=25\n[Peer]\nPublicKey={key(2)}\n")
+    seed("wg_conf", "misspelt", f"[Interface]\nPrivatKey = {key(0x5a)}\n")
+    seed("wg_conf", "off", f"[Interface]\nPrivateKey={key(0x5a)}\nFwMark=off\nTable=Auto\nDNS=,\n")
+
+
+def token():
+    seed("token", "text", "warren1AQAUZ3cuZXhhbXBsZS5vcmc6NTE4MDAAAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobH"
+         "B0eH_Dx8vP09fb3-Pn6-_z9_v8mVf9V\n")
+    for name, at in (("name", "gw.example.org:51800"), ("v6", "[2001:db8::1]:65535"),
+                     ("no-port", "gateway"), ("blank", "gate way:1"), ("long", "a" * 300 + ":1")):
+        seed("token", "parts-" + name, bytes(range(48)) + at.encode())
+
+
+def api_json():
+    seed("api_json", "empty", '{"schema":1}')
+    seed("api_json", "network-create", '{"schema":1,"name":"lab","subnet":"10.0.0.0/24","subnet6":"none",'
+         '"port":1,"endpoint":"gw","dns":["1.1.1.1"],"nat":false}')
+    seed("api_json", "invite", '{"schema":1,"name":"ann","role":"node","expires_s":7}')
+    seed("api_json", "enrol", '{"schema":1,"secret":"c2Vj","public_key":"k\\u00fc\\n","time":-1}')
+    seed("api_json", "revocation", '{"schema":1,"network":"lab","name":"ann","steps":[{"step":"engine",'
+         '"ms":0.1}],"total_ms":1e-3,"pending":[]}')
+    seed("api_json", "error", '{"schema":1,"error":{"kind":"not-found","message":"no such network",'
+         '"hint":"warren network list"}}')
+    seed("api_json", "twice", '{"schema":1,"schema":1}')
+    seed("api_json", "deep", '{"schema":1,"records":' + "[" * 40 + "]" * 40 + "}")
+    seed("api_json", "numbers", '{"schema":1,"name":"x","expires_s":4294967296,"dns":1e999}')
+
+
+for make in (messages, node, uapi, opener, hints, wg_conf, token, api_json):
+    make()

@@ -1,0 +1,29 @@
+// What the commands that talk to the daemon share.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "base/result.hpp"
+#include "cli.hpp"
+#include "client/daemon.hpp"
+
+namespace warren::app {
+
+[[nodiscard]] client::Daemon daemon_of(const Invocation& invocation);
+
+/// The named network, or the only one there is. NotFound when there is none, Invalid (with the
+/// names) when there are several.
+[[nodiscard]] base::Result<std::string> pick_network(const client::Daemon& daemon,
+                                                     const std::string& named);
+
+/// Asks a person; true at once when `yes` was given or nobody sits at the terminal.
+[[nodiscard]] bool confirmed(const std::string& question, bool yes);
+
+/// One line on standard output.
+void print_line(const std::string& text);
+
+/// Sets the exit code of an invocation from what a command gave back, reporting its error.
+void finish(Invocation& invocation, const base::Status& done);
+
+}  // namespace warren::app

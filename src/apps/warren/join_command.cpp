@@ -1,0 +1,111 @@
+#include <cstdlib>
+#include <iostream>
+#include <memory>
+#include <string>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "ask.hpp"
+#include "cli.hpp"
+#include "client/join.hpp"
+#include "model/conf_key.hpp"
+#include "os/clock.hpp"
+#include "text.hpp"
+
+namespace warren::app {
+namespace {
+
+constexpr std::size_t kMaxTokenLine = 4096;
+
+/// The token from the argument, standard input ("-") or WARREN_TOKEN.
+base::Result<std::string> token_text(const std::string& argument) {
+  if (!argument.empty() && argument != "-") return argument;
+  if (argument == "-") {
+    std::string line;
+    char c = 0;
+    while (line.size() < kMaxTokenLine && std::cin.get(c) && c != '\n') line.push_back(c);
+    while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
+    return line;
+  }
+  if (const char* set = std::getenv("WARREN_TOKEN"); set != nullptr && *set != '\0') return set;
+  return base::make_error(base::ErrorKind::Invalid, "join needs a token",
+                          "give it as an argument, on standard input (warren join -) or in "
+                          "WARREN_TOKEN");
+}
+
+base::Status join(const Invocation& invocation, const std::string& argument,
+                  const std::string& profile) {
+  WARREN_TRY_ASSIGN(std::string text, token_text(argument));
+  auto token = model::TokenText::parse(text);
+  model::wipe_text(text);
+  if (!token) return std::move(token).error();
+  client::JoinOptions options;
+  options.token = *token;
+  WARREN_TRY_ASSIGN(options.directory, client::profile_directory());
+  if (!profile.empty()) options.profile = profile;
+  os::SystemRandom random;
+  WARREN_TRY_ASSIGN(const client::Joined joined, client::join(options, random, os::wall_now()));
+  const api::EnrolAnswer& answer = joined.answer;
+  if (invocation.json) {
+    const nlohmann::ordered_json document = {{"schema", 1},
+                                             {"profile", joined.profile},
+                                             {"conf", joined.conf_path},
+                                             {"network", answer.network},
+                                             {"name", answer.name},
+                                             {"address", answer.address},
+                                             {"address6", answer.address6},
+                                             {"endpoint", answer.endpoint}};
+    print_line(document.dump());
+    return {};
+  }
+  fmt::print("joined {} as {} with address {}\n", answer.network, answer.name,
+             answer.address.empty() ? answer.address6 : answer.address);
+  fmt::print("  profile: {}\n  try it:  warren run {} -- ping -c 1 {}\n", joined.conf_path,
+             joined.profile, answer.gateway.empty() ? answer.gateway6 : answer.gateway);
+  return {};
+}
+
+base::Status leave(const Invocation& invocation, const std::string& profile) {
+  WARREN_TRY_ASSIGN(const std::string directory, client::profile_directory());
+  WARREN_TRY(client::remove_profile(directory, profile));
+  if (invocation.json) {
+    print_line(nlohmann::ordered_json{{"schema", 1}, {"profile", profile}}.dump());
+    return {};
+  }
+  fmt::print("the profile {} is removed from this machine\n", profile);
+  fmt::print(
+      "  the gateway still knows this peer; its administrator ends that with: warren revoke\n");
+  return {};
+}
+
+}  // namespace
+
+void add_join_command(CLI::App& app, Invocation& invocation) {
+  struct Given {
+    std::string token;
+    std::string profile;
+  };
+  auto given = std::make_shared<Given>();
+  CLI::App* command = app.add_subcommand(
+      "join", "Join a network with a token: makes a key here and writes a profile");
+  command->add_option("TOKEN", given->token,
+                      "the token; - reads it from standard input, without it WARREN_TOKEN is used");
+  command->add_option("--profile", given->profile,
+                      "the name of the profile; the network's name by default");
+  command->footer(
+      "An argument is visible to other users of the machine while the command runs; - is not.\n"
+      "Example: warren join - < token.txt");
+  command->callback(
+      [&invocation, given] { finish(invocation, join(invocation, given->token, given->profile)); });
+
+  auto left = std::make_shared<std::string>();
+  CLI::App* leave_command =
+      app.add_subcommand("leave", "Remove a profile and its key from this machine (only here)");
+  leave_command->add_option("PROFILE", *left, "the profile")->required();
+  leave_command->footer("Example: warren leave lab");
+  leave_command->callback([&invocation, left] { finish(invocation, leave(invocation, *left)); });
+}
+
+}  // namespace warren::app

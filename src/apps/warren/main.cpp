@@ -1,0 +1,107 @@
+// The `warren` program: one CLI11 application to which every *_command.cpp adds its subcommands.
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "cli.hpp"
+#include "text.hpp"
+
+namespace warren::app {
+namespace {
+
+/// The innermost subcommand that was recognised, and its full name.
+struct Innermost {
+  const CLI::App* app;
+  std::string name;
+};
+Innermost innermost(const CLI::App& app) {
+  Innermost found{.app = &app, .name = "warren"};
+  while (true) {
+    const auto parsed = found.app->get_subcommands();
+    if (parsed.empty()) return found;
+    found.app = parsed.front();
+    found.name += " " + parsed.front()->get_name();
+  }
+}
+
+std::vector<std::string> subcommand_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* child : app.get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(child->get_name());
+  }
+  return names;
+}
+
+/// Says what is wrong, which command it concerns, and the nearest word to a mistyped one.
+int report_usage(const CLI::App& app, Invocation& invocation, const CLI::ParseError& error,
+                 const std::vector<std::string>& words) {
+  invocation.json = invocation.json || std::ranges::find(words, "--json") != words.end();
+  const Innermost at = innermost(app);
+  const std::vector<std::string> known = subcommand_names(*at.app);
+  std::string message = error.what();
+  std::string suggestion;
+  if (!known.empty()) {
+    for (const std::string& word : words) {
+      if (word.starts_with('-') || at.name.ends_with(" " + word)) continue;
+      suggestion = nearest(word, known);
+      if (!suggestion.empty() && suggestion != word) {
+        message = "there is no command '" + word + "'";
+        break;
+      }
+      suggestion.clear();
+    }
+  }
+  std::string hint = "see: " + at.name + " --help";
+  if (!suggestion.empty()) hint = "did you mean: " + at.name + " " + suggestion + "? Else " + hint;
+  return report(invocation, base::make_error(base::ErrorKind::Invalid, at.name + ": " + message,
+                                             std::move(hint)));
+}
+
+void add_global_options(CLI::App& app, Invocation& invocation) {
+  app.set_help_flag("-h,--help", "Show this help");
+  app.set_version_flag("--version", "warren " WARREN_VERSION, "Show the version");
+  app.add_flag("--json", invocation.json, "Print one JSON document instead of text");
+  app.add_flag("-v,--verbose", invocation.verbose, "Say more about what is done");
+  app.add_option("--state-dir", invocation.state_dir, "The daemon's state")
+      ->envname("WARREN_STATE_DIR")
+      ->capture_default_str();
+  app.add_option("--run-dir", invocation.run_dir, "The daemon's sockets")
+      ->envname("WARREN_RUN_DIR")
+      ->capture_default_str();
+}
+
+int run_program(int argc, char** argv) {
+  Invocation invocation;
+  CLI::App app("Private networks for machines, containers, VMs and people", "warren");
+  app.require_subcommand(1);
+  app.fallthrough();  // --json and its like may follow the subcommand
+  app.footer(
+      "Start here: warren daemon, warren network create, warren invite, warren join, "
+      "warren run\nManual: man warren");
+  add_global_options(app, invocation);
+  add_daemon_command(app, invocation);
+  add_network_commands(app, invocation);
+  add_peer_commands(app, invocation);
+  add_join_command(app, invocation);
+  add_run_command(app, invocation);
+  add_status_commands(app, invocation);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
+      return app.exit(error);  // --help, --version
+    }
+    return report_usage(app, invocation, error, std::vector<std::string>(argv + 1, argv + argc));
+  }
+  return invocation.exit_code;
+}
+
+}  // namespace
+}  // namespace warren::app
+
+int main(int argc, char** argv) { return warren::app::run_program(argc, argv); }

@@ -1,0 +1,152 @@
+#include <memory>
+#include <string>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "api/json.hpp"
+#include "ask.hpp"
+#include "cli.hpp"
+#include "text.hpp"
+
+namespace warren::app {
+namespace {
+
+std::string described(const api::NetworkView& network) {
+  return describe({{"name", network.name},
+                   {"subnet", network.subnet},
+                   {"subnet6", network.subnet6},
+                   {"gateway", network.gateway},
+                   {"gateway6", network.gateway6},
+                   {"endpoint", network.endpoint},
+                   {"public key", network.public_key},
+                   {"dns", join_words(network.dns)},
+                   {"nat", network.nat ? "yes" : "no"},
+                   {"namespace", network.netns},
+                   {"interface", network.interface_name},
+                   {"engine", network.engine},
+                   {"peers", fmt::format("{} ({} connected)", network.peers, network.connected)},
+                   {"created", moment(network.created)}});
+}
+
+base::Status create(const Invocation& invocation, const api::NetworkCreate& request) {
+  WARREN_TRY_ASSIGN(const auto network, daemon_of(invocation).create_network(request));
+  if (invocation.json) {
+    print_line(api::encode(network));
+    return {};
+  }
+  fmt::print("network {} serves {} at {}\n", network.name,
+             network.subnet.empty() ? network.subnet6 : network.subnet, network.endpoint);
+  fmt::print("  invite somebody: warren invite NAME --network {}\n", network.name);
+  return {};
+}
+
+base::Status list(const Invocation& invocation) {
+  WARREN_TRY_ASSIGN(const auto list, daemon_of(invocation).list_networks());
+  if (invocation.json) {
+    print_line(api::encode(list));
+    return {};
+  }
+  Table table({"NAME", "SUBNET", "SUBNET6", "ENDPOINT", "PEERS", "CONNECTED", "ENGINE"});
+  for (const api::NetworkView& network : list.networks) {
+    table.add({network.name, network.subnet, network.subnet6, network.endpoint,
+               std::to_string(network.peers), std::to_string(network.connected), network.engine});
+  }
+  table.print();
+  return {};
+}
+
+base::Status show(const Invocation& invocation, const std::string& name) {
+  WARREN_TRY_ASSIGN(const auto network, daemon_of(invocation).show_network(name));
+  if (invocation.json) {
+    print_line(api::encode(network));
+  } else {
+    fmt::print("{}", described(network));
+  }
+  return {};
+}
+
+base::Status remove(const Invocation& invocation, const std::string& name, bool yes) {
+  if (!confirmed("Delete the network " + name + " with all its peers?", yes)) {
+    return base::make_error(base::ErrorKind::Failed, "nothing was deleted");
+  }
+  WARREN_TRY(daemon_of(invocation).delete_network(name));
+  if (invocation.json) {
+    print_line(api::encode(api::Empty{}));
+  } else {
+    fmt::print("network {} is deleted\n", name);
+  }
+  return {};
+}
+
+void add_create(CLI::App& network, Invocation& invocation) {
+  struct Given {
+    api::NetworkCreate request;
+    std::string subnet, subnet6, endpoint;
+    std::uint16_t port = 0;
+    bool no_nat = false;
+  };
+  auto given = std::make_shared<Given>();
+  CLI::App* command = network.add_subcommand("create", "Make a network and start to serve it");
+  command->add_option("NAME", given->request.name, "a letter, then letters, digits or -; up to 15")
+      ->required();
+  auto* subnet = command->add_option("--subnet", given->subnet, "IPv4 prefix: 10.20.0.0/24");
+  auto* subnet6 = command->add_option("--subnet6", given->subnet6,
+                                      "IPv6 prefix, or none; a random private /64 by default");
+  auto* port = command
+                   ->add_option("--port", given->port,
+                                "UDP port; the first free one of the settings' range by default")
+                   ->check(CLI::Range(1, 65535));
+  auto* endpoint =
+      command->add_option("--endpoint", given->endpoint, "the host name or address members dial");
+  command->add_option("--dns", given->request.dns, "name server of the members; may be repeated")
+      ->take_all();
+  command->add_flag("--no-nat", given->no_nat, "no way out of the network through this host");
+  command->footer(
+      "Example: warren network create lab --subnet 10.20.0.0/24 --endpoint vpn.example.org");
+  command->callback([&invocation, given, subnet, subnet6, port, endpoint] {
+    api::NetworkCreate& request = given->request;
+    if (subnet->count() > 0) request.subnet = given->subnet;
+    if (subnet6->count() > 0) request.subnet6 = given->subnet6;
+    if (port->count() > 0) request.port = given->port;
+    if (endpoint->count() > 0) request.endpoint = given->endpoint;
+    request.nat = !given->no_nat;
+    finish(invocation, create(invocation, request));
+  });
+}
+
+}  // namespace
+
+void add_network_commands(CLI::App& app, Invocation& invocation) {
+  CLI::App* network = app.add_subcommand("network", "Make, show and delete networks");
+  network->require_subcommand(1);
+  network->footer("Example: warren network list");
+  add_create(*network, invocation);
+
+  CLI::App* list_command = network->add_subcommand("list", "List the networks of this gateway");
+  list_command->alias("ls");
+  list_command->footer("Example: warren network list --json");
+  list_command->callback([&invocation] { finish(invocation, list(invocation)); });
+
+  CLI::App* show_command = network->add_subcommand("show", "Show one network");
+  auto shown = std::make_shared<std::string>();
+  show_command->add_option("NAME", *shown, "the network")->required();
+  show_command->footer("Example: warren network show lab");
+  show_command->callback([&invocation, shown] { finish(invocation, show(invocation, *shown)); });
+
+  struct Doomed {
+    std::string name;
+    bool yes = false;
+  };
+  auto doomed = std::make_shared<Doomed>();
+  CLI::App* delete_command =
+      network->add_subcommand("delete", "Delete a network with its peers, and every trace of it");
+  delete_command->alias("rm");
+  delete_command->add_option("NAME", doomed->name, "the network")->required();
+  delete_command->add_flag("-y,--yes", doomed->yes, "do not ask");
+  delete_command->footer("Example: warren network delete lab");
+  delete_command->callback(
+      [&invocation, doomed] { finish(invocation, remove(invocation, doomed->name, doomed->yes)); });
+}
+
+}  // namespace warren::app

@@ -1,0 +1,170 @@
+#include <memory>
+#include <string>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "api/json.hpp"
+#include "ask.hpp"
+#include "cli.hpp"
+#include "os/clock.hpp"
+#include "text.hpp"
+
+namespace warren::app {
+namespace {
+
+constexpr const char* kNetworkHelp = "the network; may be left out when there is only one";
+
+struct PeerChoice {
+  std::string name;
+  std::string network;
+  bool yes = false;
+};
+
+struct InviteChoice {
+  std::string name;
+  std::string network;
+  std::string role;
+  std::string expires = "24h";
+};
+
+base::Status invite(const Invocation& invocation, const InviteChoice& choice) {
+  const auto expires = parse_duration_s(choice.expires);
+  if (!expires) {
+    return base::make_error(base::ErrorKind::Invalid, "'" + choice.expires + "' is not a time span",
+                            "write it as 90s, 15m, 24h or 7d");
+  }
+  const client::Daemon daemon = daemon_of(invocation);
+  WARREN_TRY_ASSIGN(const std::string network, pick_network(daemon, choice.network));
+  api::InviteRequest request;
+  request.name = choice.name;
+  request.role = choice.role;
+  request.expires_s = *expires;
+  WARREN_TRY_ASSIGN(const api::Invitation invitation, daemon.invite(network, request));
+  if (invocation.json) {
+    print_line(api::encode(invitation));
+    return {};
+  }
+  // The token alone on standard output: `warren invite laptop | ssh laptop warren join -`.
+  fmt::print(stderr, "{} may join {} until {}, once, with this token:\n", invitation.name,
+             invitation.network, moment(invitation.expires));
+  fmt::print("{}\n", invitation.token);
+  return {};
+}
+
+base::Status list(const Invocation& invocation, const std::string& named) {
+  const client::Daemon daemon = daemon_of(invocation);
+  WARREN_TRY_ASSIGN(const std::string network, pick_network(daemon, named));
+  WARREN_TRY_ASSIGN(const api::PeerList list, daemon.list_peers(network));
+  if (invocation.json) {
+    print_line(api::encode(list));
+    return {};
+  }
+  const std::int64_t now = os::wall_now().seconds();
+  Table table({"NAME", "ROLE", "STATE", "ADDRESS", "ADDRESS6", "HANDSHAKE", "RECEIVED", "SENT"});
+  for (const api::PeerView& peer : list.peers) {
+    table.add({peer.name, peer.role, peer.state, peer.address, peer.address6,
+               age(peer.last_handshake, now), size(peer.rx_bytes), size(peer.tx_bytes)});
+  }
+  table.print();
+  return {};
+}
+
+base::Status show(const Invocation& invocation, const PeerChoice& choice) {
+  const client::Daemon daemon = daemon_of(invocation);
+  WARREN_TRY_ASSIGN(const std::string network, pick_network(daemon, choice.network));
+  WARREN_TRY_ASSIGN(const api::PeerView peer, daemon.show_peer(network, choice.name));
+  if (invocation.json) {
+    print_line(api::encode(peer));
+    return {};
+  }
+  const auto when = [](std::int64_t s) { return s == 0 ? std::string() : moment(s); };
+  fmt::print("{}", describe({{"network", peer.network},
+                             {"name", peer.name},
+                             {"role", peer.role},
+                             {"state", peer.state},
+                             {"address", peer.address},
+                             {"address6", peer.address6},
+                             {"public key", peer.public_key},
+                             {"seen from", peer.endpoint},
+                             {"handshake", age(peer.last_handshake, os::wall_now().seconds())},
+                             {"received", size(peer.rx_bytes)},
+                             {"sent", size(peer.tx_bytes)},
+                             {"invited", when(peer.invited)},
+                             {"enrolled", when(peer.enrolled)},
+                             {"revoked", when(peer.revoked)}}));
+  return {};
+}
+
+base::Status revoke(Invocation& invocation, const PeerChoice& choice) {
+  const client::Daemon daemon = daemon_of(invocation);
+  WARREN_TRY_ASSIGN(const std::string network, pick_network(daemon, choice.network));
+  if (!confirmed("Revoke " + choice.name + " in " + network + " for ever?", choice.yes)) {
+    return base::make_error(base::ErrorKind::Failed, "nobody was revoked");
+  }
+  WARREN_TRY_ASSIGN(const api::Revocation done, daemon.revoke(network, choice.name));
+  if (!done.pending.empty()) invocation.exit_code = kFailed;
+  if (invocation.json) {
+    print_line(api::encode(done));
+    return {};
+  }
+  fmt::print("{} is out of {}\n", done.name, done.network);
+  for (const auto& step : done.steps) fmt::print("  {:<12} {:>9.3f} ms\n", step.step, step.ms);
+  fmt::print("  {:<12} {:>9.3f} ms\n", "total", done.total_ms);
+  for (const std::string& pending : done.pending) {
+    fmt::print(stderr, "warren: not closed yet, the daemon keeps trying: {}\n", pending);
+  }
+  return {};
+}
+
+void add_invite(CLI::App& app, Invocation& invocation) {
+  auto choice = std::make_shared<InviteChoice>();
+  CLI::App* command = app.add_subcommand("invite", "Print a token with which one peer may join");
+  command->add_option("NAME", choice->name, "the name of the new peer")->required();
+  command->add_option("--network", choice->network, kNetworkHelp);
+  command->add_option("--role", choice->role, "the role of the new peer");
+  command->add_option("--expires", choice->expires, "how long the token is good: 90s, 15m, 24h, 7d")
+      ->capture_default_str();
+  command->footer("Example: warren invite laptop --expires 2h");
+  command->callback([&invocation, choice] { finish(invocation, invite(invocation, *choice)); });
+}
+
+void add_revoke(CLI::App& app, Invocation& invocation) {
+  auto choice = std::make_shared<PeerChoice>();
+  CLI::App* command = app.add_subcommand(
+      "revoke", "Cut a peer off: returns when every way in is closed, and says how long it took");
+  command->add_option("NAME", choice->name, "the peer")->required();
+  command->add_option("--network", choice->network, kNetworkHelp);
+  command->add_flag("-y,--yes", choice->yes, "do not ask");
+  command->footer("Example: warren revoke laptop");
+  command->callback([&invocation, choice] { finish(invocation, revoke(invocation, *choice)); });
+}
+
+}  // namespace
+
+void add_peer_commands(CLI::App& app, Invocation& invocation) {
+  add_invite(app, invocation);
+  CLI::App* peer = app.add_subcommand("peer", "List and show the members of a network");
+  peer->require_subcommand(1);
+  peer->footer("Example: warren peer list");
+
+  CLI::App* list_command = peer->add_subcommand("list", "List the peers of a network");
+  list_command->alias("ls");
+  auto listed = std::make_shared<PeerChoice>();
+  list_command->add_option("NETWORK", listed->name, kNetworkHelp);
+  auto* flag = list_command->add_option("--network", listed->network, kNetworkHelp);
+  list_command->footer("Example: warren peer list lab");
+  list_command->callback([&invocation, listed, flag] {
+    finish(invocation, list(invocation, flag->count() > 0 ? listed->network : listed->name));
+  });
+
+  CLI::App* show_command = peer->add_subcommand("show", "Show one peer");
+  auto shown = std::make_shared<PeerChoice>();
+  show_command->add_option("NAME", shown->name, "the peer")->required();
+  show_command->add_option("--network", shown->network, kNetworkHelp);
+  show_command->footer("Example: warren peer show laptop --network lab");
+  show_command->callback([&invocation, shown] { finish(invocation, show(invocation, *shown)); });
+  add_revoke(app, invocation);
+}
+
+}  // namespace warren::app

@@ -1,0 +1,194 @@
+// Control: the state and how it changes.
+//
+// The state lives in memory and in the store, always equal: a change is committed first and applied
+// to the memory only when the store has it. What the host and the engines must be is computed from
+// the state each time; nothing else is remembered, except for what could not be applied at once:
+// engines and host objects of deleted networks, and grants whose undoing failed (Impl's last
+// members). Revocations need no such memory: a revoked peer that still has an address is one.
+//
+// At start nothing of a revoked peer is configured anywhere; networks that cannot be brought up are
+// left out with their reason, so that one broken network does not take the others down.
+#include "control/control.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "control/impl.hpp"
+#include "control/limits.hpp"
+#include "control/names.hpp"
+
+namespace warren::control {
+
+Control::Impl::Impl(Dependencies dependencies, Settings initial)
+    : deps(dependencies), settings(std::move(initial)) {}
+
+base::Status Control::Impl::start() {
+  started = deps.clock.wall();
+  WARREN_TRY_ASSIGN(state, deps.store.load().within("read the state"));
+  reconcile_what_can_be();
+  for (const auto& [id, stored] : state.networks) {
+    if (unapplied.contains(id)) continue;
+    if (const base::Status running = start_engine(id); !running) {
+      engineless.insert(id);
+      problems[id] = running.error().message;
+    }
+  }
+  for (const auto& [id, text] : problems) {
+    log(base::LogLevel::Error,
+        fmt::format("network={} problem={}", state.networks.at(id).network.name, text));
+  }
+  retry_revocations();
+  return {};
+}
+
+void Control::Impl::set_settings(Settings next) {
+  const bool moves =
+      next.transit.v4 != settings.transit.v4 || next.transit.v6 != settings.transit.v6;
+  if (moves && !state.networks.empty()) {
+    log(base::LogLevel::Warning,
+        "the transit pool stays as it is while there are networks; it changes when the last one "
+        "is deleted and the settings are read again");
+    next.transit = settings.transit;
+  }
+  settings = std::move(next);
+}
+
+base::Status Control::Impl::commit(const std::vector<store::Change>& changes,
+                                   const Request& request) {
+  const store::AuditRecord record{.time = deps.clock.wall(),
+                                  .actor = one_line(request.actor, kMaxAuditText),
+                                  .action = request.action,
+                                  .target = one_line(request.target, kMaxAuditText),
+                                  .result = "ok"};
+  WARREN_TRY(deps.store.commit(changes, record));
+  store::apply(state, changes);
+  return {};
+}
+
+void Control::Impl::record_refusal(const Request& request, const base::Error& error) {
+  const store::AuditRecord record{.time = deps.clock.wall(),
+                                  .actor = one_line(request.actor, kMaxAuditText),
+                                  .action = request.action,
+                                  .target = one_line(request.target, kMaxAuditText),
+                                  .result = one_line(error.message, kMaxAuditText)};
+  if (const base::Status written = deps.store.commit({}, record); !written) {
+    log(base::LogLevel::Error, fmt::format("action={} refused but not audited: {}", request.action,
+                                           written.error().message));
+  }
+}
+
+base::Result<model::Network> Control::Impl::find_network(const std::string& name) const {
+  std::vector<std::string> names;
+  for (const auto& [id, stored] : state.networks) {
+    if (stored.network.name == name) return stored.network;
+    names.push_back(stored.network.name);
+  }
+  return unknown_name(
+      fmt::format("there is no network \"{}\"", one_line(name, 80)), name, names,
+      names.empty() ? "make one with `warren network create`" : "`warren network list` shows all");
+}
+
+const model::Peer* Control::Impl::current_peer(model::NetworkId network,
+                                               std::string_view name) const {
+  for (const auto& [id, peer] : state.peers) {
+    const bool current = peer.state != model::PeerState::Revoked;
+    if (current && peer.network == network && peer.name == name) return &peer;
+  }
+  return nullptr;
+}
+
+base::Error Control::Impl::unknown_peer(const model::Network& network,
+                                        const std::string& name) const {
+  std::vector<std::string> names;
+  for (const auto& [id, peer] : state.peers) {
+    const bool current = peer.state != model::PeerState::Revoked;
+    if (current && peer.network == network.id) names.push_back(peer.name);
+  }
+  return unknown_name(
+      fmt::format("there is no peer \"{}\" in network {}", one_line(name, 80), network.name), name,
+      names, fmt::format("`warren peer list {}` shows all", network.name));
+}
+
+Control::Control(Dependencies dependencies, Settings settings)
+    : impl_(std::make_unique<Impl>(dependencies, std::move(settings))) {}
+Control::~Control() = default;
+
+base::Status Control::start() { return impl_->start(); }
+void Control::set_settings(Settings settings) { impl_->set_settings(std::move(settings)); }
+
+base::Result<api::NetworkView> Control::create_network(const std::string& actor,
+                                                       const api::NetworkCreate& request) {
+  const Request what{actor, "network.create", request.name};
+  return impl_->audited(what, "create network " + one_line(request.name, 80),
+                        [&] { return impl_->create_network(what, request); });
+}
+
+base::Status Control::delete_network(const std::string& actor, const std::string& name) {
+  const Request what{actor, "network.delete", name};
+  return impl_->audited(what, "delete network " + one_line(name, 80),
+                        [&] { return impl_->delete_network(what, name); });
+}
+
+api::NetworkList Control::list_networks() {
+  api::NetworkList list;
+  for (const auto& [id, stored] : impl_->state.networks) {
+    list.networks.push_back(impl_->network_view(stored.network));
+  }
+  std::ranges::sort(list.networks, {}, &api::NetworkView::name);
+  return list;
+}
+
+base::Result<api::NetworkView> Control::show_network(const std::string& name) {
+  WARREN_TRY_ASSIGN(const model::Network network, impl_->find_network(name));
+  return impl_->network_view(network);
+}
+
+base::Result<api::Invitation> Control::invite(const std::string& actor, const std::string& network,
+                                              const api::InviteRequest& request) {
+  const Request what{actor, "peer.invite", network + "/" + request.name};
+  return impl_->audited(what, "invite " + one_line(request.name, 80),
+                        [&] { return impl_->invite(what, network, request); });
+}
+
+base::Result<api::EnrolAnswer> Control::enrol(const api::EnrolRequest& request) {
+  return impl_->enrol(request);
+}
+
+base::Result<api::PeerList> Control::list_peers(const std::string& network) {
+  return impl_->list_peers(network);
+}
+
+base::Result<api::PeerView> Control::show_peer(const std::string& network,
+                                               const std::string& peer) {
+  return impl_->show_peer(network, peer);
+}
+
+base::Result<api::Revocation> Control::revoke(const std::string& actor, const std::string& network,
+                                              const std::string& peer) {
+  const Request what{actor, "peer.revoke", network + "/" + peer};
+  return impl_->audited(what, "revoke " + one_line(peer, 80),
+                        [&] { return impl_->revoke(what, network, peer); });
+}
+
+api::Status Control::status() { return impl_->status(); }
+
+base::Result<api::AuditList> Control::audit(std::size_t limit) {
+  WARREN_TRY_ASSIGN(const auto records,
+                    impl_->deps.store.audit(std::min(limit, kMaxAuditAnswer)).within("read audit"));
+  api::AuditList list;
+  for (const store::AuditRecord& record : records) {
+    list.records.push_back(
+        {record.time.seconds(), record.actor, record.action, record.target, record.result});
+  }
+  return list;
+}
+
+bool Control::retry_pending() {
+  const bool networks = impl_->retry_networks();
+  const bool revocations = impl_->retry_revocations();
+  const bool all_up = impl_->bring_up_the_rest();
+  return networks && revocations && all_up;
+}
+
+}  // namespace warren::control

@@ -1,0 +1,183 @@
+// Enrolment: a stranger presents a secret and a public key.
+//
+// Whoever does not know a secret learns nothing: an unknown one and a malformed one get the same
+// answer, and neither is recorded (strangers may not fill the disk). Everybody else is told exactly
+// what is wrong, and it is recorded under the token's name.
+//
+// A token is bound to the first key that it admits. The same key may come again until the token
+// expires and gets the same answer: a lost reply must not lock a member out.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "control/impl.hpp"
+#include "control/names.hpp"
+#include "pki/wg_keys.hpp"
+
+namespace warren::control {
+
+namespace {
+
+using base::ErrorKind;
+using base::make_error;
+
+constexpr std::size_t kSecretSize = 16;
+
+base::Error not_admitted() {
+  return make_error(ErrorKind::NotPermitted, "this token is not valid here",
+                    "ask whoever runs the network for a new one");
+}
+
+base::Status check_clock(std::int64_t theirs, std::int64_t ours, base::Duration tolerance) {
+  const std::int64_t allowed = std::chrono::duration_cast<std::chrono::seconds>(tolerance).count();
+  // Subtracting unsigned: a member may claim any time.
+  const bool ahead = theirs > ours;
+  const std::uint64_t off =
+      ahead ? static_cast<std::uint64_t>(theirs) - static_cast<std::uint64_t>(ours)
+            : static_cast<std::uint64_t>(ours) - static_cast<std::uint64_t>(theirs);
+  if (off <= static_cast<std::uint64_t>(allowed)) return {};
+  const auto shown = static_cast<std::int64_t>(std::min<std::uint64_t>(off, INT64_MAX));
+  return make_error(ErrorKind::Invalid,
+                    fmt::format("the member's clock is {} {} the gateway's ({} there, {} here)",
+                                rough_duration(shown), ahead ? "ahead of" : "behind",
+                                utc_text(theirs), utc_text(ours)),
+                    "set the clock (`timedatectl set-ntp true`) and join again");
+}
+
+std::string with_length(const std::optional<base::IpAddress>& address,
+                        const std::optional<base::Prefix>& subnet) {
+  if (!address || !subnet) return {};
+  return base::Prefix{*address, subnet->length}.to_string();
+}
+
+std::string text_of(const std::optional<base::IpAddress>& address) {
+  return address ? address->to_string() : std::string();
+}
+
+}  // namespace
+
+base::Result<api::EnrolAnswer> Control::Impl::enrol(const api::EnrolRequest& request) {
+  const auto secret = base::parse_base64url(request.secret);
+  if (!secret || secret->size() != kSecretSize) return not_admitted();
+  const auto hash = pki::secret_hash(*secret);
+  const auto found = std::ranges::find(state.tokens, hash, &model::Token::secret_hash);
+  if (found == state.tokens.end()) return not_admitted();
+  const model::Token token = *found;
+  const auto peer = state.peers.find(token.peer);
+  const auto network = state.networks.find(token.network);
+  if (peer == state.peers.end() || network == state.networks.end()) return not_admitted();
+  const std::string target = network->second.network.name + "/" + peer->second.name;
+  const Request what{"token of " + target, "peer.enrol", target};
+  return audited(what, "enrol " + peer->second.name,
+                 [&] { return enrol_peer(what, request, token); });
+}
+
+base::Result<api::EnrolAnswer> Control::Impl::enrol_peer(const Request& request,
+                                                         const api::EnrolRequest& wanted,
+                                                         const model::Token& token) {
+  const base::WallTime now = deps.clock.wall();
+  const model::Network& network = state.networks.at(token.network).network;
+  if (now >= token.expires) {
+    return make_error(ErrorKind::Expired,
+                      fmt::format("the token expired {} ago, at {}",
+                                  rough_duration(now.seconds() - token.expires.seconds()),
+                                  utc_text(token.expires.seconds())),
+                      "ask whoever runs the network for a new one");
+  }
+  WARREN_TRY(check_clock(wanted.time, now.seconds(), settings.clock_tolerance));
+  const auto key = base::PublicKey::parse_base64(wanted.public_key);
+  if (!key) {
+    return make_error(ErrorKind::Invalid, "the public key is not 32 bytes in base64",
+                      "make a key with `warren join` or `wg genkey | wg pubkey`");
+  }
+  if (token.bound_to && *token.bound_to != *key) {
+    return make_error(ErrorKind::Expired, "the token was used already, with another key",
+                      "ask whoever runs the network for a new one; if it was not you who used it, "
+                      "tell them");
+  }
+  WARREN_TRY(check_key(network, state.peers.at(token.peer), *key));
+  WARREN_TRY(admit(request, token, *key));
+  return enrol_answer(network, state.peers.at(token.peer));
+}
+
+base::Status Control::Impl::check_key(const model::Network& network, const model::Peer& peer,
+                                      const base::PublicKey& key) const {
+  constexpr std::string_view kNewKey = "make a new key and join again";
+  if (!pki::is_usable_public_key(key)) {
+    return make_error(ErrorKind::Invalid,
+                      "the public key is not a usable one (its point is of low order)",
+                      std::string(kNewKey));
+  }
+  if (key == network.gateway_key) {
+    return make_error(ErrorKind::Conflict, "this public key is the gateway's own",
+                      std::string(kNewKey));
+  }
+  const bool refused = std::ranges::any_of(state.refused, [&](const store::RefusedKey& r) {
+    return r.network == network.id && r.key == key;
+  });
+  if (refused) {
+    return make_error(ErrorKind::NotPermitted, "this public key was revoked and stays refused",
+                      std::string(kNewKey));
+  }
+  for (const auto& [id, other] : state.peers) {
+    const bool same = other.network == network.id && other.public_key == key;
+    if (!same || id == peer.id || other.state == model::PeerState::Revoked) continue;
+    return make_error(ErrorKind::Conflict,
+                      fmt::format("this public key belongs to {} already", other.name),
+                      std::string(kNewKey));
+  }
+  return {};
+}
+
+base::Status Control::Impl::admit(const Request& request, const model::Token& token,
+                                  const base::PublicKey& key) {
+  const model::Peer before = state.peers.at(token.peer);
+  model::Peer peer = before;
+  const bool again = before.state == model::PeerState::Enrolled;
+  if (!again) {
+    peer.state = model::PeerState::Enrolled;
+    peer.public_key = key;
+    peer.enrolled = deps.clock.wall();
+    model::Token bound = token;
+    bound.bound_to = key;
+    WARREN_TRY(commit({store::PutPeer{peer}, store::PutToken{bound}}, request));
+  }
+  base::Status added = deps.engines.add_peer(token.network, engine_peer(peer));
+  if (added) return {};
+  base::Error reason = std::move(added).error().within("configure the engine");
+  if (again) return reason;
+
+  const Request undo{request.actor, "peer.enrol.undo", request.target};
+  if (const auto undone = commit({store::PutPeer{before}, store::PutToken{token}}, undo); !undone) {
+    // The member stays admitted in the state; joining again with the same key completes it.
+    reason.message += "; it could not be undone: " + undone.error().message;
+    return reason;
+  }
+  if (const auto gone = deps.engines.remove_peer(token.network, key);
+      !gone && gone.error().kind != ErrorKind::NotFound) {
+    keys_to_remove.emplace(token.network, key);
+  }
+  return reason;
+}
+
+api::EnrolAnswer Control::Impl::enrol_answer(const model::Network& network,
+                                             const model::Peer& peer) const {
+  api::EnrolAnswer answer;
+  answer.network = network.name;
+  answer.name = peer.name;
+  answer.address = with_length(peer.address4, network.subnet4);
+  answer.address6 = with_length(peer.address6, network.subnet6);
+  answer.gateway = text_of(network.gateway4());
+  answer.gateway6 = text_of(network.gateway6());
+  answer.gateway_key = network.gateway_key.base64();
+  answer.endpoint = host_port(network.endpoint_host, network.port);
+  if (network.subnet4) answer.routes.push_back(network.subnet4->to_string());
+  if (network.subnet6) answer.routes.push_back(network.subnet6->to_string());
+  if (network.nat && network.subnet4) answer.routes.emplace_back("0.0.0.0/0");
+  if (network.nat && network.subnet6) answer.routes.emplace_back("::/0");
+  for (const base::IpAddress& server : network.dns) answer.dns.push_back(server.to_string());
+  answer.mtu = network.mtu;
+  return answer;
+}
+
+}  // namespace warren::control

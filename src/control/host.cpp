@@ -1,0 +1,109 @@
+// What the host and the engines must be, computed from the state.
+//
+// Reconciling is for all networks at once, so one that cannot be made would keep the others from
+// being right. Networks whose objects are all in place are never touched while the culprit is
+// looked for: only those that need a change are candidates for being left out. First each candidate
+// alone, which finds a single culprit; if there are several, the candidates are added one by one.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "control/impl.hpp"
+#include "plan/steps.hpp"
+
+namespace warren::control {
+
+namespace {
+
+/// The networks of which the host lacks something, or has it differently.
+base::Result<std::vector<plan::HostNetwork>> incomplete(
+    plan::Host& host, const std::vector<plan::HostNetwork>& networks) {
+  WARREN_TRY_ASSIGN(const plan::Observed observed, host.observe());
+  std::vector<plan::HostNetwork> out;
+  for (const plan::HostNetwork& network : networks) {
+    const auto facts = plan::desired_facts({network}, observed.environment);
+    const bool complete = std::ranges::all_of(facts, [&](const plan::Fact& fact) {
+      return std::ranges::find(observed.facts, fact) != observed.facts.end();
+    });
+    if (!complete) out.push_back(network);
+  }
+  return out;
+}
+
+std::vector<plan::HostNetwork> without(std::vector<plan::HostNetwork> networks,
+                                       const plan::HostNetwork& left_out) {
+  std::erase(networks, left_out);
+  return networks;
+}
+
+}  // namespace
+
+std::vector<plan::HostNetwork> Control::Impl::desired_host() const {
+  std::vector<plan::HostNetwork> desired;
+  for (const auto& [id, stored] : state.networks) {
+    if (unapplied.contains(id)) continue;
+    desired.push_back(plan::host_network(stored.network, settings.transit));
+  }
+  return desired;
+}
+
+base::Status Control::Impl::reconcile_host() {
+  const auto steps = plan::reconcile(deps.host, desired_host());
+  if (!steps) return steps.error();
+  return {};
+}
+
+void Control::Impl::reconcile_what_can_be() {
+  const std::vector<plan::HostNetwork> all = desired_host();
+  const auto whole = plan::reconcile(deps.host, all);
+  if (whole) return;
+  const auto leave_out = [&](const plan::HostNetwork& network, const std::string& why) {
+    unapplied.insert(network.id);
+    problems[network.id] = why;
+  };
+  const auto candidates = incomplete(deps.host, all);
+  if (!candidates || candidates->empty()) {
+    // The host cannot be read, or what cannot be done concerns no network (a removal).
+    host_to_reconcile = true;
+    host_problem = whole.error().message;
+    return;
+  }
+  for (const plan::HostNetwork& candidate : *candidates) {
+    if (!plan::reconcile(deps.host, without(all, candidate))) continue;
+    return leave_out(candidate, whole.error().message);
+  }
+  std::vector<plan::HostNetwork> good = all;
+  for (const plan::HostNetwork& candidate : *candidates) std::erase(good, candidate);
+  for (const plan::HostNetwork& candidate : *candidates) {
+    good.push_back(candidate);
+    const auto done = plan::reconcile(deps.host, good);
+    if (done) continue;
+    good.pop_back();
+    leave_out(candidate, done.error().message);
+  }
+  if (const base::Status rest = reconcile_host(); !rest) {
+    host_to_reconcile = true;
+    host_problem = rest.error().message;
+  }
+}
+
+EnginePeer Control::Impl::engine_peer(const model::Peer& peer) {
+  EnginePeer out;
+  if (peer.public_key) out.public_key = *peer.public_key;
+  for (const auto& address : {peer.address4, peer.address6}) {
+    if (address) out.allowed_ips.push_back(base::Prefix::host(*address));
+  }
+  return out;
+}
+
+base::Status Control::Impl::start_engine(model::NetworkId id) {
+  std::vector<EnginePeer> peers;
+  for (const auto& [peer_id, peer] : state.peers) {
+    if (peer.network == id && peer.state == model::PeerState::Enrolled) {
+      peers.push_back(engine_peer(peer));
+    }
+  }
+  return deps.engines.start(state.networks.at(id), peers).within("start its engine");
+}
+
+}  // namespace warren::control

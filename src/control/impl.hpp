@@ -1,0 +1,143 @@
+// What the use cases share: the state in memory, its way to the store, and what is still to be
+// applied. Private to this module; one .cpp per use case.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "control/control.hpp"
+#include "plan/host_network.hpp"
+#include "store/store.hpp"
+
+namespace warren::control {
+
+/// Who asks for what, as the audit shows it.
+struct Request {
+  std::string actor;
+  std::string action;
+  std::string target;
+};
+
+struct Control::Impl {
+  Impl(Dependencies dependencies, Settings initial);
+
+  // --- control.cpp: the state ---
+  [[nodiscard]] base::Status start();
+  void set_settings(Settings next);
+  /// Makes the changes durable with an "ok" record, then applies them to the state in memory.
+  [[nodiscard]] base::Status commit(const std::vector<store::Change>& changes,
+                                    const Request& request);
+  /// Records a refusal; a store that cannot even do this is logged.
+  void record_refusal(const Request& request, const base::Error& error);
+  /// Runs a use case; a refusal is recorded and gets `what` before its message.
+  template <typename UseCase>
+  auto audited(const Request& request, std::string_view what, UseCase&& use_case) {
+    auto result = std::forward<UseCase>(use_case)();
+    if (!result) record_refusal(request, result.error());
+    return std::move(result).within(what);
+  }
+  void log(base::LogLevel level, const std::string& message) {
+    deps.log.write(level, "control", message);
+  }
+
+  // --- control.cpp: finding ---
+  [[nodiscard]] base::Result<model::Network> find_network(const std::string& name) const;
+  /// The invited or enrolled peer of this name; nullptr: none.
+  [[nodiscard]] const model::Peer* current_peer(model::NetworkId network,
+                                                std::string_view name) const;
+  [[nodiscard]] base::Error unknown_peer(const model::Network& network,
+                                         const std::string& name) const;
+
+  // --- host.cpp: the host and the engines ---
+  /// The networks that the host must have; those in `unapplied` are left out.
+  [[nodiscard]] std::vector<plan::HostNetwork> desired_host() const;
+  [[nodiscard]] base::Status reconcile_host();
+  /// Brings up as many networks as can be; the others go to `unapplied` with their problem.
+  void reconcile_what_can_be();
+  [[nodiscard]] base::Status start_engine(model::NetworkId id);
+  [[nodiscard]] static EnginePeer engine_peer(const model::Peer& peer);
+
+  // --- networks.cpp ---
+  [[nodiscard]] base::Result<api::NetworkView> create_network(const Request& request,
+                                                              const api::NetworkCreate& wanted);
+  /// Removes what `create_network` did; the reason with what could not be undone.
+  [[nodiscard]] base::Error undo_create(const Request& request, const model::Network& network,
+                                        base::Error reason);
+  [[nodiscard]] base::Status delete_network(const Request& request, const std::string& name);
+  bool retry_networks();
+  /// Tries the networks again that could not be brought up.
+  bool bring_up_the_rest();
+
+  // --- network_choice.cpp: from a request to a whole, valid network ---
+  [[nodiscard]] base::Result<model::Network> choose_network(const api::NetworkCreate& wanted);
+  [[nodiscard]] base::Status choose_subnets(const api::NetworkCreate& wanted,
+                                            model::Network& network);
+  [[nodiscard]] base::Status choose_port(const api::NetworkCreate& wanted, model::Network& network);
+  [[nodiscard]] base::Status choose_endpoint(const api::NetworkCreate& wanted,
+                                             model::Network& network) const;
+  [[nodiscard]] base::Status choose_transit(model::Network& network);
+  [[nodiscard]] model::NetworkId choose_id();
+
+  // --- invitations.cpp, enrolment.cpp ---
+  [[nodiscard]] base::Result<api::Invitation> invite(const Request& request,
+                                                     const std::string& network,
+                                                     const api::InviteRequest& wanted);
+  [[nodiscard]] base::Status choose_addresses(const model::Network& network, model::Peer& peer);
+  [[nodiscard]] base::Result<api::EnrolAnswer> enrol(const api::EnrolRequest& request);
+  [[nodiscard]] base::Result<api::EnrolAnswer> enrol_peer(const Request& request,
+                                                          const api::EnrolRequest& wanted,
+                                                          const model::Token& token);
+  [[nodiscard]] base::Status check_key(const model::Network& network, const model::Peer& peer,
+                                       const base::PublicKey& key) const;
+  [[nodiscard]] base::Status admit(const Request& request, const model::Token& token,
+                                   const base::PublicKey& key);
+  [[nodiscard]] api::EnrolAnswer enrol_answer(const model::Network& network,
+                                              const model::Peer& peer) const;
+
+  // --- revocation.cpp ---
+  [[nodiscard]] base::Result<api::Revocation> revoke(const Request& request,
+                                                     const std::string& network,
+                                                     const std::string& peer);
+  [[nodiscard]] base::Status commit_revocation(const Request& request, model::Peer peer);
+  /// Closes every way in of a revoked peer and frees its addresses; what fails stays pending.
+  void close_ways_in(const Request& request, model::PeerId id, base::Instant& since,
+                     api::Revocation& report);
+  bool retry_revocations();
+
+  // --- views.cpp ---
+  using EnginePeers = std::map<base::PublicKey, EnginePeerStatus>;
+  [[nodiscard]] EnginePeers engine_peers(model::NetworkId network);
+  [[nodiscard]] api::NetworkView network_view(const model::Network& network);
+  [[nodiscard]] api::PeerView peer_view(const model::Network& network, const model::Peer& peer,
+                                        const EnginePeers& live) const;
+  [[nodiscard]] base::Result<api::PeerList> list_peers(const std::string& network);
+  [[nodiscard]] base::Result<api::PeerView> show_peer(const std::string& network,
+                                                      const std::string& peer);
+  [[nodiscard]] api::Status status();
+  [[nodiscard]] std::vector<std::string> problem_texts() const;
+
+  Dependencies deps;
+  Settings settings;
+  store::State state;
+  base::WallTime started{};
+  /// Networks that the host does not have (anything on it of theirs is removed).
+  std::set<model::NetworkId> unapplied;
+  /// Networks of the host whose engine did not start.
+  std::set<model::NetworkId> engineless;
+  /// Why a network is not what it should be.
+  std::map<model::NetworkId, std::string> problems;
+
+  // What is still to be applied. Revocations are not listed here: a revoked peer that still has an
+  // address is one, so that they outlive a crash.
+  std::map<model::NetworkId, std::string> engines_to_stop;  ///< of deleted networks, by name
+  bool host_to_reconcile = false;
+  std::string host_problem;
+  std::set<model::NetworkId> creations_to_undo;
+  std::set<std::pair<model::NetworkId, base::PublicKey>> keys_to_remove;
+};
+
+}  // namespace warren::control

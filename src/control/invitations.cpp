@@ -1,0 +1,115 @@
+// Invitations: a name and an address are reserved, and a one-time secret is made for them. Only the
+// secret's hash is kept.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "control/impl.hpp"
+#include "control/limits.hpp"
+#include "control/names.hpp"
+#include "pki/wg_keys.hpp"
+
+namespace warren::control {
+
+namespace {
+
+using base::ErrorKind;
+using base::make_error;
+
+base::Status check_request(const api::InviteRequest& wanted) {
+  WARREN_TRY(model::check_peer_name(wanted.name));
+  if (!wanted.role.empty()) {
+    WARREN_TRY(model::check_peer_name(wanted.role).within("role"));
+  }
+  if (wanted.expires_s >= kMinTokenLife_s && wanted.expires_s <= kMaxTokenLife_s) return {};
+  return make_error(
+      ErrorKind::Invalid,
+      fmt::format("a token cannot be valid for {}", rough_duration(wanted.expires_s)),
+      fmt::format("give --expires from {} s to {} days", kMinTokenLife_s, kMaxTokenLife_s / 86400));
+}
+
+base::Result<base::IpAddress> next_address(const base::Prefix& subnet,
+                                           const std::vector<base::IpAddress>& taken) {
+  if (const auto next = model::next_free_address(subnet, taken)) return *next;
+  const auto used = std::ranges::count_if(
+      taken, [&](const base::IpAddress& address) { return subnet.contains(address); });
+  return make_error(ErrorKind::Conflict,
+                    fmt::format("subnet {} is full: its {} addresses for members are used",
+                                subnet.to_string(), used),
+                    "revoke a member that is not needed, or make a network with a larger subnet");
+}
+
+}  // namespace
+
+base::Status Control::Impl::choose_addresses(const model::Network& network, model::Peer& peer) {
+  // Addresses of revoked peers count until their ways in are closed.
+  std::vector<base::IpAddress> taken;
+  for (const auto& [id, other] : state.peers) {
+    if (other.network != network.id) continue;
+    for (const auto& address : {other.address4, other.address6}) {
+      if (address) taken.push_back(*address);
+    }
+  }
+  if (network.subnet4) {
+    WARREN_TRY_ASSIGN(peer.address4, next_address(*network.subnet4, taken));
+  }
+  if (network.subnet6) {
+    WARREN_TRY_ASSIGN(peer.address6, next_address(*network.subnet6, taken));
+  }
+  return {};
+}
+
+base::Result<api::Invitation> Control::Impl::invite(const Request& request,
+                                                    const std::string& network_name,
+                                                    const api::InviteRequest& wanted) {
+  WARREN_TRY_ASSIGN(const model::Network network, find_network(network_name));
+  WARREN_TRY(check_request(wanted));
+  const auto enrol_at = base::HostPort::parse(settings.enrol_at);
+  if (!enrol_at || enrol_at->port == 0) {
+    return make_error(ErrorKind::Invalid, "it is not known where members shall enrol",
+                      "set the endpoint of this gateway in warren.yaml and reload");
+  }
+  const base::WallTime now = deps.clock.wall();
+  model::Peer peer;
+  if (const model::Peer* other = current_peer(network.id, wanted.name)) {
+    const bool lapsed = other->state == model::PeerState::Invited &&
+                        std::ranges::none_of(state.tokens, [&](const model::Token& token) {
+                          return token.peer == other->id && token.expires > now;
+                        });
+    if (!lapsed) {
+      return make_error(ErrorKind::Conflict,
+                        fmt::format("{} is {} in network {} already", wanted.name,
+                                    model::to_string(other->state), network.name),
+                        "choose another name, or revoke that one first");
+    }
+    peer = *other;  // keeps its id and its addresses
+  } else {
+    const auto members = std::ranges::count_if(state.peers, [&](const auto& entry) {
+      return entry.second.network == network.id && entry.second.state != model::PeerState::Revoked;
+    });
+    if (static_cast<std::size_t>(members) >= kMaxPeersPerNetwork) {
+      return make_error(ErrorKind::Conflict,
+                        fmt::format("network {} has {} members, the most it may", network.name,
+                                    kMaxPeersPerNetwork),
+                        "revoke a member that is not needed");
+    }
+    peer.id = {state.next_peer_id};
+    WARREN_TRY(choose_addresses(network, peer));
+  }
+  peer.network = network.id;
+  peer.name = wanted.name;
+  peer.role = wanted.role;
+  peer.invited = now;
+
+  model::TokenText text{.enrol_at = settings.enrol_at, .pin = settings.identity_pin};
+  deps.random.fill(text.secret);
+  const model::Token token{.secret_hash = pki::secret_hash(text.secret),
+                           .network = network.id,
+                           .peer = peer.id,
+                           .expires = now + std::chrono::seconds(wanted.expires_s)};
+  WARREN_TRY(commit({store::PutPeer{peer}, store::DeleteTokensOf{peer.id}, store::PutToken{token}},
+                    request));
+  return api::Invitation{network.name, peer.name, text.write(), token.expires.seconds()};
+}
+
+}  // namespace warren::control

@@ -1,0 +1,85 @@
+#include "control/names.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <numeric>
+
+namespace warren::control {
+
+namespace {
+
+/// Levenshtein's distance, one row at a time.
+std::size_t edits(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+}  // namespace
+
+std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates) {
+  constexpr std::size_t kLongestName = 64;  // no valid name is longer; the cost is its square
+  if (name.size() > kLongestName) return {};
+  std::size_t fewest = std::max<std::size_t>(2, name.size() / 3) + 1;
+  std::string nearest;
+  for (const std::string& candidate : candidates) {
+    const std::size_t distance = edits(name, candidate);
+    if (distance >= fewest || distance >= candidate.size()) continue;
+    fewest = distance;
+    nearest = candidate;
+  }
+  return nearest;
+}
+
+base::Error unknown_name(std::string message, std::string_view name,
+                         const std::vector<std::string>& candidates, std::string otherwise) {
+  const std::string nearest = nearest_name(name, candidates);
+  return base::make_error(base::ErrorKind::NotFound, std::move(message),
+                          nearest.empty() ? std::move(otherwise) : "did you mean " + nearest + "?");
+}
+
+std::string one_line(std::string_view text, std::size_t limit) {
+  std::string out(text.substr(0, limit));
+  std::ranges::replace_if(
+      out, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
+  return out;
+}
+
+std::string host_port(const std::string& host, std::uint16_t port) {
+  return host.find(':') == std::string::npos ? fmt::format("{}:{}", host, port)
+                                             : fmt::format("[{}]:{}", host, port);
+}
+
+std::string rough_duration(std::int64_t seconds) {
+  const auto size = static_cast<std::uint64_t>(seconds < 0 ? -(seconds + 1) : seconds);
+  if (size >= 2 * 86400) return fmt::format("{} days", size / 86400);
+  if (size >= 2 * 3600) return fmt::format("{} h", size / 3600);
+  if (size >= 2 * 60) return fmt::format("{} min", size / 60);
+  return fmt::format("{} s", size);
+}
+
+std::string utc_text(std::int64_t seconds) {
+  // Beyond these years the calendar below would overflow; such a clock is wrong anyway.
+  constexpr std::int64_t kFarthest = 400'000'000'000;
+  if (seconds < -kFarthest || seconds > kFarthest) return fmt::format("{} s since 1970", seconds);
+  using namespace std::chrono;
+  const sys_seconds at{std::chrono::seconds(seconds)};
+  const year_month_day date{floor<days>(at)};
+  const hh_mm_ss time{at - floor<days>(at)};
+  return fmt::format("{:04}-{:02}-{:02} {:02}:{:02}:{:02} UTC", static_cast<int>(date.year()),
+                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                     time.hours().count(), time.minutes().count(), time.seconds().count());
+}
+
+}  // namespace warren::control

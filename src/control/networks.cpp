@@ -1,0 +1,132 @@
+// Making and deleting networks.
+//
+// Making is a grant: committed, then applied (host, then engine); when a part fails everything is
+// undone in reverse and the error says why, and what could not be undone. Deleting is a denial:
+// committed first and never undone; what fails is retried.
+#include <fmt/format.h>
+
+#include "control/impl.hpp"
+#include "pki/wg_keys.hpp"
+
+namespace warren::control {
+
+namespace {
+
+/// Ending what is not there is done.
+base::Status unless_absent(base::Status status) {
+  if (!status && status.error().kind == base::ErrorKind::NotFound) return {};
+  return status;
+}
+
+}  // namespace
+
+base::Result<api::NetworkView> Control::Impl::create_network(const Request& request,
+                                                             const api::NetworkCreate& wanted) {
+  WARREN_TRY_ASSIGN(const model::Network chosen, choose_network(wanted));
+  const pki::WgKeys keys = pki::create_wg_keys(deps.random);
+  store::StoredNetwork stored{chosen, keys.private_key};
+  stored.network.gateway_key = keys.public_key;
+  WARREN_TRY(commit({store::PutNetwork{stored}}, request));
+
+  base::Status applied = reconcile_host();
+  if (!applied) return undo_create(request, chosen, std::move(applied).error());
+  applied = start_engine(chosen.id);
+  if (!applied) {
+    base::Error reason = std::move(applied).error();
+    if (const auto stopped = unless_absent(deps.engines.stop(chosen.id)); !stopped) {
+      engines_to_stop[chosen.id] = chosen.name;
+      reason.message += "; its engine could not be stopped: " + stopped.error().message;
+    }
+    return undo_create(request, chosen, std::move(reason));
+  }
+  return network_view(stored.network);
+}
+
+base::Error Control::Impl::undo_create(const Request& request, const model::Network& network,
+                                       base::Error reason) {
+  const Request undo{request.actor, "network.create.undo", request.target};
+  if (const base::Status gone = commit({store::DeleteNetwork{network.id}}, undo); !gone) {
+    unapplied.insert(network.id);
+    creations_to_undo.insert(network.id);
+    problems[network.id] = "it could not be made and is being removed: " + reason.message;
+    reason.message += "; it could not be removed from the state: " + gone.error().message;
+  }
+  if (const base::Status restored = reconcile_host(); !restored) {
+    host_to_reconcile = true;
+    host_problem = restored.error().message;
+    reason.message += "; the host could not be restored: " + restored.error().message;
+  }
+  return reason;
+}
+
+base::Status Control::Impl::delete_network(const Request& request, const std::string& name) {
+  WARREN_TRY_ASSIGN(const model::Network network, find_network(name));
+  WARREN_TRY(commit({store::DeleteNetwork{network.id}}, request));
+  unapplied.erase(network.id);
+  problems.erase(network.id);
+  creations_to_undo.erase(network.id);
+  engines_to_stop[network.id] = network.name;
+  host_to_reconcile = true;
+  engineless.erase(network.id);
+  retry_networks();
+  if (!engines_to_stop.contains(network.id) && !host_to_reconcile) return {};
+  const std::string left = problems.contains(network.id) ? problems.at(network.id) : host_problem;
+  return base::make_error(base::ErrorKind::Failed,
+                          "it is deleted, but not everything of it is gone yet: " + left,
+                          "the daemon goes on trying; `warren status` shows what is left");
+}
+
+bool Control::Impl::retry_networks() {
+  std::erase_if(creations_to_undo, [&](model::NetworkId id) {
+    const auto stored = state.networks.find(id);
+    if (stored == state.networks.end()) return true;
+    const Request undo{"daemon", "network.create.undo", stored->second.network.name};
+    if (!commit({store::DeleteNetwork{id}}, undo)) return false;
+    unapplied.erase(id);
+    problems.erase(id);
+    return true;
+  });
+  std::erase_if(engines_to_stop, [&](const auto& entry) {
+    const base::Status stopped = unless_absent(deps.engines.stop(entry.first));
+    if (!stopped) problems[entry.first] = "stop its engine: " + stopped.error().message;
+    if (stopped) problems.erase(entry.first);
+    return stopped.has_value();
+  });
+  std::erase_if(keys_to_remove, [&](const auto& entry) {
+    for (const auto& [id, peer] : state.peers) {
+      const bool admitted = peer.state == model::PeerState::Enrolled;
+      if (admitted && peer.network == entry.first && peer.public_key == entry.second) return true;
+    }
+    return unless_absent(deps.engines.remove_peer(entry.first, entry.second)).has_value();
+  });
+  if (host_to_reconcile) {
+    const base::Status restored = reconcile_host();
+    host_to_reconcile = !restored;
+    host_problem = restored ? "" : restored.error().message;
+  }
+  return creations_to_undo.empty() && engines_to_stop.empty() && keys_to_remove.empty() &&
+         !host_to_reconcile;
+}
+
+bool Control::Impl::bring_up_the_rest() {
+  const std::set<model::NetworkId> missing = unapplied;
+  for (const model::NetworkId id : missing) {
+    if (creations_to_undo.contains(id)) continue;
+    unapplied.erase(id);
+    if (const base::Status done = reconcile_host(); !done) {
+      unapplied.insert(id);
+      problems[id] = done.error().message;
+      continue;
+    }
+    engineless.insert(id);
+  }
+  std::erase_if(engineless, [&](model::NetworkId id) {
+    const base::Status running = start_engine(id);
+    if (running) problems.erase(id);
+    if (!running) problems[id] = running.error().message;
+    return running.has_value();
+  });
+  return unapplied.empty() && engineless.empty();
+}
+
+}  // namespace warren::control

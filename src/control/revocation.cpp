@@ -1,0 +1,131 @@
+// Revocation: a member is out, on every way in, before the answer is given.
+//
+// Order: the denial is committed (state, refused key, tokens); the engine forgets the peer; its
+// connections in the network's namespace are flushed; then its addresses are free, which is the
+// second and last commit. Until then the revoked peer keeps its addresses in the state. That is
+// what marks it as pending, after a crash too, and what keeps the addresses from being given out.
+// Each step is tried even when the one before failed; the addresses are freed only after all.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "control/impl.hpp"
+#include "control/names.hpp"
+
+namespace warren::control {
+
+namespace {
+
+using base::ErrorKind;
+using base::make_error;
+
+bool is_pending(const model::Peer& peer) {
+  return peer.state == model::PeerState::Revoked && (peer.address4 || peer.address6);
+}
+
+/// Milliseconds since the last call.
+double lap_ms(Clock& clock, base::Instant& since) {
+  const base::Instant now = clock.now();
+  const std::chrono::duration<double, std::milli> lap = now - since;
+  since = now;
+  return lap.count();
+}
+
+}  // namespace
+
+base::Result<api::Revocation> Control::Impl::revoke(const Request& request,
+                                                    const std::string& network_name,
+                                                    const std::string& name) {
+  const base::Instant began = deps.clock.now();
+  WARREN_TRY_ASSIGN(const model::Network network, find_network(network_name));
+  const model::Peer* current = current_peer(network.id, name);
+  if (current == nullptr) {
+    const auto earlier = std::ranges::find_if(state.peers, [&](const auto& entry) {
+      return entry.second.network == network.id && entry.second.name == name;
+    });
+    if (earlier == state.peers.end()) return unknown_peer(network, name);
+    return make_error(ErrorKind::Conflict,
+                      fmt::format("{} was revoked already, at {}", name,
+                                  utc_text(earlier->second.revoked.seconds())),
+                      is_pending(earlier->second) ? "it is still being closed: see `warren status`"
+                                                  : "nothing is left to do");
+  }
+  const model::PeerId id = current->id;
+  WARREN_TRY(commit_revocation(request, *current));
+  api::Revocation report{.network = network.name, .name = name};
+  base::Instant since = began;
+  report.steps.push_back({"committed", lap_ms(deps.clock, since)});
+  close_ways_in(request, id, since, report);
+  const std::chrono::duration<double, std::milli> total = since - began;
+  report.total_ms = total.count();
+  return report;
+}
+
+base::Status Control::Impl::commit_revocation(const Request& request, model::Peer peer) {
+  peer.revoked = deps.clock.wall();
+  std::vector<store::Change> changes;
+  if (peer.state == model::PeerState::Invited) {
+    // It never had a way in: there is nothing to close.
+    peer.address4.reset();
+    peer.address6.reset();
+  }
+  if (peer.public_key) {
+    changes.push_back(store::RefuseKey{
+        {.network = peer.network, .key = *peer.public_key, .since = peer.revoked}});
+  }
+  peer.state = model::PeerState::Revoked;
+  changes.push_back(store::PutPeer{peer});
+  changes.push_back(store::DeleteTokensOf{peer.id});
+  return commit(changes, request);
+}
+
+void Control::Impl::close_ways_in(const Request& request, model::PeerId id, base::Instant& since,
+                                  api::Revocation& report) {
+  model::Peer peer = state.peers.at(id);
+  const auto step = [&](const char* name, const base::Status& done) {
+    const double ms = lap_ms(deps.clock, since);
+    if (done || done.error().kind == ErrorKind::NotFound) {
+      report.steps.push_back({name, ms});
+    } else {
+      report.pending.push_back(std::string(name) + ": " + done.error().message);
+    }
+  };
+  if (is_pending(peer)) {
+    if (peer.public_key) {
+      step("engine", deps.engines.remove_peer(peer.network, *peer.public_key));
+    }
+    std::vector<base::IpAddress> addresses;
+    for (const auto& address : {peer.address4, peer.address6}) {
+      if (address) addresses.push_back(*address);
+    }
+    const model::Network& network = state.networks.at(peer.network).network;
+    const auto flushed =
+        deps.host.flush_connections(plan::host_network(network, settings.transit), addresses);
+    step("connections", flushed ? base::Status() : base::Status(flushed.error()));
+    if (!report.pending.empty()) return;
+    peer.address4.reset();
+    peer.address6.reset();
+    step("address",
+         commit({store::PutPeer{peer}}, {request.actor, "peer.revoke.closed", request.target}));
+  } else {
+    step("address", {});
+  }
+}
+
+bool Control::Impl::retry_revocations() {
+  std::vector<model::Peer> pending;
+  for (const auto& [id, peer] : state.peers) {
+    if (is_pending(peer)) pending.push_back(peer);
+  }
+  bool all_closed = true;
+  for (const model::Peer& peer : pending) {
+    const std::string& network = state.networks.at(peer.network).network.name;
+    api::Revocation report;
+    base::Instant since = deps.clock.now();
+    close_ways_in({"daemon", "peer.revoke", network + "/" + peer.name}, peer.id, since, report);
+    all_closed = all_closed && report.pending.empty();
+  }
+  return all_closed;
+}
+
+}  // namespace warren::control

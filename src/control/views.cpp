@@ -1,0 +1,177 @@
+// What people and scripts see: the state joined with what the engines know.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "control/impl.hpp"
+#include "control/limits.hpp"
+#include "control/names.hpp"
+
+namespace warren::control {
+
+namespace {
+
+std::string text_of(const std::optional<base::Prefix>& prefix) {
+  return prefix ? prefix->to_string() : std::string();
+}
+
+std::string text_of(const std::optional<base::IpAddress>& address) {
+  return address ? address->to_string() : std::string();
+}
+
+std::string_view to_string(EngineState state) {
+  switch (state) {
+    case EngineState::Running:
+      return "running";
+    case EngineState::Restarting:
+      return "restarting";
+    case EngineState::Stopped:
+      return "stopped";
+  }
+  return "stopped";
+}
+
+}  // namespace
+
+Control::Impl::EnginePeers Control::Impl::engine_peers(model::NetworkId network) {
+  EnginePeers peers;
+  // An engine that does not answer is shown as such by its state; the rest of a view is still
+  // right.
+  const auto answer = deps.engines.peers(network);
+  if (!answer) return peers;
+  for (const EnginePeerStatus& peer : *answer) peers.emplace(peer.public_key, peer);
+  return peers;
+}
+
+api::NetworkView Control::Impl::network_view(const model::Network& network) {
+  api::NetworkView view;
+  view.id = network.id.hex();
+  view.name = network.name;
+  view.subnet = text_of(network.subnet4);
+  view.subnet6 = text_of(network.subnet6);
+  view.gateway = text_of(network.gateway4());
+  view.gateway6 = text_of(network.gateway6());
+  view.port = network.port;
+  view.endpoint = host_port(network.endpoint_host, network.port);
+  view.interface_name = network.id.interface_name();
+  view.netns = plan::host_network(network, settings.transit).netns_name();
+  view.public_key = network.gateway_key.base64();
+  for (const base::IpAddress& server : network.dns) view.dns.push_back(server.to_string());
+  view.nat = network.nat;
+  const EnginePeers live = engine_peers(network.id);
+  const base::WallTime now = deps.clock.wall();
+  for (const auto& [id, peer] : state.peers) {
+    if (peer.network != network.id || peer.state != model::PeerState::Enrolled) continue;
+    ++view.peers;
+    const auto known = peer.public_key ? live.find(*peer.public_key) : live.end();
+    if (known == live.end() || known->second.last_handshake.ns == 0) continue;
+    if (now - known->second.last_handshake < kConnectedFor) ++view.connected;
+  }
+  view.engine = to_string(deps.engines.state(network.id));
+  view.created = network.created.seconds();
+  return view;
+}
+
+api::PeerView Control::Impl::peer_view(const model::Network& network, const model::Peer& peer,
+                                       const EnginePeers& live) const {
+  api::PeerView view;
+  view.network = network.name;
+  view.name = peer.name;
+  view.role = peer.role;
+  view.state = model::to_string(peer.state);
+  view.address = text_of(peer.address4);
+  view.address6 = text_of(peer.address6);
+  if (peer.public_key) {
+    view.public_key = peer.public_key->base64();
+    if (const auto known = live.find(*peer.public_key); known != live.end()) {
+      const EnginePeerStatus& status = known->second;
+      if (status.endpoint) view.endpoint = status.endpoint->to_string();
+      view.last_handshake = status.last_handshake.seconds();
+      view.rx_bytes = status.rx_bytes;
+      view.tx_bytes = status.tx_bytes;
+    }
+  }
+  view.invited = peer.invited.seconds();
+  view.enrolled = peer.enrolled.seconds();
+  view.revoked = peer.revoked.seconds();
+  return view;
+}
+
+base::Result<api::PeerList> Control::Impl::list_peers(const std::string& name) {
+  WARREN_TRY_ASSIGN(const model::Network network, find_network(name));
+  const EnginePeers live = engine_peers(network.id);
+  api::PeerList list;
+  for (const bool revoked : {false, true}) {  // those that are out come last
+    std::vector<const model::Peer*> peers;
+    for (const auto& [id, peer] : state.peers) {
+      const bool wanted = (peer.state == model::PeerState::Revoked) == revoked;
+      if (wanted && peer.network == network.id) peers.push_back(&peer);
+    }
+    std::ranges::stable_sort(peers, {}, &model::Peer::name);
+    for (const model::Peer* peer : peers) list.peers.push_back(peer_view(network, *peer, live));
+  }
+  return list;
+}
+
+base::Result<api::PeerView> Control::Impl::show_peer(const std::string& network_name,
+                                                     const std::string& name) {
+  WARREN_TRY_ASSIGN(const model::Network network, find_network(network_name));
+  const model::Peer* shown = current_peer(network.id, name);
+  // A name that is free again shows who had it last.
+  for (const auto& [id, peer] : state.peers) {
+    if (shown != nullptr && shown->state != model::PeerState::Revoked) break;
+    if (peer.network == network.id && peer.name == name) shown = &peer;
+  }
+  if (shown == nullptr) return unknown_peer(network, name);
+  return peer_view(network, *shown, engine_peers(network.id));
+}
+
+std::vector<std::string> Control::Impl::problem_texts() const {
+  std::vector<std::string> texts;
+  for (const auto& [id, problem] : problems) {
+    const auto stored = state.networks.find(id);
+    const auto deleted = engines_to_stop.find(id);
+    std::string name = id.hex();
+    if (deleted != engines_to_stop.end()) name = deleted->second + " (deleted)";
+    if (stored != state.networks.end()) name = stored->second.network.name;
+    texts.push_back(fmt::format("network {}: {}", name, problem));
+  }
+  if (host_to_reconcile) {
+    texts.push_back("the host is not yet as it should be: " + host_problem);
+  }
+  for (const auto& [network, key] : keys_to_remove) {
+    texts.push_back(fmt::format("network {}: a peer that was not admitted is being removed",
+                                state.networks.contains(network)
+                                    ? state.networks.at(network).network.name
+                                    : network.hex()));
+  }
+  for (const auto& [id, peer] : state.peers) {
+    if (peer.state != model::PeerState::Revoked || (!peer.address4 && !peer.address6)) continue;
+    texts.push_back(fmt::format("network {}: {} is revoked but not every way in is closed yet",
+                                state.networks.at(peer.network).network.name, peer.name));
+  }
+  return texts;
+}
+
+api::Status Control::Impl::status() {
+  api::Status status;
+  status.version = WARREN_VERSION;
+  status.state_dir = settings.state_dir;
+  status.started = started.seconds();
+  status.networks = static_cast<std::uint32_t>(state.networks.size());
+  status.peers =
+      static_cast<std::uint32_t>(std::ranges::count_if(state.peers, [](const auto& entry) {
+        return entry.second.state == model::PeerState::Enrolled;
+      }));
+  status.problems = problem_texts();
+  for (const auto& [id, stored] : state.networks) {
+    const EngineState engine = deps.engines.state(id);
+    if (engine == EngineState::Running || problems.contains(id)) continue;
+    status.problems.push_back(
+        fmt::format("network {}: its engine is {}", stored.network.name, to_string(engine)));
+  }
+  status.ready = status.problems.empty();
+  return status;
+}
+
+}  // namespace warren::control

@@ -1,0 +1,51 @@
+#include "gateway/privileges.hpp"
+
+#include <array>
+#include <vector>
+
+#include <cap-ng.h>
+
+namespace warren::gateway {
+
+using base::ErrorKind;
+using base::make_error;
+
+namespace {
+
+constexpr std::array<unsigned, 2> kRequired = {CAP_NET_ADMIN, CAP_SYS_ADMIN};
+constexpr std::array<unsigned, 8> kUseful = {CAP_NET_BIND_SERVICE, CAP_SETUID,      CAP_SETGID,
+                                             CAP_SETPCAP,          CAP_KILL,        CAP_CHOWN,
+                                             CAP_SYS_CHROOT,       CAP_DAC_OVERRIDE};
+
+}  // namespace
+
+base::Status keep_needed_capabilities() {
+  if (capng_get_caps_process() != 0)
+    return make_error(ErrorKind::Failed, "read the capabilities of this process");
+  std::vector<unsigned> kept;
+  for (const unsigned capability : kRequired) {
+    if (capng_have_capability(CAPNG_EFFECTIVE, capability) == 0)
+      return make_error(ErrorKind::NotPermitted,
+                        "run the daemon: this process lacks " + std::string("CAP_") +
+                            capng_capability_to_name(capability),
+                        "run it as root (sudo warren daemon, or systemctl start warren); in a "
+                        "container it needs NET_ADMIN and SYS_ADMIN. A user without privileges "
+                        "needs no daemon: warren run, warren join");
+    kept.push_back(capability);
+  }
+  for (const unsigned capability : kUseful)
+    if (capng_have_capability(CAPNG_PERMITTED, capability) != 0) kept.push_back(capability);
+  const bool may_bound = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) != 0;
+  capng_clear(CAPNG_SELECT_BOTH);
+  for (const unsigned capability : kept) {
+    constexpr auto kWhere =
+        static_cast<capng_type_t>(CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET);
+    if (capng_update(CAPNG_ADD, kWhere, capability) != 0)
+      return make_error(ErrorKind::Failed, "choose the capabilities to keep");
+  }
+  if (capng_apply(may_bound ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS) != 0)
+    return make_error(ErrorKind::Failed, "give up the capabilities that are not needed");
+  return {};
+}
+
+}  // namespace warren::gateway

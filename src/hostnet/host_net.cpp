@@ -1,0 +1,74 @@
+#include "hostnet/host_net.hpp"
+
+#include <algorithm>
+
+#include "hostnet/conntrack.hpp"
+#include "os/netns.hpp"
+
+namespace warren::hostnet {
+
+using base::ErrorKind;
+
+base::Result<std::unique_ptr<HostNet>> HostNet::open(const Options& options) {
+  constexpr std::size_t kMaxInstance = 16;
+  const auto is_plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+  if (options.instance.empty() || options.instance.size() > kMaxInstance ||
+      !std::ranges::all_of(options.instance, is_plain))
+    return base::make_error(ErrorKind::Invalid, "'" + options.instance + "' is not an instance id",
+                            "use 1 to 16 lower-case letters and digits");
+  WARREN_TRY_ASSIGN(os::Fd host, os::current_netns());
+  WARREN_TRY_ASSIGN(os::Rtnl rtnl, os::Rtnl::open_in(host));
+  WARREN_TRY_ASSIGN(Records records, Records::load(options.state_file));
+  return std::unique_ptr<HostNet>(
+      new HostNet(options, std::move(host), std::move(rtnl), std::move(records)));
+}
+
+base::Status HostNet::inside(const std::string& netns, const std::function<base::Status()>& fn) {
+  if (netns.empty()) return os::in_netns(host_, fn);
+  WARREN_TRY_ASSIGN(const os::Fd space, os::open_named_netns(netns));
+  return os::in_netns(space, fn);
+}
+
+base::Status HostNet::apply(const plan::Step& step) {
+  if (!step.before && !step.after)
+    return base::make_error(ErrorKind::Internal, "a step without a fact");
+  const plan::Fact& shown = step.after ? *step.after : *step.before;
+  return std::visit(
+      [&]<typename T>(const T&) {
+        const T* before = step.before ? std::get_if<T>(&*step.before) : nullptr;
+        const T* after = step.after ? std::get_if<T>(&*step.after) : nullptr;
+        return change(before, after);
+      },
+      shown);
+}
+
+base::Result<std::size_t> HostNet::flush_connections(
+    const plan::HostNetwork& network, const std::vector<base::IpAddress>& addresses) {
+  std::size_t count = 0;
+  WARREN_TRY(inside(network.netns_name(), [&]() -> base::Status {
+    WARREN_TRY_ASSIGN(count, hostnet::flush_connections(addresses));
+    return {};
+  }));
+  return count;
+}
+
+base::Status HostNet::check_transit(const plan::TransitPool& pool) {
+  WARREN_TRY_ASSIGN(const std::vector<os::Link> links, rtnl_.links());
+  WARREN_TRY_ASSIGN(const std::vector<os::Route> routes, rtnl_.routes());
+  for (const os::Route& route : routes) {
+    if (route.destination.length == 0) continue;
+    const auto link = std::ranges::find(links, route.link, &os::Link::index);
+    if (link != links.end() && link->alias == alias()) continue;
+    for (const base::Prefix& prefix : {pool.v4, pool.v6}) {
+      if (!route.destination.overlaps(prefix)) continue;
+      return base::make_error(ErrorKind::Conflict,
+                              "the transit pool " + prefix.to_string() +
+                                  " overlaps the host's route " + route.destination.to_string() +
+                                  (link != links.end() ? " dev " + link->name : std::string()),
+                              "configure another transit pool");
+    }
+  }
+  return {};
+}
+
+}  // namespace warren::hostnet

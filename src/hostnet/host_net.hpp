@@ -1,0 +1,79 @@
+// HostNet: the kernel's side of plans. Reads back and changes namespaces, links, addresses, routes,
+// nftables and settings of the host, and of the namespaces of its networks.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "hostnet/records.hpp"
+#include "os/fd.hpp"
+#include "os/rtnl.hpp"
+#include "plan/host.hpp"
+#include "plan/steps.hpp"
+
+namespace warren::hostnet {
+
+struct Options {
+  /// Written into aliases and the host's table name; lower-case letters and digits, at most 16.
+  std::string instance;
+  /// Where settings are recorded before they change ("STATE/host.json").
+  std::string state_file;
+  /// Off: behaves as on kernels older than Linux 6.17, which switch IPv6 forwarding for all
+  /// interfaces at once.
+  bool use_force_forwarding = true;
+};
+
+/// "The host" is the network namespace of the thread that calls open(). Not thread-safe; every
+/// call blocks for as long as the kernel takes. Needs CAP_NET_ADMIN and CAP_SYS_ADMIN.
+class HostNet final : public plan::Host {
+ public:
+  [[nodiscard]] static base::Result<std::unique_ptr<HostNet>> open(const Options& options);
+
+  [[nodiscard]] base::Result<plan::Observed> observe() override;
+  [[nodiscard]] base::Status apply(const plan::Step& step) override;
+  [[nodiscard]] base::Result<std::size_t> flush_connections(
+      const plan::HostNetwork& network, const std::vector<base::IpAddress>& addresses) override;
+  [[nodiscard]] base::Status check_transit(const plan::TransitPool& pool) override;
+
+ private:
+  HostNet(const Options& options, os::Fd host, os::Rtnl rtnl, Records records)
+      : options_(options),
+        host_(std::move(host)),
+        rtnl_(std::move(rtnl)),
+        records_(std::move(records)) {}
+
+  struct Namespaces;
+  [[nodiscard]] std::string alias() const { return "warren:" + options_.instance; }
+  /// Runs `fn` inside a namespace of ours, or inside the host for an empty name.
+  [[nodiscard]] base::Status inside(const std::string& netns,
+                                    const std::function<base::Status()>& fn);
+
+  // observe.cpp
+  [[nodiscard]] base::Status observe_environment(const std::vector<os::Link>& links,
+                                                 plan::Environment& out);
+  [[nodiscard]] base::Status observe_host(const std::vector<os::Link>& links, plan::Observed& out);
+  [[nodiscard]] base::Status observe_namespaces(const std::vector<os::Link>& host_links,
+                                                plan::Observed& out);
+  [[nodiscard]] base::Status observe_recorded(std::vector<plan::Fact>& out);
+
+  // apply.cpp: one per kind of fact; a null side means absent.
+  using Status = base::Status;
+  [[nodiscard]] Status change(const plan::Namespace* before, const plan::Namespace* after);
+  [[nodiscard]] Status change(const plan::Sysctl* before, const plan::Sysctl* after);
+  [[nodiscard]] Status change(const plan::Link* before, const plan::Link* after);
+  [[nodiscard]] Status change(const plan::Address* before, const plan::Address* after);
+  [[nodiscard]] Status change(const plan::Route* before, const plan::Route* after);
+  [[nodiscard]] Status change(const plan::Table* before, const plan::Table* after);
+  [[nodiscard]] Status change(const plan::Gate* before, const plan::Gate* after);
+  [[nodiscard]] Status change(const plan::Guard* before, const plan::Guard* after);
+  [[nodiscard]] Status add_link(const plan::Link& link);
+  [[nodiscard]] Status set_link(const plan::Link* before, const plan::Link& after);
+
+  Options options_;
+  os::Fd host_;
+  os::Rtnl rtnl_;  ///< in the host
+  Records records_;
+};
+
+}  // namespace warren::hostnet

@@ -1,0 +1,69 @@
+// A context is made for each call: it binds to the calling thread's namespace when it opens its
+// socket. The library keeps global tables, so calls must not overlap; HostNet makes one at a time.
+#include "hostnet/nftables.hpp"
+
+#include <nftables/libnftables.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+
+namespace warren::hostnet {
+
+namespace {
+
+struct FreeContext {
+  void operator()(nft_ctx* context) const { nft_ctx_free(context); }
+};
+
+base::Result<std::string> run(const std::string& script, unsigned flags, const std::string& what) {
+  const std::unique_ptr<nft_ctx, FreeContext> context(nft_ctx_new(NFT_CTX_DEFAULT));
+  if (!context) return base::os_error(what + ": open libnftables");
+  nft_ctx_buffer_output(context.get());
+  nft_ctx_buffer_error(context.get());
+  nft_ctx_output_set_flags(context.get(), flags);
+  if (nft_run_cmd_from_buffer(context.get(), script.c_str()) == 0)
+    return std::string(nft_ctx_get_output_buffer(context.get()));
+  std::string why = nft_ctx_get_error_buffer(context.get());
+  const auto kind = why.find("No such file") != std::string::npos    ? base::ErrorKind::NotFound
+                    : why.find("not permitted") != std::string::npos ? base::ErrorKind::NotPermitted
+                                                                     : base::ErrorKind::Failed;
+  // The first line names the fault; the rest quotes the script.
+  why = why.substr(0, why.find('\n'));
+  return base::make_error(kind, what + ": " + why);
+}
+
+}  // namespace
+
+base::Status run_nft(const std::string& script) {
+  auto done = run(script, 0, "change nftables");
+  if (!done) return std::move(done).error();
+  return {};
+}
+
+base::Result<std::string> list_nft_table(const std::string& table) {
+  return run("list table inet " + table, NFT_CTX_OUTPUT_TERSE | NFT_CTX_OUTPUT_STATELESS,
+             "list nftables table " + table);
+}
+
+base::Result<std::map<std::string, std::set<std::string>>> list_nft_elements(
+    const std::string& table) {
+  const std::string what = "list nftables table " + table;
+  WARREN_TRY_ASSIGN(const std::string text,
+                    run("list table inet " + table, NFT_CTX_OUTPUT_JSON, what));
+  std::map<std::string, std::set<std::string>> out;
+  try {
+    for (const auto& entry : nlohmann::json::parse(text).at("nftables")) {
+      if (!entry.contains("set")) continue;
+      const auto& set = entry.at("set");
+      auto& elements = out[set.at("name").get<std::string>()];
+      if (!set.contains("elem")) continue;
+      for (const auto& element : set.at("elem"))
+        if (element.is_string()) elements.insert(element.get<std::string>());
+    }
+  } catch (const nlohmann::json::exception& failure) {
+    return base::make_error(base::ErrorKind::Failed, what + ": " + failure.what());
+  }
+  return out;
+}
+
+}  // namespace warren::hostnet

@@ -1,0 +1,267 @@
+// Theory of operation
+//
+// What is ours is found by its mark: the host's table by its name, the host's ends of uplinks by
+// their alias, namespaces by the alias of their loopback. Only kinds of facts that plans know are
+// reported; what others put into a namespace of ours (a container's interface, its routes) is left
+// out and so left alone. A setting is reported only while it has the value a plan would give it.
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+
+#include "hostnet/host_net.hpp"
+#include "hostnet/nftables.hpp"
+#include "hostnet/sysctl.hpp"
+#include "os/netns.hpp"
+
+namespace warren::hostnet {
+
+namespace {
+
+using base::Status;
+
+constexpr const char* kAllForwarding6 = "net/ipv6/conf/all/forwarding";
+constexpr std::string_view kMark = "warren:";
+constexpr const char* kNetnsFolder = "/run/netns";
+constexpr std::string_view kNetnsPrefix = "warren-";
+constexpr std::uint32_t kMainTable = 254;
+
+const os::Link* find_link(const std::vector<os::Link>& links, std::uint32_t index) {
+  const auto at = std::ranges::find(links, index, &os::Link::index);
+  return at == links.end() ? nullptr : &*at;
+}
+
+std::string owner_of(const std::string& alias) {
+  if (!alias.starts_with(kMark)) return "was not made by warren";
+  return "belongs to warren instance " + alias.substr(kMark.size());
+}
+
+// "wr" or "wh" and 8 hexadecimal digits.
+bool is_network_link(const std::string& name, std::string_view start) {
+  constexpr std::size_t kLength = 10;
+  return name.size() == kLength && name.starts_with(start) &&
+         name.find_first_not_of("0123456789abcdef", start.size()) == std::string::npos;
+}
+
+struct Space {
+  const std::string& netns;
+  const std::vector<os::Link>& host_links;
+  const std::string& alias;
+};
+
+std::optional<plan::Link> to_fact(const os::Link& link, const Space& space) {
+  plan::Link out{.netns = space.netns, .name = link.name, .host_name = "", .up = link.up};
+  if (link.name == "lo") {
+    out.kind = plan::LinkKind::Loopback;
+  } else if (is_network_link(link.name, "wr") && link.kind == "tun") {
+    out.kind = plan::LinkKind::Tun;
+    out.mtu = link.mtu;
+  } else if (link.name == plan::kBridge && link.kind == "bridge") {
+    out.kind = plan::LinkKind::Bridge;
+  } else if (link.name == plan::kUplink && link.kind == "veth") {
+    out.kind = plan::LinkKind::Veth;
+    const os::Link* peer = find_link(space.host_links, link.peer_index);
+    if (peer != nullptr && peer->alias == space.alias) {
+      out.host_name = peer->name;
+      out.up = link.up && peer->up;
+    }
+  } else {
+    return std::nullopt;
+  }
+  return out;
+}
+
+void add_addresses(const std::vector<os::LinkAddress>& addresses,
+                   const std::vector<os::Link>& links, const std::string& netns,
+                   std::vector<plan::Fact>& out) {
+  for (const os::LinkAddress& address : addresses) {
+    const os::Link* link = find_link(links, address.link);
+    if (link == nullptr || link->name == "lo" || address.prefix.address.is_link_local()) continue;
+    out.push_back(plan::Address{.netns = netns, .link = link->name, .prefix = address.prefix});
+  }
+}
+
+void add_sysctls(const std::vector<plan::Sysctl>& wanted, std::vector<plan::Fact>& out) {
+  for (const plan::Sysctl& sysctl : wanted) {
+    const auto value = read_sysctl(sysctl.key);
+    if (value ? *value == sysctl.value : sysctl.optional) out.push_back(sysctl);
+  }
+}
+
+// Runs inside the namespace.
+Status observe_inside(os::Rtnl& rtnl, const Space& space, std::vector<plan::Fact>& out) {
+  out.push_back(plan::Namespace{space.netns});
+  add_sysctls(plan::namespace_sysctls(space.netns, true), out);
+  WARREN_TRY_ASSIGN(const std::vector<os::Link> all, rtnl.links());
+  std::vector<os::Link> known;
+  for (const os::Link& link : all) {
+    auto fact = to_fact(link, space);
+    if (!fact) continue;
+    known.push_back(link);
+    out.push_back(std::move(*fact));
+  }
+  WARREN_TRY_ASSIGN(const std::vector<os::LinkAddress> addresses, rtnl.addresses());
+  add_addresses(addresses, known, space.netns, out);
+  WARREN_TRY_ASSIGN(const std::vector<os::Route> routes, rtnl.routes());
+  for (const os::Route& route : routes) {
+    const os::Link* link = find_link(known, route.link);
+    if (link == nullptr || route.protocol != plan::kRouteProtocol) continue;
+    out.push_back(plan::Route{.netns = space.netns,
+                              .destination = route.destination,
+                              .gateway = route.gateway,
+                              .link = link->name});
+  }
+  auto text = list_nft_table(plan::kNamespaceTable);
+  if (text) {
+    out.push_back(
+        plan::Table{.netns = space.netns, .name = plan::kNamespaceTable, .text = std::move(*text)});
+  } else if (text.error().kind != base::ErrorKind::NotFound) {
+    return std::move(text).error();
+  }
+  return {};
+}
+
+// The gates and guards that the sets of the host's table hold. False when an element belongs to
+// none of them: the table is then not as we made it.
+bool add_elements(std::map<std::string, std::set<std::string>> sets, const std::string& table,
+                  const std::vector<plan::Address>& uplinks, std::vector<plan::Fact>& out) {
+  std::map<std::string, plan::Gate> gates;
+  for (const std::string& link : sets["networks"]) gates[link] = {.table = table, .link = link};
+  for (const plan::Address& address : uplinks) {
+    const auto gate = gates.find(address.link);
+    if (gate == gates.end()) continue;
+    const base::IpAddress inside = address.prefix.address.plus(1);
+    auto& set = sets[inside.is_v4() ? "transit4" : "transit6"];
+    if (set.erase(inside.to_string()) == 0) continue;
+    (inside.is_v4() ? gate->second.transit4 : gate->second.transit6) = inside;
+  }
+  for (auto& [link, gate] : gates) out.push_back(std::move(gate));
+  for (const auto& [set, family] :
+       {std::pair("guarded4", base::Family::V4), std::pair("guarded6", base::Family::V6)})
+    for (const std::string& link : sets[set])
+      out.push_back(plan::Guard{.table = table, .family = family, .link = link});
+  return sets["transit4"].empty() && sets["transit6"].empty();
+}
+
+bool reads(const std::string& key, const char* value) { return read_sysctl(key) == value; }
+
+}  // namespace
+
+Status HostNet::observe_recorded(std::vector<plan::Fact>& out) {
+  std::vector<std::string> stale;
+  for (const auto& [key, record] : records_.sysctls()) {
+    if (read_sysctl(key) == record.ours) {
+      out.push_back(plan::Sysctl{.netns = "", .key = key, .value = record.ours});
+    } else {
+      stale.push_back(key);  // someone else's by now, or gone with its interface
+    }
+  }
+  for (const std::string& key : stale) WARREN_TRY(records_.drop(key));
+  return {};
+}
+
+Status HostNet::observe_environment(const std::vector<os::Link>& links, plan::Environment& out) {
+  out.instance = options_.instance;
+  const auto recorded = [&](const std::string& key) { return records_.sysctls().contains(key); };
+  WARREN_TRY_ASSIGN(const std::vector<os::Route> routes, rtnl_.routes());
+  WARREN_TRY_ASSIGN(const std::vector<os::LinkAddress> addresses, rtnl_.addresses());
+  const auto leads_out = [&](const os::Link& link, base::Family family) {
+    const auto is_of = [&](const os::Route& route) {
+      return route.table == kMainTable && route.destination.address.family() == family;
+    };
+    const auto is_default = [&](const os::Route& route) {
+      return is_of(route) && route.destination.length == 0;
+    };
+    const bool has_default = std::ranges::any_of(routes, is_default);
+    return std::ranges::any_of(routes, [&](const os::Route& route) {
+      if (route.link != link.index) return false;
+      return has_default ? is_default(route) : is_of(route) && route.gateway.has_value();
+    });
+  };
+  out.force_forwarding6 =
+      options_.use_force_forwarding && read_sysctl("net/ipv6/conf/all/force_forwarding");
+  out.forwards4_everywhere = reads("net/ipv4/conf/all/forwarding", "1");
+  out.forwards6_everywhere = reads(kAllForwarding6, "1") && !recorded(kAllForwarding6);
+  for (const os::Link& link : links) {
+    if (link.name == "lo" || link.alias == alias()) continue;
+    const std::string key4 = "net/ipv4/conf/" + link.name + "/forwarding";
+    const std::string key6 = "net/ipv6/conf/" + link.name + "/force_forwarding";
+    const plan::Uplink uplink{.link = link.name,
+                              .routes4 = leads_out(link, base::Family::V4),
+                              .routes6 = leads_out(link, base::Family::V6),
+                              .forwards4 = reads(key4, "1") && !recorded(key4),
+                              .forwards6 = reads(key6, "1") && !recorded(key6)};
+    if (uplink.routes4 || uplink.routes6) out.uplinks.push_back(uplink);
+    const auto is_global = [&](const os::LinkAddress& address) {
+      return address.link == link.index && address.prefix.address.is_v6() &&
+             !address.prefix.address.is_link_local();
+    };
+    const std::string accept = "net/ipv6/conf/" + link.name + "/accept_ra";
+    if (recorded(accept) || (reads(accept, "1") && std::ranges::any_of(addresses, is_global)))
+      out.advertised.push_back(link.name);
+  }
+  return {};
+}
+
+Status HostNet::observe_host(const std::vector<os::Link>& links, plan::Observed& out) {
+  std::vector<os::Link> ours;
+  for (const os::Link& link : links) {
+    const bool is_uplink = is_network_link(link.name, "wh");
+    if (is_uplink && link.alias == alias()) {
+      ours.push_back(link);
+      add_sysctls(plan::uplink_sysctls(link.name, out.environment.force_forwarding6), out.facts);
+    } else if (is_uplink || is_network_link(link.name, "wr")) {
+      out.environment.foreign_links[link.name] = owner_of(link.alias);
+    }
+  }
+  WARREN_TRY_ASSIGN(const std::vector<os::LinkAddress> addresses, rtnl_.addresses());
+  std::vector<plan::Fact> uplink_addresses;
+  add_addresses(addresses, ours, "", uplink_addresses);
+  std::vector<plan::Address> typed;
+  for (const plan::Fact& fact : uplink_addresses) typed.push_back(std::get<plan::Address>(fact));
+  out.facts.insert(out.facts.end(), uplink_addresses.begin(), uplink_addresses.end());
+
+  const std::string table = out.environment.host_table();
+  auto text = list_nft_table(table);
+  if (!text && text.error().kind == base::ErrorKind::NotFound) return {};
+  if (!text) return std::move(text).error();
+  WARREN_TRY_ASSIGN(auto sets, list_nft_elements(table));
+  if (!add_elements(std::move(sets), table, typed, out.facts)) *text += "# with foreign elements\n";
+  out.facts.push_back(plan::Table{.netns = "", .name = table, .text = std::move(*text)});
+  return {};
+}
+
+Status HostNet::observe_namespaces(const std::vector<os::Link>& host_links, plan::Observed& out) {
+  const std::string mark = alias();
+  for (const std::string& name : list_folder(kNetnsFolder)) {
+    if (!name.starts_with(kNetnsPrefix)) continue;
+    const Space space{.netns = name, .host_links = host_links, .alias = mark};
+    auto status = inside(name, [&]() -> Status {
+      WARREN_TRY_ASSIGN(os::Rtnl rtnl, os::Rtnl::open());
+      WARREN_TRY_ASSIGN(const os::Link loopback, rtnl.link("lo"));
+      if (loopback.alias == mark) return observe_inside(rtnl, space, out.facts);
+      if (!records_.has_begun(name) || !loopback.alias.empty())
+        out.environment.foreign_namespaces[name] = owner_of(loopback.alias);
+      return {};
+    });
+    // Others' namespaces come and go; one that cannot be read is nobody's to touch.
+    std::error_code failure;
+    if (!status && std::filesystem::exists(std::string(kNetnsFolder) + "/" + name, failure))
+      out.environment.foreign_namespaces[name] = "cannot be read: " + status.error().message;
+  }
+  return {};
+}
+
+base::Result<plan::Observed> HostNet::observe() {
+  plan::Observed out;
+  const Status read = os::in_netns(host_, [&]() -> Status {
+    WARREN_TRY_ASSIGN(const std::vector<os::Link> links, rtnl_.links());
+    WARREN_TRY(observe_recorded(out.facts));
+    WARREN_TRY(observe_environment(links, out.environment));
+    WARREN_TRY(observe_host(links, out));
+    return observe_namespaces(links, out);
+  });
+  if (!read) return base::Error(read.error()).within("read the host back");
+  return out;
+}
+
+}  // namespace warren::hostnet
