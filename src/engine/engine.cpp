@@ -135,6 +135,8 @@ void Engine::handle_received(std::span<node::Datagram> batch) {
 }
 
 void Engine::drain() {
+  // Hints first: a timestamp is remembered before it is sent.
+  while (const auto event = node_.poll_event()) handle_event(*event);
   while (auto datagram = node_.poll_datagram()) udp_.enqueue(std::move(*datagram));
   udp_.flush();
   while (const auto packet = node_.poll_packet()) {
@@ -142,7 +144,6 @@ void Engine::drain() {
     // A tun that is gone shows itself when it is read.
     if (!written || !*written) ++counters_.tun_full;
   }
-  while (const auto event = node_.poll_event()) handle_event(*event);
   arm_timer();
 }
 
