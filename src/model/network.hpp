@@ -60,8 +60,9 @@ enum class PeerState : std::uint8_t { Invited, Enrolled, Revoked };
 [[nodiscard]] std::optional<PeerState> parse_peer_state(std::string_view text);
 
 /// A member reached by a tunnel. Its name is unique among the invited and enrolled of a network; a
-/// revoked peer keeps its record (audit, refused key) but not its name. It keeps its addresses until
-/// every way in is closed: a revoked peer with an address is a denial that is still to be applied.
+/// revoked peer keeps its record (audit, refused key) but not its name. It keeps its addresses
+/// until every way in is closed: a revoked peer with an address is a denial that is still to be
+/// applied.
 struct Peer {
   PeerId id;
   NetworkId network;
@@ -104,6 +105,7 @@ struct TokenText {
   std::string enrol_at;  ///< "host:port"
   std::array<std::uint8_t, 32> pin{};
   std::array<std::uint8_t, 16> secret{};
+  /// `enrol_at` has at most 300 bytes: more than any "host:port" needs.
   [[nodiscard]] std::string write() const;
   /// Invalid: not a token, cut off or mistyped (checksum).
   [[nodiscard]] static base::Result<TokenText> parse(std::string_view text);
