@@ -1,4 +1,4 @@
-#include "ask.hpp"
+#include "apps/warren/ask.hpp"
 
 #include <iostream>
 #include <string>
@@ -8,7 +8,7 @@
 
 #include <unistd.h>
 
-#include "text.hpp"
+#include "apps/warren/text.hpp"
 
 namespace warren::app {
 

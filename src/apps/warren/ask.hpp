@@ -4,8 +4,8 @@
 #include <functional>
 #include <string>
 
+#include "apps/warren/cli.hpp"
 #include "base/result.hpp"
-#include "cli.hpp"
 #include "client/daemon.hpp"
 
 namespace warren::app {

@@ -7,12 +7,12 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
-#include "ask.hpp"
-#include "cli.hpp"
+#include "apps/warren/ask.hpp"
+#include "apps/warren/cli.hpp"
+#include "apps/warren/text.hpp"
 #include "client/join.hpp"
 #include "model/conf_key.hpp"
 #include "os/clock.hpp"
-#include "text.hpp"
 
 namespace warren::app {
 namespace {

@@ -8,8 +8,8 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
-#include "cli.hpp"
-#include "text.hpp"
+#include "apps/warren/cli.hpp"
+#include "apps/warren/text.hpp"
 
 namespace warren::app {
 namespace {

@@ -5,9 +5,9 @@
 #include <CLI/CLI.hpp>
 
 #include "api/json.hpp"
-#include "ask.hpp"
-#include "cli.hpp"
-#include "text.hpp"
+#include "apps/warren/ask.hpp"
+#include "apps/warren/cli.hpp"
+#include "apps/warren/text.hpp"
 
 namespace warren::app {
 namespace {

@@ -5,10 +5,10 @@
 #include <CLI/CLI.hpp>
 
 #include "api/json.hpp"
-#include "ask.hpp"
-#include "cli.hpp"
+#include "apps/warren/ask.hpp"
+#include "apps/warren/cli.hpp"
+#include "apps/warren/text.hpp"
 #include "os/clock.hpp"
-#include "text.hpp"
 
 namespace warren::app {
 namespace {

@@ -3,8 +3,8 @@
 #include <unistd.h>
 
 #include "api/json.hpp"
-#include "cli.hpp"
-#include "text.hpp"
+#include "apps/warren/cli.hpp"
+#include "apps/warren/text.hpp"
 
 namespace warren::app {
 namespace {

@@ -1,4 +1,4 @@
-#include "text.hpp"
+#include "apps/warren/text.hpp"
 
 #include <algorithm>
 #include <array>
