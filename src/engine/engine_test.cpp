@@ -203,9 +203,12 @@ TEST_F(EngineHints, ARemovedPeerLeavesNoHint) {
   ASSERT_TRUE(hint_of(pair.keys_two.public_key));
   ASSERT_EQ(pair.one.set(pair.keys_two.peer_line() + "remove=true\n"), "errno=0\n\n");
   EXPECT_FALSE(hint_of(pair.keys_two.public_key));
-  // Neither does one that went with all others.
+  // Neither does one that went with all others. (The initiation leaves a hint; its answer is none
+  // of this test's business: timestamps this close together count as replayed.)
   ASSERT_EQ(pair.one.set(pair.peer_two_lines()), "errno=0\n\n");
-  pair.expect_traffic(2);
+  pair.one.send_packet(packet(1, 2, 2));
+  const base::Instant deadline = os::now() + kTestPatience;
+  while (!hint_of(pair.keys_two.public_key) && os::now() < deadline) std::this_thread::yield();
   ASSERT_TRUE(hint_of(pair.keys_two.public_key));
   ASSERT_EQ(pair.one.set("replace_peers=true\n"), "errno=0\n\n");
   EXPECT_FALSE(hint_of(pair.keys_two.public_key));
