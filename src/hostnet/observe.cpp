@@ -239,13 +239,15 @@ Status HostNet::observe_namespaces(const std::vector<os::Link>& host_links, plan
       WARREN_TRY_ASSIGN(os::Rtnl rtnl, os::Rtnl::open());
       WARREN_TRY_ASSIGN(const os::Link loopback, rtnl.link("lo"));
       if (loopback.alias == mark) return observe_inside(rtnl, space, out.facts);
-      if (!records_.has_begun(name) || !loopback.alias.empty())
-        out.environment.foreign_namespaces[name] = owner_of(loopback.alias);
+      WARREN_TRY_ASSIGN(const std::vector<os::Link> links, rtnl.links());
+      const bool halfway = records_.has_begun(name) && loopback.alias.empty() && links.size() == 1;
+      if (!halfway) out.environment.foreign_namespaces[name] = owner_of(loopback.alias);
       return {};
     });
     // Others' namespaces come and go; one that cannot be read is nobody's to touch.
     std::error_code failure;
-    if (!status && std::filesystem::exists(std::string(kNetnsFolder) + "/" + name, failure))
+    if (!status && !records_.has_begun(name) &&
+        std::filesystem::exists(std::string(kNetnsFolder) + "/" + name, failure))
       out.environment.foreign_namespaces[name] = "cannot be read: " + status.error().message;
   }
   return {};

@@ -1,0 +1,162 @@
+// A small world for tests: a network namespace that plays the gateway's host, linked to one that
+// plays its upstream. Nothing of the machine's is seen or touched but names in /run/netns, which
+// carry the test's process id.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <memory>
+#include <random>
+#include <sstream>
+#include <string>
+#include <thread>
+
+#include "hostnet/host_net.hpp"
+#include "os/netns.hpp"
+
+namespace warren::hostnet {
+
+#define ASSERT_DONE(expr)                                                      \
+  do {                                                                         \
+    const auto& done_ = (expr);                                                \
+    ASSERT_TRUE(done_) << done_.error().message << "\n" << done_.error().hint; \
+  } while (false)
+
+/// The output of a command run in the calling thread's namespace, standard error included.
+inline std::string output_of(const std::string& command) {
+  std::string out;
+  FILE* pipe = popen((command + " 2>&1").c_str(), "r");
+  if (pipe == nullptr) return "popen failed";
+  for (int c = 0; (c = std::getc(pipe)) != EOF;) out.push_back(static_cast<char>(c));
+  const int status = pclose(pipe);
+  if (status != 0) out += "\n[exit status " + std::to_string(status) + "]";
+  return out;
+}
+
+inline std::string in_space(const std::string& netns, const std::string& command) {
+  return output_of("nsenter --net=/run/netns/" + netns + " " + command);
+}
+
+inline base::Prefix prefix(const char* text) { return base::Prefix::parse(text).value(); }
+inline base::IpAddress address(const char* text) { return base::IpAddress::parse(text).value(); }
+
+/// Everything a network may change in the host, as the kernel's own tools show it.
+inline std::map<std::string, std::string> snapshot() {
+  std::map<std::string, std::string> out;
+  for (const char* command : {"ip -j link", "ip -j addr", "ip -j -4 route show table all",
+                              "ip -j -6 route show table all", "ip -j rule", "nft -j list ruleset"})
+    out[command] = output_of(command);
+  for (const char* folder : {"/proc/sys/net/ipv4/conf", "/proc/sys/net/ipv6/conf"}) {
+    std::error_code failure;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder, failure)) {
+      std::ostringstream text;
+      text << std::ifstream(entry.path()).rdbuf();
+      out[entry.path().string()] = text.str();
+    }
+  }
+  return out;
+}
+
+class World {
+ public:
+  /// Runs a story on a thread in a fresh "host": eth0 192.0.2.2/24 and 2001:db8::2/64 with default
+  /// routes to the upstream's .1 and ::1.
+  static void tell(const std::function<void(World&)>& story) {
+    if (geteuid() != 0) GTEST_SKIP() << "needs root to make network namespaces";
+    std::thread([&] {
+      World world;
+      ASSERT_NO_FATAL_FAILURE(world.build());
+      story(world);
+      for (const std::string& name : world.names_) (void)os::delete_named_netns("warren-" + name);
+      std::error_code failure;
+      std::filesystem::remove_all(world.folder_, failure);
+    }).join();
+  }
+
+  /// A network's name that no other test on the machine uses.
+  std::string name(char last) {
+    static std::atomic<unsigned> counter = 0;
+    std::string out = "t" + std::to_string(getpid()) + "x" + std::to_string(counter++) + last;
+    names_.push_back(out);
+    return out;
+  }
+  plan::HostNetwork network(const std::string& name, std::uint32_t index) {
+    model::Network noun;
+    noun.id = {0x5e570000U + index};
+    noun.name = name;
+    noun.transit = index;
+    noun.subnet4 = prefix("10.20.0.0/24");
+    noun.subnet6 = prefix("fd20::/64");
+    return plan::host_network(noun, pool());
+  }
+  static plan::TransitPool pool() {
+    return {.v4 = prefix("100.126.0.0/16"), .v6 = prefix("fd77:6172:7265:6e00::/64")};
+  }
+  std::unique_ptr<HostNet> open(const std::string& instance = "testing",
+                                bool use_force_forwarding = true) {
+    auto made = HostNet::open({.instance = instance,
+                               .state_file = state_file(),
+                               .use_force_forwarding = use_force_forwarding});
+    EXPECT_TRUE(made) << made.error().message;
+    return made ? std::move(*made) : nullptr;
+  }
+  [[nodiscard]] std::string state_file() const { return folder_ + "/host.json"; }
+  [[nodiscard]] const os::Fd& upstream() const { return upstream_; }
+
+ private:
+  void build() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "wt-hostnet-XXXXXX").string();
+    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+    ASSERT_EQ(unshare(CLONE_NEWNET), 0);
+    std::thread([&] {
+      ASSERT_EQ(unshare(CLONE_NEWNET), 0);
+      upstream_ = std::move(os::current_netns().value());
+    }).join();
+    quiet();
+    ASSERT_DONE(os::in_netns(upstream_, [] {
+      quiet();
+      return base::Status();
+    }));
+    auto host = os::Rtnl::open();
+    auto upstream = os::Rtnl::open_in(upstream_);
+    ASSERT_TRUE(host && upstream);
+    ASSERT_DONE(host->add_veth("eth0", "eth0", upstream_.get()));
+    for (os::Rtnl* side : {&*host, &*upstream}) {
+      ASSERT_DONE(side->set_up("lo", true));
+      ASSERT_DONE(side->set_up("eth0", true));
+    }
+    ASSERT_DONE(host->add_address("eth0", prefix("192.0.2.2/24")));
+    ASSERT_DONE(host->add_address("eth0", prefix("2001:db8::2/64")));
+    ASSERT_DONE(upstream->add_address("eth0", prefix("192.0.2.1/24")));
+    ASSERT_DONE(upstream->add_address("eth0", prefix("2001:db8::1/64")));
+    ASSERT_DONE(
+        host->add_route({.destination = prefix("0.0.0.0/0"), .gateway = address("192.0.2.1")}));
+    ASSERT_DONE(
+        host->add_route({.destination = prefix("::/0"), .gateway = address("2001:db8::1")}));
+  }
+  // IPv4 settings are copied from the machine: make them known. No duplicate address detection, so
+  // that nothing changes by itself while a test looks.
+  static void quiet() {
+    std::ofstream("/proc/sys/net/ipv4/conf/all/forwarding") << "0";
+    std::ofstream("/proc/sys/net/ipv4/conf/all/rp_filter") << "0";
+    std::ofstream("/proc/sys/net/ipv4/conf/default/rp_filter") << "0";
+    std::ofstream("/proc/sys/net/ipv6/conf/default/accept_dad") << "0";
+    std::ofstream("/proc/sys/net/ipv6/conf/default/dad_transmits") << "0";
+    std::ofstream("/proc/sys/net/ipv6/conf/default/router_solicitations") << "0";
+  }
+
+  os::Fd upstream_;
+  std::string folder_;
+  std::vector<std::string> names_;
+};
+
+}  // namespace warren::hostnet
