@@ -1,0 +1,96 @@
+// The schema, as the list of steps that made it. Steps are appended, never changed: a database in
+// the field has run exactly those that its user_version counts.
+#pragma once
+
+#include <array>
+#include <string_view>
+
+namespace warren::store_sqlite {
+
+// Times are nanoseconds since 1970. Addresses, prefixes and lists of addresses are text as people
+// write them; keys, secrets and hashes are blobs. Names of states are those of model::to_string.
+inline constexpr std::array<std::string_view, 2> kMigrations{
+    // 1: networks, peers, tokens, refused keys, audit.
+    R"sql(
+CREATE TABLE meta (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  next_peer_id INTEGER NOT NULL
+) STRICT;
+INSERT INTO meta (id, next_peer_id) VALUES (1, 1);
+
+CREATE TABLE networks (
+  id INTEGER PRIMARY KEY CHECK (id > 0),
+  name TEXT NOT NULL UNIQUE,
+  subnet4 TEXT,
+  subnet6 TEXT,
+  port INTEGER NOT NULL UNIQUE CHECK (port BETWEEN 0 AND 65535),
+  endpoint_host TEXT NOT NULL,
+  nat INTEGER NOT NULL CHECK (nat IN (0, 1)),
+  dns TEXT NOT NULL,
+  mtu INTEGER NOT NULL,
+  transit INTEGER NOT NULL UNIQUE,
+  gateway_key BLOB NOT NULL CHECK (length(gateway_key) = 32),
+  gateway_private_key BLOB NOT NULL CHECK (length(gateway_private_key) = 32),
+  created INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE peers (
+  id INTEGER PRIMARY KEY CHECK (id > 0),
+  network INTEGER NOT NULL REFERENCES networks (id) ON DELETE CASCADE,
+  name TEXT NOT NULL,
+  role TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('invited', 'enrolled', 'revoked')),
+  address4 TEXT,
+  address6 TEXT,
+  public_key BLOB CHECK (public_key IS NULL OR length(public_key) = 32),
+  invited INTEGER NOT NULL,
+  enrolled INTEGER NOT NULL,
+  revoked INTEGER NOT NULL,
+  UNIQUE (network, address4),
+  UNIQUE (network, address6),
+  UNIQUE (id, network)
+) STRICT;
+CREATE UNIQUE INDEX peers_by_name ON peers (network, name) WHERE state != 'revoked';
+CREATE UNIQUE INDEX peers_by_key ON peers (network, public_key) WHERE state != 'revoked';
+
+CREATE TABLE tokens (
+  secret_hash BLOB PRIMARY KEY CHECK (length(secret_hash) = 32),
+  network INTEGER NOT NULL,
+  peer INTEGER NOT NULL,
+  expires INTEGER NOT NULL,
+  bound_to BLOB CHECK (bound_to IS NULL OR length(bound_to) = 32),
+  FOREIGN KEY (peer, network) REFERENCES peers (id, network) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tokens_by_peer ON tokens (peer, network);
+
+CREATE TABLE refused_keys (
+  network INTEGER NOT NULL REFERENCES networks (id) ON DELETE CASCADE,
+  key BLOB NOT NULL CHECK (length(key) = 32),
+  since INTEGER NOT NULL,
+  PRIMARY KEY (network, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE audit (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  time INTEGER NOT NULL,
+  actor TEXT NOT NULL,
+  action TEXT NOT NULL,
+  target TEXT NOT NULL,
+  result TEXT NOT NULL
+) STRICT;
+)sql",
+    // 2: the audit is read by target, and it can only grow.
+    R"sql(
+CREATE INDEX audit_by_target ON audit (target);
+CREATE TRIGGER audit_is_never_changed BEFORE UPDATE ON audit
+BEGIN
+  SELECT RAISE(ABORT, 'the audit is never changed');
+END;
+CREATE TRIGGER audit_is_never_deleted BEFORE DELETE ON audit
+BEGIN
+  SELECT RAISE(ABORT, 'the audit is never deleted');
+END;
+)sql",
+};
+
+}  // namespace warren::store_sqlite

@@ -1,0 +1,346 @@
+#include "store_sqlite/rows.hpp"
+
+#include <SQLiteCpp/SQLiteCpp.h>
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <limits>
+#include <string>
+
+namespace warren::store_sqlite {
+
+namespace {
+
+/// Binds the values of a statement one after another.
+class Binder {
+ public:
+  explicit Binder(SQLite::Statement& statement) : statement_(statement) {}
+
+  Binder& add(std::int64_t value) {
+    statement_.bind(++index_, value);
+    return *this;
+  }
+  Binder& add(const std::string& text) {
+    statement_.bind(++index_, text);
+    return *this;
+  }
+  Binder& blob(base::Bytes bytes) {
+    statement_.bind(++index_, bytes.data(), static_cast<int>(bytes.size()));
+    return *this;
+  }
+  Binder& key(const std::optional<base::PublicKey>& key) {
+    if (key) return blob(key->bytes);
+    return null();
+  }
+  template <typename T>
+  Binder& text_of(const std::optional<T>& value) {
+    if (value) return add(value->to_string());
+    return null();
+  }
+
+ private:
+  Binder& null() {
+    statement_.bind(++index_);
+    return *this;
+  }
+
+  SQLite::Statement& statement_;
+  int index_ = 0;
+};
+
+/// Reads the columns of a row one after another.
+class Row {
+ public:
+  explicit Row(SQLite::Statement& statement) : statement_(statement) {}
+
+  template <typename T = std::int64_t>
+  T number() {
+    const std::int64_t value = statement_.getColumn(index_++).getInt64();
+    if (!std::in_range<T>(value)) damaged();
+    return static_cast<T>(value);
+  }
+  std::string text() { return statement_.getColumn(index_++).getString(); }
+  base::WallTime time() { return {number()}; }
+  std::array<std::uint8_t, 32> bytes32() {
+    const SQLite::Column column = statement_.getColumn(index_++);
+    std::array<std::uint8_t, 32> bytes{};
+    if (column.getBytes() != static_cast<int>(bytes.size())) damaged();
+    const auto* data = static_cast<const std::uint8_t*>(column.getBlob());
+    std::copy_n(data, bytes.size(), bytes.begin());
+    return bytes;
+  }
+  std::optional<base::PublicKey> key() {
+    if (null()) return std::nullopt;
+    return base::PublicKey{bytes32()};
+  }
+  template <typename T>
+  std::optional<T> parsed() {
+    if (null()) return std::nullopt;
+    const auto value = T::parse(text());
+    if (!value) damaged();
+    return value;
+  }
+  [[noreturn]] void damaged() {
+    throw SQLite::Exception("column " + std::string(statement_.getColumnName(index_ - 1)) +
+                                " holds what cannot be read",
+                            SQLITE_CORRUPT);
+  }
+
+ private:
+  bool null() {
+    if (!statement_.isColumnNull(index_)) return false;
+    ++index_;
+    return true;
+  }
+
+  SQLite::Statement& statement_;
+  int index_ = 0;
+};
+
+std::string join(const std::vector<base::IpAddress>& addresses) {
+  std::string out;
+  for (const base::IpAddress& address : addresses) {
+    out += (out.empty() ? "" : " ") + address.to_string();
+  }
+  return out;
+}
+
+std::vector<base::IpAddress> split(const std::string& text, Row& row) {
+  std::vector<base::IpAddress> out;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find(' ', at), text.size());
+    const auto address = base::IpAddress::parse(std::string_view(text).substr(at, end - at));
+    if (!address) row.damaged();
+    out.push_back(*address);
+    at = end + 1;
+  }
+  return out;
+}
+
+void read_networks(SQLite::Database& database, store::State& state) {
+  SQLite::Statement rows(database,
+                         "SELECT id, name, subnet4, subnet6, port, endpoint_host, nat, dns, mtu, "
+                         "transit, gateway_key, gateway_private_key, created FROM networks");
+  while (rows.executeStep()) {
+    Row row(rows);
+    store::StoredNetwork stored;
+    model::Network& network = stored.network;
+    network.id = {row.number<std::uint32_t>()};
+    network.name = row.text();
+    network.subnet4 = row.parsed<base::Prefix>();
+    network.subnet6 = row.parsed<base::Prefix>();
+    network.port = row.number<std::uint16_t>();
+    network.endpoint_host = row.text();
+    network.nat = row.number() != 0;
+    network.dns = split(row.text(), row);
+    network.mtu = row.number<std::uint16_t>();
+    network.transit = row.number<std::uint32_t>();
+    network.gateway_key = {row.bytes32()};
+    stored.gateway_private_key = row.bytes32();
+    network.created = row.time();
+    state.networks.emplace(network.id, std::move(stored));
+  }
+}
+
+void read_peers(SQLite::Database& database, store::State& state) {
+  SQLite::Statement rows(database,
+                         "SELECT id, network, name, role, state, address4, address6, public_key, "
+                         "invited, enrolled, revoked FROM peers");
+  while (rows.executeStep()) {
+    Row row(rows);
+    model::Peer peer;
+    peer.id = {row.number<std::uint32_t>()};
+    peer.network = {row.number<std::uint32_t>()};
+    peer.name = row.text();
+    peer.role = row.text();
+    const auto peer_state = model::parse_peer_state(row.text());
+    if (!peer_state) row.damaged();
+    peer.state = *peer_state;
+    peer.address4 = row.parsed<base::IpAddress>();
+    peer.address6 = row.parsed<base::IpAddress>();
+    peer.public_key = row.key();
+    peer.invited = row.time();
+    peer.enrolled = row.time();
+    peer.revoked = row.time();
+    state.peers.emplace(peer.id, std::move(peer));
+  }
+}
+
+void read_tokens(SQLite::Database& database, store::State& state) {
+  SQLite::Statement rows(database,
+                         "SELECT secret_hash, network, peer, expires, bound_to FROM tokens "
+                         "ORDER BY secret_hash");
+  while (rows.executeStep()) {
+    Row row(rows);
+    model::Token token;
+    token.secret_hash = row.bytes32();
+    token.network = {row.number<std::uint32_t>()};
+    token.peer = {row.number<std::uint32_t>()};
+    token.expires = row.time();
+    token.bound_to = row.key();
+    state.tokens.push_back(token);
+  }
+}
+
+void read_refused(SQLite::Database& database, store::State& state) {
+  SQLite::Statement rows(database,
+                         "SELECT network, key, since FROM refused_keys ORDER BY network, key");
+  while (rows.executeStep()) {
+    Row row(rows);
+    store::RefusedKey refused;
+    refused.network = {row.number<std::uint32_t>()};
+    refused.key = {row.bytes32()};
+    refused.since = row.time();
+    state.refused.push_back(refused);
+  }
+}
+
+}  // namespace
+
+base::Result<store::State> read_state(SQLite::Database& database) {
+  // One transaction: the four tables are of one instant, whoever else may be writing.
+  SQLite::Transaction transaction(database);
+  store::State state;
+  read_networks(database, state);
+  read_peers(database, state);
+  read_tokens(database, state);
+  read_refused(database, state);
+  state.next_peer_id = database.execAndGet("SELECT next_peer_id FROM meta").getUInt();
+  transaction.commit();
+  return state;
+}
+
+base::Result<std::vector<store::AuditRecord>> read_audit(SQLite::Database& database,
+                                                         std::size_t limit) {
+  SQLite::Statement rows(database,
+                         "SELECT time, actor, action, target, result FROM audit "
+                         "ORDER BY id DESC LIMIT ?");
+  Binder(rows).add(static_cast<std::int64_t>(
+      std::min<std::size_t>(limit, std::numeric_limits<std::int64_t>::max())));
+  std::vector<store::AuditRecord> records;
+  while (rows.executeStep()) {
+    Row row(rows);
+    store::AuditRecord record;
+    record.time = row.time();
+    record.actor = row.text();
+    record.action = row.text();
+    record.target = row.text();
+    record.result = row.text();
+    records.push_back(std::move(record));
+  }
+  return records;
+}
+
+void write_change(SQLite::Database& database, const store::PutNetwork& change) {
+  const model::Network& network = change.network.network;
+  SQLite::Statement put(
+      database,
+      "INSERT INTO networks (id, name, subnet4, subnet6, port, endpoint_host, nat, dns, mtu, "
+      "transit, gateway_key, gateway_private_key, created) "
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+      "ON CONFLICT (id) DO UPDATE SET name = excluded.name, subnet4 = excluded.subnet4, "
+      "subnet6 = excluded.subnet6, port = excluded.port, endpoint_host = excluded.endpoint_host, "
+      "nat = excluded.nat, dns = excluded.dns, mtu = excluded.mtu, transit = excluded.transit, "
+      "gateway_key = excluded.gateway_key, gateway_private_key = excluded.gateway_private_key, "
+      "created = excluded.created");
+  Binder(put)
+      .add(network.id.value)
+      .add(network.name)
+      .text_of(network.subnet4)
+      .text_of(network.subnet6)
+      .add(network.port)
+      .add(network.endpoint_host)
+      .add(network.nat ? 1 : 0)
+      .add(join(network.dns))
+      .add(network.mtu)
+      .add(network.transit)
+      .blob(network.gateway_key.bytes)
+      .blob(change.network.gateway_private_key)
+      .add(network.created.ns);
+  put.exec();
+}
+
+void write_change(SQLite::Database& database, const store::DeleteNetwork& change) {
+  SQLite::Statement remove(database, "DELETE FROM networks WHERE id = ?");
+  Binder(remove).add(change.id.value);
+  remove.exec();
+}
+
+void write_change(SQLite::Database& database, const store::PutPeer& change) {
+  const model::Peer& peer = change.peer;
+  SQLite::Statement put(
+      database,
+      "INSERT INTO peers (id, network, name, role, state, address4, address6, public_key, invited, "
+      "enrolled, revoked) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+      "ON CONFLICT (id) DO UPDATE SET network = excluded.network, name = excluded.name, "
+      "role = excluded.role, state = excluded.state, address4 = excluded.address4, "
+      "address6 = excluded.address6, public_key = excluded.public_key, "
+      "invited = excluded.invited, enrolled = excluded.enrolled, revoked = excluded.revoked");
+  Binder(put)
+      .add(peer.id.value)
+      .add(peer.network.value)
+      .add(peer.name)
+      .add(peer.role)
+      .add(std::string(model::to_string(peer.state)))
+      .text_of(peer.address4)
+      .text_of(peer.address6)
+      .key(peer.public_key)
+      .add(peer.invited.ns)
+      .add(peer.enrolled.ns)
+      .add(peer.revoked.ns);
+  put.exec();
+  SQLite::Statement count(database,
+                          "UPDATE meta SET next_peer_id = max(next_peer_id, ? + 1) WHERE id = 1");
+  Binder(count).add(peer.id.value);
+  count.exec();
+}
+
+void write_change(SQLite::Database& database, const store::DeletePeer& change) {
+  SQLite::Statement remove(database, "DELETE FROM peers WHERE id = ?");
+  Binder(remove).add(change.id.value);
+  remove.exec();
+}
+
+void write_change(SQLite::Database& database, const store::PutToken& change) {
+  const model::Token& token = change.token;
+  SQLite::Statement put(
+      database,
+      "INSERT INTO tokens (secret_hash, network, peer, expires, bound_to) VALUES (?, ?, ?, ?, ?) "
+      "ON CONFLICT (secret_hash) DO UPDATE SET network = excluded.network, peer = excluded.peer, "
+      "expires = excluded.expires, bound_to = excluded.bound_to");
+  Binder(put)
+      .blob(token.secret_hash)
+      .add(token.network.value)
+      .add(token.peer.value)
+      .add(token.expires.ns)
+      .key(token.bound_to);
+  put.exec();
+}
+
+void write_change(SQLite::Database& database, const store::DeleteTokensOf& change) {
+  SQLite::Statement remove(database, "DELETE FROM tokens WHERE peer = ?");
+  Binder(remove).add(change.peer.value);
+  remove.exec();
+}
+
+void write_change(SQLite::Database& database, const store::RefuseKey& change) {
+  SQLite::Statement put(database,
+                        "INSERT INTO refused_keys (network, key, since) VALUES (?, ?, ?) "
+                        "ON CONFLICT (network, key) DO NOTHING");
+  Binder(put).add(change.key.network.value).blob(change.key.key.bytes).add(change.key.since.ns);
+  put.exec();
+}
+
+void write_audit(SQLite::Database& database, const store::AuditRecord& record) {
+  SQLite::Statement put(
+      database, "INSERT INTO audit (time, actor, action, target, result) VALUES (?, ?, ?, ?, ?)");
+  Binder(put)
+      .add(record.time.ns)
+      .add(record.actor)
+      .add(record.action)
+      .add(record.target)
+      .add(record.result);
+  put.exec();
+}
+
+}  // namespace warren::store_sqlite

@@ -1,0 +1,25 @@
+// The values of the model as rows, and rows as values. These functions throw what SQLiteCpp throws,
+// and SQLite::Exception for a row that no version of ours can have written. Private to this module.
+#pragma once
+
+#include <SQLiteCpp/Database.h>
+
+#include "base/result.hpp"
+#include "store/store.hpp"
+
+namespace warren::store_sqlite {
+
+[[nodiscard]] base::Result<store::State> read_state(SQLite::Database& database);
+[[nodiscard]] base::Result<std::vector<store::AuditRecord>> read_audit(SQLite::Database& database,
+                                                                       std::size_t limit);
+
+void write_change(SQLite::Database& database, const store::PutNetwork& change);
+void write_change(SQLite::Database& database, const store::DeleteNetwork& change);
+void write_change(SQLite::Database& database, const store::PutPeer& change);
+void write_change(SQLite::Database& database, const store::DeletePeer& change);
+void write_change(SQLite::Database& database, const store::PutToken& change);
+void write_change(SQLite::Database& database, const store::DeleteTokensOf& change);
+void write_change(SQLite::Database& database, const store::RefuseKey& change);
+void write_audit(SQLite::Database& database, const store::AuditRecord& record);
+
+}  // namespace warren::store_sqlite

@@ -1,0 +1,185 @@
+// The store over SQLite.
+//
+// One connection, one writer. WAL with synchronous=FULL: a commit returns when it is on the disk,
+// and a crash at any instant finds all of it or nothing. Every commit is one IMMEDIATE transaction
+// of the changes and their audit record. The constraints of the schema say what store::check_state
+// says; a change that breaks them is refused whole.
+//
+// A row that exists is changed in place (upsert), never replaced: replacing would delete it first,
+// and its members with it.
+//
+// SQLiteCpp throws. Each public function catches, once, and says what was attempted; what the disk
+// refused (full, read-only, not ours) gets a remedy.
+#include "store_sqlite/sqlite_store.hpp"
+
+#include <SQLiteCpp/SQLiteCpp.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+#include "store_sqlite/migrations.hpp"
+#include "store_sqlite/rows.hpp"
+
+namespace warren::store_sqlite {
+
+namespace {
+
+using base::ErrorKind;
+
+constexpr int kBusyTimeout_ms = 2000;
+
+base::Error database_error(const std::string& what, const SQLite::Exception& problem) {
+  ErrorKind kind = ErrorKind::Failed;
+  std::string hint;
+  switch (problem.getErrorCode()) {
+    case SQLITE_FULL:
+      hint = "the disk is full: make room and try again (nothing was changed)";
+      break;
+    case SQLITE_IOERR:
+      hint = "the disk cannot be read or written: look for its errors in the kernel's log";
+      break;
+    case SQLITE_READONLY:
+      kind = ErrorKind::NotPermitted;
+      hint = "the state directory must be writable for the daemon";
+      break;
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+      kind = ErrorKind::NotPermitted;
+      hint = "check that the state directory exists and belongs to the daemon's user";
+      break;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      kind = ErrorKind::Conflict;
+      hint = "another program has the database open for writing";
+      break;
+    case SQLITE_NOTADB:
+    case SQLITE_CORRUPT:
+      hint = "the file is no database or is damaged: restore it from a backup";
+      break;
+    case SQLITE_CONSTRAINT:
+      kind = ErrorKind::Internal;
+      break;
+    default:
+      break;
+  }
+  return base::make_error(kind, what + ": " + problem.what(), hint);
+}
+
+/// Runs `body` (which returns a Result) and turns what SQLiteCpp throws into an Error.
+template <typename Body>
+auto guarded(const std::string& what, Body&& body) -> decltype(body()) {
+  try {
+    return std::forward<Body>(body)();
+  } catch (const SQLite::Exception& problem) {
+    return database_error(what, problem);
+  } catch (const std::exception& problem) {
+    return base::make_error(ErrorKind::Failed, what + ": " + problem.what());
+  }
+}
+
+class SqliteStore final : public store::Store {
+ public:
+  explicit SqliteStore(SQLite::Database database) : database_(std::move(database)) {}
+
+  base::Result<store::State> load() override {
+    return guarded("read the database", [&] { return read_state(database_); });
+  }
+
+  base::Status commit(const std::vector<store::Change>& changes,
+                      const store::AuditRecord& record) override {
+    return guarded("write the database", [&]() -> base::Status {
+      SQLite::Transaction transaction(database_, SQLite::TransactionBehavior::IMMEDIATE);
+      for (const store::Change& change : changes) {
+        std::visit([&](const auto& one) { write_change(database_, one); }, change);
+      }
+      write_audit(database_, record);
+      transaction.commit();
+      return {};
+    });
+  }
+
+  base::Result<std::vector<store::AuditRecord>> audit(std::size_t limit) override {
+    return guarded("read the audit", [&] { return read_audit(database_, limit); });
+  }
+
+ private:
+  SQLite::Database database_;
+};
+
+/// Makes the file with its final mode before SQLite could make it with another one; its journal
+/// files take the mode from it.
+base::Status ensure_file(const std::string& path) {
+  const int descriptor =
+      ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
+  if (descriptor < 0) {
+    return base::os_error("open " + path)
+        .with_hint(
+            "check that the state directory exists, can be written and belongs to the daemon's "
+            "user");
+  }
+  struct stat status{};
+  const bool known = ::fstat(descriptor, &status) == 0;
+  ::close(descriptor);
+  if (!known) return base::os_error("look at " + path);
+  if ((status.st_mode & (S_IRWXG | S_IRWXO)) == 0) return {};
+  return base::make_error(ErrorKind::NotPermitted,
+                          "open " + path + ": others may read it, and it holds private keys",
+                          "chmod 600 " + path);
+}
+
+void configure(SQLite::Database& database) {
+  database.setBusyTimeout(kBusyTimeout_ms);
+  database.exec("PRAGMA journal_mode = WAL");
+  database.exec("PRAGMA synchronous = FULL");
+  database.exec("PRAGMA foreign_keys = ON");
+  database.exec("PRAGMA trusted_schema = OFF");
+  // What is deleted is overwritten: gateways' keys are in here.
+  database.exec("PRAGMA secure_delete = ON");
+}
+
+int version_of(SQLite::Database& database) {
+  return database.execAndGet("PRAGMA user_version").getInt();
+}
+
+base::Status migrate(SQLite::Database& database, const std::string& path, int target) {
+  int version = version_of(database);
+  if (version > schema_version()) {
+    return base::make_error(ErrorKind::Conflict,
+                            "open " + path + ": it was written by a newer warren (its version is " +
+                                std::to_string(version) + ", this program knows " +
+                                std::to_string(schema_version()) + ")",
+                            "upgrade warren, or restore a backup made by this version");
+  }
+  for (; version < target; ++version) {
+    SQLite::Transaction transaction(database, SQLite::TransactionBehavior::IMMEDIATE);
+    database.exec(std::string(kMigrations[static_cast<std::size_t>(version)]));
+    database.exec("PRAGMA user_version = " + std::to_string(version + 1));
+    transaction.commit();
+  }
+  return {};
+}
+
+}  // namespace
+
+int schema_version() { return static_cast<int>(kMigrations.size()); }
+
+base::Result<std::unique_ptr<store::Store>> open_at_version(const std::string& path, int version) {
+  WARREN_TRY(ensure_file(path));
+  return guarded("open " + path, [&]() -> base::Result<std::unique_ptr<store::Store>> {
+    SQLite::Database database(path, SQLite::OPEN_READWRITE);
+    configure(database);
+    WARREN_TRY(migrate(database, path, version));
+    return std::make_unique<SqliteStore>(std::move(database));
+  });
+}
+
+base::Result<std::unique_ptr<store::Store>> open(const std::string& path) {
+  return open_at_version(path, schema_version());
+}
+
+}  // namespace warren::store_sqlite
