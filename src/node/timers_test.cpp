@@ -105,6 +105,59 @@ TEST(Timers, AnInitiatorThatOnlyReceivesRenewsBeforeTheSessionDies) {
   EXPECT_EQ(world.count_from(world.b, MessageType::Initiation), 0U);
 }
 
+TEST(Timers, DataWhileAKeepaliveIsDueBringsASecondOne) {
+  Clocked world;
+  world.start();
+  world.run(30s);
+  world.log.clear();
+  world.a.send(world.b, "one");
+  world.run(5s);
+  world.a.send(world.b, "two");
+  world.run(5s);
+  EXPECT_EQ(world.count_from(world.b, MessageType::Transport), 1U);
+  world.run(60s);
+  EXPECT_EQ(world.count_from(world.b, MessageType::Transport), 2U);
+}
+
+TEST(Timers, AnAnswerIsAsGoodAsAKeepalive) {
+  Clocked world;
+  world.start();
+  world.run(30s);
+  world.log.clear();
+  world.a.send(world.b, "question");
+  world.run(1s);
+  world.b.send(world.a, "answer");
+  world.run(60s);
+  EXPECT_EQ(world.count_from(world.b, MessageType::Transport), 1U);
+  EXPECT_EQ(world.count_from(world.a, MessageType::Transport), 2U);  // the answer's keepalive
+}
+
+TEST(Timers, TheResponderDoesNotRenewAnOldSession) {
+  Clocked world;
+  world.start();
+  world.run(121s);
+  world.log.clear();
+  world.b.send(world.a, "still fine");
+  world.settle();
+  EXPECT_EQ(world.a.received.back(), "still fine");
+  EXPECT_EQ(world.count(MessageType::Initiation), 0U);
+}
+
+TEST(Timers, AnInitiatorThatReceivesOnADyingSessionRenewsItOnce) {
+  Clocked world;
+  world.start();
+  world.run(166s);
+  world.log.clear();
+  world.hook = [](Travelled& one) { return one.type() != MessageType::Initiation; };
+  world.b.send(world.a, "last words");
+  world.settle();
+  EXPECT_EQ(world.count_from(world.a, MessageType::Initiation), 1U);
+  world.pass(5001ms);  // no timer runs: a second message alone must not make a second initiation
+  world.b.send(world.a, "more");
+  world.settle();
+  EXPECT_EQ(world.count_from(world.a, MessageType::Initiation), 1U);
+}
+
 TEST(Timers, AnIdleSessionExpiresQuietlyAndItsKeysAreWiped) {
   Clocked world;
   world.start();
