@@ -52,7 +52,8 @@ base::Result<std::map<std::string, std::set<std::string>>> list_nft_elements(
                     run("list table inet " + table, NFT_CTX_OUTPUT_JSON, what));
   std::map<std::string, std::set<std::string>> out;
   try {
-    for (const auto& entry : nlohmann::json::parse(text).at("nftables")) {
+    const nlohmann::json document = nlohmann::json::parse(text);
+    for (const auto& entry : document.at("nftables")) {
       if (!entry.contains("set")) continue;
       const auto& set = entry.at("set");
       auto& elements = out[set.at("name").get<std::string>()];

@@ -78,9 +78,13 @@ class Peer {
     (void)done;
     return out;
   }
-  /// Sends a request; true when an echo reply from `to` for `from` arrives within `wait_ms`.
-  bool ping(const base::IpAddress& from, const base::IpAddress& to, int wait_ms = 2000) {
-    return send(from, to) && hears(to, from, wait_ms, from.is_v4() ? 0 : 129);
+  /// True when an echo reply from `to` for `from` arrives within `wait_ms`. Asks more than once:
+  /// the kernel starts to send on a device only some time after a queue was attached.
+  bool ping(const base::IpAddress& from, const base::IpAddress& to, int wait_ms = 5000) {
+    constexpr int kPatienceMs = 250;
+    for (; wait_ms > 0; wait_ms -= kPatienceMs)
+      if (send(from, to) && hears(to, from, kPatienceMs, from.is_v4() ? 0 : 129)) return true;
+    return false;
   }
   bool send(const base::IpAddress& from, const base::IpAddress& to) {
     const auto written = os::write_packet(tun_, echo_request(from, to));

@@ -65,6 +65,18 @@ inline std::map<std::string, std::string> snapshot() {
   return out;
 }
 
+/// What differs between two snapshots, one line each.
+inline std::string difference(const std::map<std::string, std::string>& before,
+                              const std::map<std::string, std::string>& after) {
+  std::string out;
+  for (const auto& [key, value] : before)
+    if (!after.contains(key) || after.at(key) != value)
+      out += key + ": " + value + " -> " + (after.contains(key) ? after.at(key) : "(none)") + "\n";
+  for (const auto& [key, value] : after)
+    if (!before.contains(key)) out += key + ": (none) -> " + value + "\n";
+  return out;
+}
+
 class World {
  public:
   /// Runs a story on a thread in a fresh "host": eth0 192.0.2.2/24 and 2001:db8::2/64 with default
@@ -108,6 +120,7 @@ class World {
     EXPECT_TRUE(made) << made.error().message;
     return made ? std::move(*made) : nullptr;
   }
+  [[nodiscard]] const std::string& folder() const { return folder_; }
   [[nodiscard]] std::string state_file() const { return folder_ + "/host.json"; }
   [[nodiscard]] const os::Fd& upstream() const { return upstream_; }
 
