@@ -62,7 +62,7 @@ void ApiServer::handle_ready(std::uint64_t id, os::Ready ready) {
 }
 
 bool ApiServer::receive(Connection& connection) {
-  std::array<std::uint8_t, 16 * 1024> room;
+  std::array<std::uint8_t, 16384> room;
   const auto got = os::read_some(connection.socket, room);
   if (!got || !*got) return false;
   const std::size_t size = **got;

@@ -228,15 +228,28 @@ void Engine::handle_notices() {
     if (const auto* link = std::get_if<ipc::LinkChanged>(&*notice)) {
       const bool came_up = link->up && !link_up_;
       link_up_ = link->up;
-      if (came_up) node_.handle_network_change(os::now(), os::wall_now());
+      if (came_up) handle_network_change();
     } else if (std::holds_alternative<ipc::NetworkChanged>(*notice)) {
-      udp_.forget_sources();
-      node_.handle_network_change(os::now(), os::wall_now());
+      handle_network_change();
     } else if (std::holds_alternative<ipc::Shutdown>(*notice)) {
       loop_->stop();
     }
   }
   drain();
+}
+
+void Engine::handle_network_change() {
+  network_change_pending_ = network_change_paced_;
+  if (network_change_paced_) return;
+  network_change_paced_ = true;
+  loop_->at(os::now() + kNetworkChangePace, [this] {
+    network_change_paced_ = false;
+    if (!network_change_pending_) return;
+    handle_network_change();
+    drain();
+  });
+  udp_.forget_sources();
+  node_.handle_network_change(os::now(), os::wall_now());
 }
 
 void Engine::handle_adoption() {

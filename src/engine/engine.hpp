@@ -76,6 +76,8 @@ class Engine final : private ApiTarget {
   void handle_opener();
   void handle_notices();
   void handle_opener_gone();
+  /// Tells the node at once, and then at most once per kNetworkChangePace.
+  void handle_network_change();
   void handle_adoption();
   [[nodiscard]] base::Status watch_opener();
 
@@ -113,7 +115,9 @@ class Engine final : private ApiTarget {
   os::Loop::TimerId timer_ = 0;
   bool active_ = false;  // a packet since the idle timer was set
   bool idle_timer_set_ = false;
-  std::deque<base::PublicKey> resume_;  // peers to start a handshake with, paced
+  bool network_change_paced_ = false;    // its timer runs
+  bool network_change_pending_ = false;  // one more came meanwhile
+  std::deque<base::PublicKey> resume_;   // peers to start a handshake with, paced
   Counters counters_;
   std::optional<base::Error> failure_;  // why run() ends, if not well
 };

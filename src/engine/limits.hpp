@@ -30,6 +30,9 @@ inline constexpr int kRandomPortAttempts = 16;
 inline constexpr std::size_t kResumePerTick = 64;
 inline constexpr base::Duration kResumeTick = std::chrono::milliseconds(10);
 inline constexpr base::Duration kResumeWithin = std::chrono::minutes(3);
+/// Changes of the host's addresses and routes within this time are answered once: each answer is a
+/// keepalive to every active peer.
+inline constexpr base::Duration kNetworkChangePace = std::chrono::seconds(1);
 /// Unused packet slots are given back after this long without a packet.
 inline constexpr base::Duration kIdleAfter = std::chrono::seconds(10);
 /// Descriptors a sandboxed engine may hold.

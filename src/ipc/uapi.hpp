@@ -94,7 +94,7 @@ class UapiFramer {
   std::size_t scanned_ = 0;  ///< bytes of buffer_ known to hold no "\n\n"
   std::deque<Request> requests_;
 };
-inline constexpr std::size_t kMaxUapiRequest = 64 * 1024 * 1024;
+inline constexpr std::size_t kMaxUapiRequest = std::size_t{64} << 20;
 
 /// Parses the body of a `set`. Error: os_errno is what the API answers (EINVAL, EPROTO …).
 [[nodiscard]] base::Result<UapiSet> parse_uapi_set(std::string_view body);
