@@ -74,7 +74,8 @@ struct Settings {
   std::uint16_t first_port = 51820;  ///< range that ports of networks come from
   std::uint16_t last_port = 52819;
   std::string endpoint_host;  ///< what members dial by default; empty: --endpoint is required
-  std::string enrol_at;       ///< "host:port" written into tokens
+  std::string enrol_at;       ///< "host:port" written into tokens; empty: the network's endpoint …
+  std::uint16_t enrol_port = 0;                 ///< … with this port
   std::array<std::uint8_t, 32> identity_pin{};  ///< SHA-256 of the identity key's SPKI
   base::Duration clock_tolerance = std::chrono::minutes(10);
   std::string state_dir;  ///< shown by `status`

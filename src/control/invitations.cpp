@@ -28,6 +28,14 @@ base::Status check_request(const api::InviteRequest& wanted) {
       fmt::format("give --expires from {} s to {} days", kMinTokenLife_s, kMaxTokenLife_s / 86400));
 }
 
+/// Where members enrol: as configured, otherwise at the host they will dial anyway.
+std::string enrolment_address(const Settings& settings, const model::Network& network) {
+  if (!settings.enrol_at.empty()) return settings.enrol_at;
+  const bool v6 = network.endpoint_host.find(':') != std::string::npos;
+  const std::string host = v6 ? "[" + network.endpoint_host + "]" : network.endpoint_host;
+  return fmt::format("{}:{}", host, settings.enrol_port);
+}
+
 base::Result<base::IpAddress> next_address(const base::Prefix& subnet,
                                            const std::vector<base::IpAddress>& taken) {
   if (const auto next = model::next_free_address(subnet, taken)) return *next;
@@ -64,8 +72,8 @@ base::Result<api::Invitation> Control::Impl::invite(const Request& request,
                                                     const api::InviteRequest& wanted) {
   WARREN_TRY_ASSIGN(const model::Network network, find_network(network_name));
   WARREN_TRY(check_request(wanted));
-  const auto enrol_at = base::HostPort::parse(settings.enrol_at);
-  if (!enrol_at || enrol_at->port == 0) {
+  const std::string enrol_at = enrolment_address(settings, network);
+  if (const auto parts = base::HostPort::parse(enrol_at); !parts || parts->port == 0) {
     return make_error(ErrorKind::Invalid, "it is not known where members shall enrol",
                       "set the endpoint of this gateway in warren.yaml and reload");
   }
@@ -101,7 +109,7 @@ base::Result<api::Invitation> Control::Impl::invite(const Request& request,
   peer.role = wanted.role;
   peer.invited = now;
 
-  model::TokenText text{.enrol_at = settings.enrol_at, .pin = settings.identity_pin};
+  model::TokenText text{.enrol_at = enrol_at, .pin = settings.identity_pin};
   deps.random.fill(text.secret);
   const model::Token token{.secret_hash = pki::secret_hash(text.secret),
                            .network = network.id,
