@@ -188,6 +188,24 @@ TEST(Handshakes, ALostResponseIsAskedForAgain) {
   EXPECT_LE(world.now - start, 11s);
 }
 
+TEST(Handshakes, WhatWaitsDoesNotDependOnAHandshakeTheOtherSideBegan) {
+  Two world;
+  world.hook = [](Travelled& one) { return one.type() != MessageType::Response; };
+  world.b.node.initiate(world.a.key(), world.now, world.wall);
+  world.settle();
+  ASSERT_EQ(world.a.node.counters().handshakes_answered, 1U);
+  world.pass(1s);
+  world.a.send(world.b, "waiting");
+  world.settle();
+  EXPECT_EQ(world.a.node.counters().handshakes_initiated, 0U);  // one was just answered
+  // b forgets that it ever began, as after a crash.
+  world.b.node.set_private_key({}, world.now);
+  world.pass(4s + 400ms);
+  world.a.node.handle_timeout(world.now, world.wall);
+  world.settle();
+  EXPECT_EQ(world.a.node.counters().handshakes_initiated, 1U);
+}
+
 TEST(Handshakes, ASilentPeerIsGivenUpAfterNinetySeconds) {
   Two world;
   world.hook = [](Travelled&) { return false; };

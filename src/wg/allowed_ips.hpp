@@ -27,6 +27,8 @@ class PrefixTrie {
   bool remove(Key key, unsigned length);
   [[nodiscard]] std::optional<PeerId> find_exact(Key key, unsigned length) const;
   [[nodiscard]] std::optional<PeerId> lookup(Key key, unsigned length) const;
+  /// Nodes in use: never more than twice the prefixes.
+  [[nodiscard]] std::size_t node_count() const { return nodes_.size() - free_.size(); }
 
  private:
   using NodeIndex = std::uint32_t;
@@ -56,6 +58,8 @@ class AllowedIps {
   /// HOT PATH
   [[nodiscard]] std::optional<PeerId> lookup(const base::IpAddress& address) const;
   [[nodiscard]] std::vector<base::Prefix> of(PeerId owner) const;
+  /// Trie nodes in use, for tests and figures.
+  [[nodiscard]] std::size_t node_count() const { return v4_.node_count() + v6_.node_count(); }
 
  private:
   PrefixTrie& trie_of(base::Family family) { return family == base::Family::V4 ? v4_ : v6_; }

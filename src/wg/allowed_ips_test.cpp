@@ -38,6 +38,7 @@ class NaiveAllowedIps {
     if (best == nullptr) return std::nullopt;
     return best->owner;
   }
+  [[nodiscard]] std::size_t size() const { return entries_.size(); }
   [[nodiscard]] std::size_t count(PeerId owner) const {
     return static_cast<std::size_t>(
         std::count_if(entries_.begin(), entries_.end(),
@@ -130,7 +131,10 @@ TEST(AllowedIps, AgreesWithItsNaiveTwin) {
             << "seed " << seed << " step " << step << " " << where.to_string();
       }
       ASSERT_EQ(table.of(peer).size(), naive.count(peer)) << "seed " << seed;
+      ASSERT_LE(table.node_count(), 2 * naive.size()) << "seed " << seed;
     }
+    for (std::uint32_t peer = 0; peer < 12; ++peer) table.remove_all(PeerId{peer});
+    ASSERT_EQ(table.node_count(), 0U);
   }
 }
 

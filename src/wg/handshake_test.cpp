@@ -141,6 +141,14 @@ TEST(Handshake, ALowOrderKeyIsRefused) {
   EXPECT_FALSE(read_initiator(pair.alice, zero, state));
 }
 
+TEST(Handshake, WithoutASharedSecretNothingIsMadeOrRead) {
+  Pair pair;
+  ASSERT_TRUE(pair.initiate());
+  pair.shared.clear();
+  EXPECT_FALSE(pair.respond());
+  EXPECT_FALSE(pair.initiate());
+}
+
 TEST(Tai64n, IsCoarseAndMonotonic) {
   const base::WallTime wall{1'700'000'000'123'456'789};
   const Timestamp stamp = timestamp_of(wall);
@@ -159,6 +167,11 @@ TEST(Tai64n, IsCoarseAndMonotonic) {
   const base::WallTime later = wall + base::Duration(std::chrono::hours(1));
   EXPECT_EQ(next_timestamp(later, last), timestamp_of(later));
   EXPECT_EQ(timestamp_of({-5}), timestamp_of({0}));
+  Timestamp foreign = timestamp_of(later);  // a hint that is no multiple of our step
+  foreign.back() = 0x77;
+  const Timestamp next = next_timestamp(wall, foreign);
+  EXPECT_GT(next, foreign);
+  EXPECT_EQ(base::ByteReader(base::Bytes(next).last(4)).u32_be() % kTimestampStep_ns, 0U);
 }
 
 }  // namespace
