@@ -58,8 +58,8 @@ int report_usage(const CLI::App& app, Invocation& invocation, const CLI::ParseEr
   }
   std::string hint = "see: " + at.name + " --help";
   if (!suggestion.empty()) hint = "did you mean: " + at.name + " " + suggestion + "? Else " + hint;
-  return report(invocation, base::make_error(base::ErrorKind::Invalid, at.name + ": " + message,
-                                             std::move(hint)));
+  if (at.app != &app) message = at.name + ": " + message;
+  return report(invocation, base::make_error(base::ErrorKind::Invalid, message, std::move(hint)));
 }
 
 void add_global_options(CLI::App& app, Invocation& invocation) {
@@ -80,9 +80,6 @@ int run_program(int argc, char** argv) {
   CLI::App app("Private networks for machines, containers, VMs and people", "warren");
   app.require_subcommand(1);
   app.fallthrough();  // --json and its like may follow the subcommand
-  app.footer(
-      "Start here: warren daemon, warren network create, warren invite, warren join, "
-      "warren run\nManual: man warren");
   add_global_options(app, invocation);
   add_daemon_command(app, invocation);
   add_network_commands(app, invocation);
@@ -90,6 +87,10 @@ int run_program(int argc, char** argv) {
   add_join_command(app, invocation);
   add_run_command(app, invocation);
   add_status_commands(app, invocation);
+  // Last: subcommands inherit what is set before they exist.
+  app.footer(
+      "Start here: warren daemon, warren network create, warren invite, warren join, "
+      "warren run\nManual: man warren");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -100,7 +100,8 @@ void add_create(CLI::App& network, Invocation& invocation) {
   auto* endpoint =
       command->add_option("--endpoint", given->endpoint, "the host name or address members dial");
   command->add_option("--dns", given->request.dns, "name server of the members; may be repeated")
-      ->take_all();
+      ->allow_extra_args(false)
+      ->delimiter(',');
   command->add_flag("--no-nat", given->no_nat, "no way out of the network through this host");
   command->footer(
       "Example: warren network create lab --subnet 10.20.0.0/24 --endpoint vpn.example.org");

@@ -1,0 +1,97 @@
+"""Without a daemon: every command says so, with exit code 3; other refusals have their codes."""
+import json
+import os
+import socket
+
+import pytest
+
+ASKS_THE_DAEMON = [
+    ("network", "list"), ("network", "ls"), ("network", "show", "lab"), ("network", "rm", "lab"),
+    ("network", "delete", "lab"), ("network", "create", "lab", "--subnet", "10.20.0.0/24"),
+    ("invite", "laptop"), ("invite", "laptop", "--network", "lab"), ("peer", "list"),
+    ("peer", "ls", "lab"), ("peer", "show", "laptop"), ("revoke", "laptop", "--yes"), ("audit",),
+    ("reload",), ("status",), ("status", "--check", "live"), ("status", "--check", "ready"),
+    ("status", "--check", "ready", "--daemon"),
+]
+
+
+@pytest.mark.parametrize("args", ASKS_THE_DAEMON, ids=" ".join)
+def test_no_daemon(warren, args):
+    text = warren.fails(3, *args)
+    assert "the daemon is not running" in text
+    assert "hint: start it: warren daemon" in text
+    assert warren.error(3, *args)["kind"] == "unavailable"
+
+
+def test_json_may_follow_the_command(warren):
+    done = warren("network", "list", "--json")
+    assert done.returncode == 3
+    assert json.loads(done.stdout)["error"]["kind"] == "unavailable"
+
+
+def test_a_socket_file_without_a_daemon(warren):
+    (warren.home / "run").mkdir()
+    left = socket.socket(socket.AF_UNIX)
+    left.bind(str(warren.home / "run" / "warren.sock"))
+    left.close()
+    assert "not running" in warren.fails(3, "network", "list")
+
+
+def test_a_socket_that_may_not_be_opened(warren):
+    if os.geteuid() != 0:
+        pytest.skip("needs root to become another user")
+    import subprocess
+    import conftest
+    run = warren.home / "run"
+    run.mkdir()
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(run / "warren.sock"))
+    listener.listen()
+    os.chmod(run / "warren.sock", 0o600)
+    folder = warren.home
+    while str(folder).startswith("/tmp/") and str(folder) != "/tmp":
+        os.chmod(folder, 0o755)
+        folder = folder.parent
+    program = warren.home / "warren"
+    program.write_bytes(open(conftest.WARREN, "rb").read())
+    os.chmod(program, 0o755)
+    done = subprocess.run(
+        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(program), "network",
+         "list"], capture_output=True, text=True, env=warren.env, timeout=30)
+    listener.close()
+    assert done.returncode == 4, done
+    assert "permission denied" in done.stderr
+    assert "group 'warren'" in done.stderr
+
+
+def test_the_wait_ends(warren):
+    warren.fails(3, "status", "--check", "live", "--daemon", "--wait", "1s")
+
+
+def test_no_escape_sequences_outside_a_terminal(warren):
+    done = warren("network", "list")
+    assert "\033" not in done.stdout + done.stderr
+
+
+def test_leave_of_an_unknown_profile(warren):
+    assert "no profile 'lab'" in warren.fails(5, "leave", "lab")
+    assert "cannot be the name of a profile" in warren.fails(2, "leave", "../lab")
+
+
+def test_leave_keeps_a_conf_of_somebody_else(warren):
+    profiles = warren.home / ".config" / "warren"
+    profiles.mkdir(parents=True)
+    (profiles / "office.conf").write_text("[Interface]\n")
+    assert "not made by warren join" in warren.fails(5, "leave", "office")
+    assert (profiles / "office.conf").exists()
+
+
+def test_leave_removes_what_join_made(warren):
+    profiles = warren.home / ".config" / "warren"
+    profiles.mkdir(parents=True)
+    (profiles / "lab.conf").write_text("[Interface]\n")
+    (profiles / "lab.warren.json").write_text("{}")
+    done = warren("leave", "lab")
+    assert done.returncode == 0
+    assert "the gateway still knows this peer" in done.stdout
+    assert list(profiles.iterdir()) == []
