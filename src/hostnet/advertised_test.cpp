@@ -14,6 +14,7 @@ namespace {
 
 using testing::HasSubstr;
 
+constexpr const char* kRadvd = "/usr/sbin/radvd";
 constexpr std::uint8_t kFromAdvertisement = 9;  // RTPROT_RA
 
 /// radvd in the foreground, in the upstream's namespace; ended with this object.
@@ -30,8 +31,8 @@ class Advertiser {
       std::ofstream("/proc/sys/net/ipv6/conf/all/forwarding") << "1";
       child_ = fork();
       if (child_ != 0) return;
-      execlp("radvd", "radvd", "-n", "-C", conf.c_str(), "-p", pid_file.c_str(), "-m", "logfile",
-             "-l", (folder + "/radvd.log").c_str(), nullptr);
+      execl(kRadvd, kRadvd, "-n", "-C", conf.c_str(), "-p", pid_file.c_str(), "-m", "logfile", "-l",
+            (folder + "/radvd.log").c_str(), nullptr);
       _exit(127);
     }).join();
   }
@@ -70,7 +71,7 @@ bool wait_until(const Condition& condition) {
 }
 
 void keeps_its_route(World& world, bool use_force_forwarding) {
-  if (access("/usr/sbin/radvd", X_OK) != 0) GTEST_SKIP() << "radvd is not installed";
+  if (access(kRadvd, X_OK) != 0) GTEST_SKIP() << "radvd is not installed";
   // Only what is advertised: no static IPv6 route, and no address to hide behind.
   auto rtnl = os::Rtnl::open();
   ASSERT_TRUE(rtnl);

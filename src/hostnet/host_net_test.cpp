@@ -152,11 +152,19 @@ TEST(HostNet, TheHostForwardsForNobodyElse) {
     output_of(
         "nft 'add table ip t; add chain ip t post { type filter hook postrouting priority 0; }; "
         "add rule ip t post oifname eth1 counter'");
-    ASSERT_DONE(os::in_netns(world.upstream(), [] {
-      output_of("ping -c 1 -W 1 198.51.100.9");
-      return base::Status();
-    }));
+    const auto knock = [&] {
+      const auto done = os::in_netns(world.upstream(), [] {
+        output_of("ping -c 1 -W 1 198.51.100.9");
+        return base::Status();
+      });
+      ASSERT_TRUE(done);
+    };
+    knock();
     EXPECT_THAT(output_of("nft list table ip t"), HasSubstr("packets 0 "));
+    // It is the guard that keeps it closed, and nothing else.
+    output_of("nft flush set inet warren_testing guarded4");
+    knock();
+    EXPECT_THAT(output_of("nft list table ip t"), HasSubstr("packets 1 "));
   });
 }
 
@@ -249,6 +257,29 @@ TEST(HostNet, FailureAtAnyStepLeavesTheHostByteIdentical) {
       ASSERT_FALSE(done);
       EXPECT_THAT(done.error().message, HasSubstr("everything done before it was undone"));
       ASSERT_EQ(difference(before, snapshot()), "") << "failing step " << at;
+      ASSERT_FALSE(std::filesystem::exists("/run/netns/" + lab.netns_name()));
+    }
+  });
+}
+
+// What `kill -9` after any step leaves behind is ours to finish or to remove.
+TEST(HostNet, ASuccessorFinishesOrRemovesWhatWasInterrupted) {
+  World::tell([](World& world) {
+    const HostNetwork lab = world.network(world.name('a'), 1);
+    const auto before = snapshot();
+    const auto plan = plan::make_plan({lab}, world.open()->observe().value()).value();
+    for (std::size_t done = 0; done < plan.size(); ++done) {
+      {
+        const auto host = world.open();
+        for (std::size_t at = 0; at < done; ++at) ASSERT_DONE(host->apply(plan[at]));
+      }
+      const auto successor = world.open();
+      if (done % 2 == 0) {
+        ASSERT_DONE(plan::reconcile(*successor, {lab}));
+        ASSERT_THAT(plan::preview(*successor, {lab}).value(), testing::IsEmpty());
+      }
+      ASSERT_DONE(plan::reconcile(*successor, {}));
+      ASSERT_EQ(difference(before, snapshot()), "") << "after " << done << " steps";
       ASSERT_FALSE(std::filesystem::exists("/run/netns/" + lab.netns_name()));
     }
   });

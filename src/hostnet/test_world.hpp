@@ -3,24 +3,25 @@
 // carry the test's process id.
 #pragma once
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <map>
 #include <memory>
-#include <random>
 #include <sstream>
 #include <string>
 #include <thread>
 
 #include "hostnet/host_net.hpp"
 #include "os/netns.hpp"
+#include "os/process.hpp"
 
 namespace warren::hostnet {
 
@@ -30,14 +31,24 @@ namespace warren::hostnet {
     ASSERT_TRUE(done_) << done_.error().message << "\n" << done_.error().hint; \
   } while (false)
 
-/// The output of a command run in the calling thread's namespace, standard error included.
+/// The output of a shell command run in the calling thread's namespace, standard error included.
 inline std::string output_of(const std::string& command) {
+  std::array<int, 2> ends{};
+  if (pipe2(ends.data(), O_CLOEXEC) != 0) return "pipe failed";
+  const os::Fd reader(ends[0]);
+  os::Fd writer(ends[1]);
+  const auto child = os::spawn({.argv = {"/bin/sh", "-c", command},
+                                .environment = std::nullopt,
+                                .descriptors = {{1, &writer}, {2, &writer}},
+                                .working_directory = std::nullopt});
+  if (!child) return child.error().message;
+  writer.reset();
   std::string out;
-  FILE* pipe = popen((command + " 2>&1").c_str(), "r");
-  if (pipe == nullptr) return "popen failed";
-  for (int c = 0; (c = std::getc(pipe)) != EOF;) out.push_back(static_cast<char>(c));
-  const int status = pclose(pipe);
-  if (status != 0) out += "\n[exit status " + std::to_string(status) + "]";
+  std::array<char, 4096> buffer{};
+  for (ssize_t size = 0; (size = read(reader.get(), buffer.data(), buffer.size())) > 0;)
+    out.append(buffer.data(), static_cast<std::size_t>(size));
+  const auto code = os::wait_for(*child);
+  if (!code || *code != 0) out += "\n[exit code " + std::to_string(code.value_or(-1)) + "]";
   return out;
 }
 
