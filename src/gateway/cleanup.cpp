@@ -62,8 +62,7 @@ base::Result<CleanupReport> cleanup(const std::string& state_dir, const std::str
   auto state = StateDirectory::open_existing(state_dir);
   if (!state && state.error().kind == ErrorKind::Conflict) {
     base::Error error = std::move(state).error();
-    error.hint =
-        "stop the daemon first: systemctl stop warren, or end its process (" + error.hint + ")";
+    error.hint = "end the daemon first (systemctl stop warren): " + error.hint;
     return std::move(error).within("clean up");
   }
   if (!state && state.error().kind != ErrorKind::NotFound)

@@ -39,11 +39,6 @@ class SystemClock final : public control::Clock {
   [[nodiscard]] base::WallTime wall() const override { return os::wall_now(); }
 };
 
-std::string with_port(const std::string& host, std::uint16_t port) {
-  const bool v6 = host.find(':') != std::string::npos;
-  return (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
-}
-
 base::Result<Settings> effective_settings(const DaemonOptions& options) {
   WARREN_TRY_ASSIGN(Settings settings, load_settings(options.settings_file));
   if (options.log_level) settings.log.level = *options.log_level;
@@ -71,7 +66,7 @@ struct Daemon::Impl {
   void retry_later();
   base::Status reload();
   [[nodiscard]] control::Settings control_settings();
-  [[nodiscard]] std::string enrol_at(const std::string& host) const;
+  [[nodiscard]] std::uint16_t port_for_enrolment() const;
   void say(LogLevel level, const std::string& message) { log.write(level, "gateway", message); }
 
   boost::asio::io_context& io;
@@ -132,16 +127,14 @@ control::Settings Daemon::Impl::control_settings() {
           "no default route tells this host's address: set `endpoint` in the settings, or give "
           "--endpoint to each network");
   }
-  out.enrol_at = enrol_at(out.endpoint_host);
+  out.enrol_at = settings.enrol_endpoint;
+  out.enrol_port = port_for_enrolment();
   return out;
 }
 
-std::string Daemon::Impl::enrol_at(const std::string& host_name) const {
-  if (!settings.enrol_endpoint.empty()) return settings.enrol_endpoint;
-  if (host_name.empty()) return {};
+std::uint16_t Daemon::Impl::port_for_enrolment() const {
   const auto listen = base::HostPort::parse(settings.enrol_listen);
-  const std::uint16_t port = enrol_port != 0 || !listen ? enrol_port : listen->port;
-  return with_port(host_name, port);
+  return enrol_port != 0 || !listen ? enrol_port : listen->port;
 }
 
 base::Status Daemon::Impl::watch_network() {

@@ -1,6 +1,7 @@
 #include "gateway/privileges.hpp"
 
 #include <array>
+#include <string>
 #include <vector>
 
 #include <cap-ng.h>
@@ -17,6 +18,13 @@ constexpr std::array<unsigned, 8> kUseful = {CAP_NET_BIND_SERVICE, CAP_SETUID,  
                                              CAP_SETPCAP,          CAP_KILL,        CAP_CHOWN,
                                              CAP_SYS_CHROOT,       CAP_DAC_OVERRIDE};
 
+std::string name_of(unsigned capability) {
+  std::string name = "CAP_";
+  for (const char* at = capng_capability_to_name(capability); at != nullptr && *at != '\0'; ++at)
+    name += static_cast<char>(*at >= 'a' && *at <= 'z' ? *at - 'a' + 'A' : *at);
+  return name;
+}
+
 }  // namespace
 
 base::Status keep_needed_capabilities() {
@@ -26,8 +34,7 @@ base::Status keep_needed_capabilities() {
   for (const unsigned capability : kRequired) {
     if (capng_have_capability(CAPNG_EFFECTIVE, capability) == 0)
       return make_error(ErrorKind::NotPermitted,
-                        "run the daemon: this process lacks " + std::string("CAP_") +
-                            capng_capability_to_name(capability),
+                        "run the daemon: this process lacks " + name_of(capability),
                         "run it as root (sudo warren daemon, or systemctl start warren); in a "
                         "container it needs NET_ADMIN and SYS_ADMIN. A user without privileges "
                         "needs no daemon: warren run, warren join");

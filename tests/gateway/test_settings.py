@@ -1,0 +1,89 @@
+"""Settings, their errors, and what a daemon says when it cannot start."""
+
+import json
+import socket
+
+import lab
+
+
+def test_config_check_names_every_problem_at_its_place(world):
+    gateway = world.gateway
+    good = gateway.call("config", "check", gateway.settings)
+    assert good.returncode == 0 and good.stdout.startswith("OK")
+    gateway.settings.write_text("endpont: a\nports:\n  first: many\n")
+    bad = gateway.call("config", "check", gateway.settings)
+    assert bad.returncode == 1
+    assert f"{gateway.settings}:1:1: unknown key 'endpont'" in bad.stderr
+    assert "did you mean 'endpoint'" in bad.stderr
+    assert f"{gateway.settings}:3:10: 'first': 'many' is not a port" in bad.stderr
+    problems = json.loads(gateway.call("--json", "config", "check", gateway.settings).stdout)
+    assert [p["line"] for p in problems["problems"]] == [1, 3]
+
+
+def test_reload_takes_new_settings_and_refuses_bad_ones(gateway, member):
+    name, engine = gateway.engine("a")
+    handshake = gateway.run("wg", "show", name, "latest-handshakes")
+    gateway.settings.write_text("endpoint: gw.example.org\nports: {first: 40000, last: 40010}\n")
+    assert gateway.call("reload").returncode == 0
+    made = gateway.create("b")
+    assert made["endpoint"] == "gw.example.org:40000"
+    gateway.settings.write_text("colour: blue\n")
+    refused = gateway.call("reload")
+    assert refused.returncode != 0
+    assert "unknown key 'colour'" in refused.stderr
+    assert gateway.create("c")["endpoint"] == "gw.example.org:40001"
+    assert gateway.engine("a") == (name, engine)
+    assert gateway.run("wg", "show", name, "latest-handshakes") == handshake
+    member.ping(2, "-i", "0.05")
+
+
+def test_log_goes_to_a_file_with_levels_by_module(world):
+    gateway = world.gateway
+    log = gateway.folder / "own.log"
+    gateway.settings.write_text(f"log: {{level: error, file: {log}, modules: {{server: debug}}}}\n")
+    gateway.start()
+    gateway.create("a")
+    text = log.read_text()
+    assert "debug server: " in text
+    assert "gateway: " not in text
+    assert gateway.log.read_text() == ""
+
+
+def test_service_manager_is_told(world):
+    gateway = world.gateway
+    path = str(gateway.folder / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(path)
+        manager.settimeout(10)
+        gateway.environment["NOTIFY_SOCKET"] = path
+        gateway.start()
+        assert manager.recv(100) == b"READY=1"
+
+
+def test_without_privileges_the_daemon_says_what_to_do(world):
+    gateway = world.gateway
+    refused = gateway.attempt(
+        "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
+        lab.WARREN, "daemon", "--config", "/dev/null", env=gateway.environment,
+    )
+    assert refused.returncode == 4, refused.stderr
+    assert "CAP_NET_ADMIN" in refused.stderr and "sudo" in refused.stderr
+    assert not gateway.state_dir.exists()
+
+
+def test_enrolment_port_taken_leaves_nothing(world):
+    gateway = world.gateway
+    before = gateway.snapshot()
+    gateway.settings.write_text("enrol: {listen: '0.0.0.0:45678'}\n")
+    holder = __import__("subprocess").Popen(
+        gateway.inside("/usr/bin/python3", "-c",
+                       "import socket,sys\ns=socket.create_server(('0.0.0.0',45678))\n"
+                       "print('up',flush=True)\nsys.stdin.read()"),
+        stdin=-1, stdout=-1, text=True)
+    assert holder.stdout.readline() == "up\n"
+    refused = gateway.call("daemon", "--config", gateway.settings)
+    holder.communicate()
+    assert refused.returncode == 6, refused.stderr
+    assert "45678" in refused.stderr
+    assert gateway.snapshot() == before
+    assert not (gateway.run_dir / "warren.sock").exists()
