@@ -254,7 +254,6 @@ TEST(Handshakes, TimestampsGoOnAfterARestartWithItsHints) {
   EXPECT_EQ(hints.last_activity, world.now);
   EXPECT_EQ(hints.endpoint, world.b.endpoint);
 
-  Node::Options options;
   for (const bool with_hints : {false, true}) {
     Host& reborn = world.add("10.0.0.1", with_hints ? "192.0.2.31:1" : "192.0.2.30:1");
     reborn.node.set_private_key(world.a.node.private_key().clone(), world.now);
