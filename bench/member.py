@@ -14,6 +14,8 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools"))
+from tun_access import TunAccess
 from world import A, Wire, resident_kib
 
 UID = 64010
@@ -30,6 +32,7 @@ class Bench:
         os.makedirs(self.bin)
         for program in ("warren", "warren-engine", "first_instruction"):
             shutil.copy(f"{binaries}/{program}", self.bin)
+        self.tun = TunAccess(folder)
         os.makedirs(f"{folder}/member/runtime", 0o700)
         for path in (f"{folder}/member", f"{folder}/member/runtime"):
             os.chown(path, UID, UID)
@@ -45,7 +48,7 @@ class Bench:
     def member(self, *argv, stdin=None):
         env = {"PATH": f"{self.bin}:/usr/bin:/bin", "HOME": f"{self.folder}/member",
                "XDG_RUNTIME_DIR": f"{self.folder}/member/runtime"}
-        command = self.wire.inside("b", "setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", *argv)
+        command = self.wire.inside("b", *self.tun.enter(), "setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", *argv)
         done = subprocess.run(command, env=env, capture_output=True, text=True, input=stdin, cwd="/")
         if done.returncode != 0:
             raise RuntimeError(f"{' '.join(argv)}: {done.stderr}")
@@ -102,6 +105,7 @@ def main():
             memory |= {"idle engine, KiB": resident_kib(pid) for pid in engines}
         finally:
             wire.stop()
+            bench.tun.remove()
             try:
                 bench.gateway("cleanup")
             finally:

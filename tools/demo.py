@@ -20,6 +20,8 @@ import sys
 import tempfile
 import time
 
+from tun_access import TunAccess
+
 BIN = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build/release/bin")
 TOOLS = os.path.dirname(os.path.abspath(__file__))
 TAG = f"demo{os.getpid()}"
@@ -32,6 +34,21 @@ BOLD, DIM, END = ("\033[1m", "\033[2m", "\033[0m") if sys.stdout.isatty() and "N
 
 class Failed(Exception):
     pass
+
+
+def traces():
+    """What the demo could leave on the machine: compared before and after."""
+    def lines(*argv):
+        return sorted(subprocess.run(argv, capture_output=True, text=True).stdout.splitlines())
+
+    def names(folder):
+        return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    processes = [pid for pid in names("/proc") if pid.isdigit() and
+                 b"warren" in (open(f"/proc/{pid}/comm", "rb").read() if os.path.exists(f"/proc/{pid}/comm") else b"")]
+    return {"links": [line.split(":")[1] for line in lines("ip", "-o", "link")],
+            "rules": lines("nft", "list", "ruleset"), "namespaces": names("/run/netns"),
+            "sockets": names("/var/run/wireguard"), "processes": processes,
+            "mounts": [line.split()[1] for line in open("/proc/mounts")]}
 
 
 def now_ms():
@@ -57,7 +74,7 @@ class Demo:
         else:
             home = f"{self.work}/{who}"
             env |= {"HOME": home, "XDG_RUNTIME_DIR": f"{home}/runtime", "USER": who}
-            enter += ["setpriv", f"--reuid={UID[who]}", f"--regid={UID[who]}", "--clear-groups",
+            enter += self.tun.enter() + ["setpriv", f"--reuid={UID[who]}", f"--regid={UID[who]}", "--clear-groups",
                       "--inh-caps=-all", "--no-new-privs"]
         return enter + ["env", "-i"] + [f"{k}={v}" for k, v in env.items()] + command
 
@@ -80,7 +97,7 @@ class Demo:
             for line in (done.stdout + done.stderr).rstrip().splitlines():
                 print(f"{DIM}  {line[:110]}{END}")
         if done.returncode != 0:
-            raise Failed(f"{who}: {' '.join(command)}: exit {done.returncode}: {done.stderr.strip()}")
+            raise Failed(f"{who}: {' '.join(command)}: exit {done.returncode}: {(done.stderr or done.stdout).strip()}")
         return done.stdout, took
 
     def start(self, who, command, **kwargs):
@@ -103,6 +120,7 @@ class Demo:
         for program in ("warren", "warren-engine"):
             shutil.copy(f"{BIN}/{program}", self.bin)
         shutil.copy(f"{TOOLS}/demo_server.py", self.bin)
+        self.tun = TunAccess(self.work)
         for name in NETS.values():
             self.ip("netns", "add", name)
             self.ip("-n", name, "link", "set", "lo", "up")
@@ -137,6 +155,7 @@ class Demo:
         for name in NETS.values():
             if os.path.exists(f"/run/netns/{name}"):
                 subprocess.run(["ip", "netns", "del", name], check=False)
+        self.tun.remove()
         shutil.rmtree(self.work, ignore_errors=True)
 
     def wait_until(self, what, check, seconds=20):
@@ -275,6 +294,7 @@ def main():
     if os.geteuid() != 0:
         print("demo: the gateway needs root (its members do not); run it as root", file=sys.stderr)
         return 4
+    before = traces()
     demo = Demo()
     try:
         demo.play()
@@ -289,7 +309,12 @@ def main():
         code = 130
     finally:
         demo.tear_down()
-    print("\nNothing is left behind." if code == 0 else "", flush=True)
+    left = {what: sorted(set(after) - set(before[what])) for what, after in traces().items()}
+    left = {what: items for what, items in left.items() if items}
+    if left:
+        print(f"\ndemo: FAILED: left behind: {left}", file=sys.stderr)
+        return 1
+    print("\nNothing is left behind: no process, namespace, interface, rule, mount or socket.")
     return code
 
 

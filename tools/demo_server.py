@@ -17,7 +17,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/plain")
         self.end_headers()
         if self.path != "/stream":
-            self.wfile.write(f"Hello {self.client_address[0]}, this is {self.server.server_address[0]}"
+            self.wfile.write(f"Hello {self.client_address[0]}, this is {self.connection.getsockname()[0]}"
                              " inside the private network.\n".encode())
             return
         try:
