@@ -140,7 +140,7 @@ class Target {
   }
 
   void receive_signed(base::Bytes bytes, std::uint8_t from) {
-    if (bytes.size() < wg::kMacsSize) return;
+    if (bytes.size() <= wg::kMacsSize) return;
     std::vector<std::uint8_t> datagram(bytes.begin(), bytes.end());
     macs_.add_macs(datagram, now_);
     receive(datagram, from, 0);
