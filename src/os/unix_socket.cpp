@@ -7,6 +7,9 @@
 //
 // A socket file without a listener stays behind after a crash. It is replaced only when it is a
 // socket and connecting gives ECONNREFUSED, and only if it is still the same inode after that.
+// Others do the same: wg(8) removes a socket file that refuses it. Between bind and listen a new
+// socket refuses, too; so it is bound to a name of its own and gets the final one, by link(2), when
+// it listens.
 #include "os/unix_socket.hpp"
 
 #include <sys/socket.h>
@@ -89,23 +92,40 @@ base::Result<std::pair<Fd, Fd>> unix_pair(UnixType type) {
   return std::pair(Fd(ends[0]), Fd(ends[1]));
 }
 
+namespace {
+
+/// A file that is removed at the end of its use.
+class TemporaryName {
+ public:
+  explicit TemporaryName(const std::string& path) : path_(path + "." + std::to_string(getpid())) {
+    unlink(path_.c_str());  // of an earlier process with our id
+  }
+  TemporaryName(const TemporaryName&) = delete;
+  TemporaryName& operator=(const TemporaryName&) = delete;
+  ~TemporaryName() { unlink(path_.c_str()); }
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+}  // namespace
+
 base::Result<Fd> unix_listen(UnixType type, const std::string& path, mode_t mode) {
   WARREN_TRY_ASSIGN(const UnixAddress address, address_of(path));
+  const TemporaryName name(path);
+  WARREN_TRY_ASSIGN(const UnixAddress first_address, address_of(name.path()));
   Fd listener(socket(AF_UNIX, type_flags(type) | SOCK_NONBLOCK, 0));
   if (!listener) return os_error("create a socket");
   if (fchmod(listener.get(), mode) < 0) return os_error("set the mode of a socket");
-  if (bind(listener.get(), address.get(), UnixAddress::kSize) < 0) {
-    if (errno != EADDRINUSE) return os_error("bind to " + path);
-    WARREN_TRY(remove_stale(type, path, address));
-    if (bind(listener.get(), address.get(), UnixAddress::kSize) < 0)
-      return os_error("bind to " + path);
-  }
-  base::Status finished = set_final_mode(path, mode);
-  if (finished && listen(listener.get(), kBacklog) < 0) finished = os_error("listen on " + path);
-  if (!finished) {
-    unlink(path.c_str());
-    return std::move(finished).error();
-  }
+  if (bind(listener.get(), first_address.get(), UnixAddress::kSize) < 0)
+    return os_error("bind to " + path);
+  WARREN_TRY(set_final_mode(name.path(), mode));
+  if (listen(listener.get(), kBacklog) < 0) return os_error("listen on " + path);
+  if (link(name.path().c_str(), path.c_str()) == 0) return listener;
+  if (errno != EEXIST) return os_error("bind to " + path);
+  WARREN_TRY(remove_stale(type, path, address));
+  if (link(name.path().c_str(), path.c_str()) < 0) return os_error("bind to " + path);
   return listener;
 }
 

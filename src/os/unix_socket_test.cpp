@@ -9,7 +9,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstring>
+#include <filesystem>
+#include <thread>
+#include <vector>
 
 #include "os/file.hpp"
 #include "os/scratch_directory.hpp"
@@ -94,6 +98,31 @@ TEST(UnixListen, RefusesAPathInUse) {
     EXPECT_THAT(second.error().message, HasSubstr(path));
   }
   EXPECT_TRUE(unix_connect(UnixType::Stream, path));
+}
+
+// wg(8) removes a socket file that refuses it, also one that is a moment from listening.
+TEST(UnixListen, NeverRefusesFromTheMomentItIsThere) {
+  const ScratchDirectory scratch;
+  const std::string path = scratch / "s";
+  std::atomic<bool> done = false;
+  std::atomic<int> refused = 0;
+  std::thread eager([&] {
+    while (!done) {
+      const auto connection = unix_connect(UnixType::Stream, path);
+      if (!connection && connection.error().os_errno == ECONNREFUSED) ++refused;
+    }
+  });
+  std::vector<Fd> listeners;  // a connection on its way to one that is gone would be refused
+  for (int round = 0; round < 300; ++round) {
+    listeners.push_back(std::move(unix_listen(UnixType::Stream, path, 0600).value()));
+    unlink(path.c_str());
+    while (unix_accept(listeners.back())) {
+    }
+  }
+  done = true;
+  eager.join();
+  EXPECT_EQ(refused, 0);
+  EXPECT_TRUE(std::filesystem::is_empty(scratch.path()));
 }
 
 TEST(UnixListen, NeverRemovesAFileThatIsNoSocket) {
