@@ -43,8 +43,12 @@ def traces():
 
     def names(folder):
         return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-    processes = [pid for pid in names("/proc") if pid.isdigit() and
-                 b"warren" in (open(f"/proc/{pid}/comm", "rb").read() if os.path.exists(f"/proc/{pid}/comm") else b"")]
+    def program(pid):
+        try:
+            return os.readlink(f"/proc/{pid}/exe")
+        except OSError:
+            return ""
+    processes = [pid for pid in names("/proc") if pid.isdigit() and "/warren-demo-" in program(pid)]
     return {"links": [line.split(":")[1] for line in lines("ip", "-o", "link")],
             "rules": lines("nft", "list", "ruleset"), "namespaces": names("/run/netns"),
             "sockets": names("/var/run/wireguard"), "processes": processes,
