@@ -7,6 +7,7 @@ COMMANDS = [
     ("daemon",), ("network",), ("network", "create"), ("network", "list"), ("network", "show"),
     ("network", "delete"), ("invite",), ("join",), ("leave",), ("peer",), ("peer", "list"),
     ("peer", "show"), ("revoke",), ("run",), ("status",), ("audit",), ("reload",), ("cleanup",),
+    ("config",), ("config", "check"),
 ]
 
 

@@ -108,6 +108,7 @@ void add_daemon(CLI::App& app, Invocation& invocation) {
   daemon->add_option("--enrol-listen", arguments->enrol_listen,
                      "ADDRESS:PORT of the enrolment listener");
   daemon->add_flag_callback("--foreground", [] {}, "Stay in the foreground (it always does)");
+  daemon->footer("Example: warren daemon --endpoint vpn.example.org --log-level debug");
   daemon->callback([&invocation, arguments] {
     if (auto ran = run_daemon(invocation, *arguments); !ran)
       invocation.exit_code = report(invocation, ran.error());
@@ -117,10 +118,12 @@ void add_daemon(CLI::App& app, Invocation& invocation) {
 void add_config(CLI::App& app, Invocation& invocation) {
   auto* const config = app.add_subcommand("config", "The daemon's settings");
   config->require_subcommand(1);
+  config->footer("Example: warren config check");
   auto* const check = config->add_subcommand("check", "Read the settings and tell every problem");
   const auto file = std::make_shared<std::string>(gateway::kDefaultSettingsFile);
   check->add_option("FILE", *file, "The settings file; conf.d beside it is read too")
       ->capture_default_str();
+  check->footer("Example: warren config check /etc/warren/warren.yaml");
   check->callback([&invocation, file] { check_settings(invocation, *file); });
 }
 
