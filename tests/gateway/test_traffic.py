@@ -39,7 +39,8 @@ def test_two_networks_share_one_subnet(world, gateway):
 def test_revoked_is_out_at_once(gateway, member):
     answer = gateway.ask("revoke", "m0", "--network", gateway.network("a"), "--yes")
     assert answer["pending"] == []
-    print(f"\nrevoke: {answer['total_ms']:.2f} ms")
+    steps = ", ".join(f"{step['step']} {step['ms']:.2f}" for step in answer["steps"])
+    print(f"\nrevoke: {answer['total_ms']:.2f} ms ({steps})")
     lost = member.attempt("ping", "-c", "3", "-i", "0.2", "-W", "1", member.target)
     assert lost.returncode != 0, lost.stdout
     name, _ = gateway.engine("a")
