@@ -9,6 +9,7 @@
     +--------------------+                   +--------------------+
 """
 
+import base64
 import json
 import os
 import pathlib
@@ -53,8 +54,6 @@ class Keys:
 
 
 def hex_of(key):
-    import base64
-
     return base64.b64decode(key).hex()
 
 
@@ -109,7 +108,13 @@ class Host:
 
     def answers(self):
         assert self.process is None or self.process.poll() is None, self.process.stderr.read()
-        return self.socket_path.exists() and self.attempt("wg", "show", self.interface).returncode == 0
+        # Not with wg at first: it removes a socket that refuses it, also one about to listen.
+        with socket.socket(socket.AF_UNIX) as api:
+            try:
+                api.connect(str(self.socket_path))
+            except OSError:
+                return False
+        return self.attempt("wg", "show", self.interface).returncode == 0
 
     def engine_pid(self):
         """The sandboxed child of warren-engine."""

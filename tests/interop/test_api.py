@@ -2,6 +2,7 @@
 
 import errno
 import json
+import socket
 import subprocess
 
 import pytest
@@ -102,8 +103,6 @@ def test_rubbish_on_the_socket_is_answered_and_harmless(host):
 def test_several_requests_on_one_connection(host):
     answer = host.request("set=1\nlisten_port=4000\n\n")
     assert answer == "errno=0\n\n"
-    import socket
-
     with socket.socket(socket.AF_UNIX) as api:
         api.connect(str(host.socket_path))
         for _ in range(3):
