@@ -24,11 +24,6 @@ constexpr base::Duration kSoon = seconds(3);
 
 class RekeyPeer : public testing::Test {
  protected:
-  static void SetUpTestSuite() {
-    if (const std::string missing = ForeignPeer::missing(); !missing.empty()) {
-      GTEST_SKIP() << "NOT RUN: needs " << missing;
-    }
-  }
   void SetUp() override {
     if (const std::string missing = ForeignPeer::missing(); !missing.empty()) {
       GTEST_SKIP() << "NOT RUN: needs " << missing;
