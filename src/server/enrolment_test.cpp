@@ -162,6 +162,31 @@ TEST(Enrolment, ATakenPortIsNamedAndLeavesNoSocketFile) {
   EXPECT_NE(::access(options.socket_path.c_str(), F_OK), 0);
 }
 
+TEST(Enrolment, OneListenerServesBothFamilies) {
+  TestServer keys;
+  boost::asio::io_context io(1);
+  Options options;
+  options.socket_path = keys.scratch.path() + "/second.sock";
+  options.enrol_listen = "[::]:0";
+  options.identity_key_pem = keys.identity.private_key_pem;
+  options.make_certificate = [&] {
+    return pki::self_signed_certificate(keys.identity, os::wall_now(), 90);
+  };
+  control::testing::Gateway gateway;
+  const auto made = Server::create(io, *gateway.control, gateway.log, options);
+  ASSERT_TRUE(made) << made.error().message;
+  std::thread thread([&] { io.run(); });
+  for (const char* host : {"127.0.0.1", "::1", "localhost"}) {
+    bool sent = false;
+    const auto answer = client::exchange_pinned(
+        {.at = {.host = host, .port = (*made)->enrol_port()}, .pin = keys.identity.pin},
+        {.method = "GET", .target = "/", .body = {}}, sent);
+    EXPECT_TRUE(answer) << host << ": " << answer.error().message;
+  }
+  boost::asio::post(io, [&] { (*made)->stop(); });
+  thread.join();
+}
+
 TEST(Enrolment, BadListenAddressesAreRefused) {
   TestServer server;
   boost::asio::io_context io(1);

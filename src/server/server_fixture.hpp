@@ -4,6 +4,7 @@
 
 #include <array>
 #include <atomic>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
@@ -48,6 +49,14 @@ class ScratchDirectory {
   std::string path_;
 };
 
+/// Ends the program when what a test is built on cannot be had.
+template <typename T>
+void require(const base::Result<T>& result) {
+  if (result) return;
+  std::fprintf(stderr, "test set-up: %s\n", result.error().message.c_str());
+  std::abort();
+}
+
 class TestServer {
  public:
   explicit TestServer(Limits limits = {}, std::function<base::Status()> reload = {})
@@ -65,7 +74,7 @@ class TestServer {
     options.reload = std::move(reload);
     options.limits = limits;
     auto made = Server::create(io, *gateway.control, gateway.log, std::move(options));
-    if (!made) throw std::runtime_error(made.error().message);
+    require(made);
     server = std::move(*made);
     control::Settings settings = gateway.used;
     settings.enrol_at = "127.0.0.1:" + std::to_string(server->enrol_port());
@@ -94,15 +103,11 @@ class TestServer {
   [[nodiscard]] model::TokenText token(const std::string& network, const std::string& name) {
     base::Result<api::Invitation> invitation = base::make_error(base::ErrorKind::Internal, "");
     on_io([&] { invitation = gateway.invite(network, name); });
-    if (!invitation) throw std::runtime_error(invitation.error().message);
+    require(invitation);
     return *model::TokenText::parse(invitation->token);
   }
   void create_network(const std::string& name) {
-    on_io([&] {
-      if (const auto made = gateway.create(name); !made) {
-        throw std::runtime_error(made.error().message);
-      }
-    });
+    on_io([&] { require(gateway.create(name)); });
   }
 
   ScratchDirectory scratch;
