@@ -25,7 +25,7 @@ MAY_USE = {
     "node": "base wire crypto wg",
     "hostnet": "base model os plan ipc",
     "control": "base model plan store pki api",
-    "netns": "base os ipc",
+    "netns": "base os crypto ipc",
     "engine": "base os wire crypto ipc wg node",
     "gateway": "base model os crypto ipc plan store pki hostnet control",
     "server": "base model os crypto pki api control",
