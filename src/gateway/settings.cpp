@@ -141,8 +141,10 @@ std::string take_host(const std::string& value, std::string& into) {
 }
 
 std::string take_host_port(const std::string& value, std::string& into) {
-  if (!base::HostPort::parse(value))
-    return "'" + value + "' is not HOST:PORT (IPv6 in brackets: [2001:db8::1]:51800)";
+  constexpr std::size_t kLongestHost = 253;
+  const auto split = base::HostPort::parse(value);
+  if (!split || split->host.size() > kLongestHost)
+    return "'" + value.substr(0, kLongestHost) + "' is not HOST:PORT (IPv6 in brackets: [2001:db8::1]:51800)";
   into = value;
   return {};
 }

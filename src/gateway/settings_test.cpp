@@ -74,6 +74,8 @@ TEST(Settings, RefusesWhatDoesNotFitItsKey) {
   EXPECT_THAT(problems_of("endpoint: [a, b]\n"), ElementsAre(HasSubstr("must be one value")));
   EXPECT_THAT(problems_of("endpoint: 'host:51820'\n"), ElementsAre(HasSubstr("without a port")));
   EXPECT_THAT(problems_of("endpoint: '2001:db8::1'\n"), IsEmpty());
+  EXPECT_THAT(problems_of("enrol: {endpoint: '" + std::string(254, 'a') + ":1'}\n"),
+              ElementsAre(HasSubstr("is not HOST:PORT")));
   EXPECT_THAT(problems_of("enrol: {listen: 'localhost:1'}\n"),
               ElementsAre(HasSubstr("not ADDRESS:PORT")));
   EXPECT_THAT(problems_of("transit: {v4: fd00::/64}\n"), ElementsAre(HasSubstr("IPv4 prefix")));
