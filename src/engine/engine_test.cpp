@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "crypto/crypto.hpp"
-#include "engine/engine_rig.hpp"
+#include "engine/engine_test_support.hpp"
 #include "engine/limits.hpp"
 
 namespace warren::engine {
