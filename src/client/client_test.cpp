@@ -7,6 +7,7 @@
 #include "client/daemon.hpp"
 #include "client/join.hpp"
 #include "client/profile.hpp"
+#include "crypto/crypto.hpp"
 #include "os/file.hpp"
 #include "server/server_fixture.hpp"
 
@@ -185,12 +186,31 @@ TEST(Join, ALostAnswerKeepsTheKeyForTheNextTry) {
   ASSERT_TRUE(pending);
   const model::ConfKey key = pending->interface.private_key.clone();
 
+  // The gateway hears the key, but its answer gets lost.
+  const base::PublicKey shown = crypto::public_key(crypto::PrivateKey(key.view()));
+  const auto unheard = enrol(token, shown, os::wall_now());
+  ASSERT_TRUE(unheard) << unheard.error().message;
+
   const auto joined = member.join(token);
   ASSERT_TRUE(joined) << joined.error().message;
+  EXPECT_EQ(joined->answer.address, unheard->address);
   const auto conf = model::WgConf::parse(*os::read_file(joined->conf_path), "lab.conf");
   ASSERT_TRUE(conf);
   EXPECT_TRUE(std::ranges::equal(conf->interface.private_key.view(), key.view()));
   EXPECT_THAT(files_in(member.directory()), ElementsAre("lab.conf", "lab.warren.json"));
+}
+
+TEST(Join, AUsedTokenIsRefusedToAnotherMember) {
+  TestServer server;
+  server.create_network("lab");
+  Member owner;
+  Member thief;
+  thief.random = control::testing::SeededRandom(8);
+  const model::TokenText token = server.token("lab", "laptop");
+  ASSERT_TRUE(owner.join(token));
+  const auto refused = thief.join(token);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(files_in(thief.directory()), ElementsAre()) << refused.error().message;
 }
 
 TEST(Join, AnImpostorLearnsNothingAndCostsNoKey) {

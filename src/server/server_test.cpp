@@ -122,6 +122,7 @@ struct Malformed {
   std::string bytes;
   const char* status;
 };
+void PrintTo(const Malformed& kind, std::ostream* out) { *out << kind.name; }
 class MalformedHttp : public ::testing::TestWithParam<Malformed> {};
 
 TEST_P(MalformedHttp, IsRefusedAndTheServerGoesOn) {
