@@ -155,7 +155,7 @@ Status HostNet::add_link(const plan::Link& link) {
 
 Status HostNet::set_link(const plan::Link* before, const plan::Link& after) {
   const bool sets_up = before == nullptr || before->up != after.up;
-  const Status set = inside(after.netns, [&]() -> Status {
+  Status set = inside(after.netns, [&]() -> Status {
     WARREN_TRY_ASSIGN(os::Rtnl rtnl, os::Rtnl::open());
     if (after.mtu != 0 && (before == nullptr || before->mtu != after.mtu))
       WARREN_TRY(rtnl.set_mtu(after.name, after.mtu));

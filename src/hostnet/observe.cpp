@@ -217,6 +217,7 @@ Status HostNet::observe_host(const std::vector<os::Link>& links, plan::Observed&
   std::vector<plan::Fact> uplink_addresses;
   add_addresses(addresses, ours, "", uplink_addresses);
   std::vector<plan::Address> typed;
+  typed.reserve(uplink_addresses.size());
   for (const plan::Fact& fact : uplink_addresses) typed.push_back(std::get<plan::Address>(fact));
   out.facts.insert(out.facts.end(), uplink_addresses.begin(), uplink_addresses.end());
 

@@ -267,7 +267,7 @@ base::Result<std::vector<LinkAddress>> Rtnl::addresses() {
     NetlinkRequest request(RTM_GETADDR, NLM_F_DUMP);
     request.body(ifaddrmsg{});
     return dump(std::move(request), "list addresses", [&](const NetlinkMessage& message) {
-      if (auto address = parse_address(message)) out.push_back(std::move(*address));
+      if (auto address = parse_address(message)) out.push_back(*address);
     });
   }));
   return out;
