@@ -22,7 +22,7 @@ TEST(Invite, GivesATokenAndKeepsOnlyItsHash) {
   Lab lab;
   const auto invitation = lab.invite("lab", "ann");
   ASSERT_TRUE(invitation) << invitation.error().message;
-  EXPECT_EQ(invitation->expires, lab.clock.time.seconds() + 24 * 3600);
+  EXPECT_EQ(invitation->expires, lab.clock.time.seconds() + 86'400);
   const auto text = model::TokenText::parse(invitation->token);
   ASSERT_TRUE(text);
   EXPECT_EQ(text->enrol_at, "gw.example.org:51800");
@@ -168,7 +168,7 @@ TEST(Enrol, RefusalsNameTheReasonAndChangeNothing) {
   EXPECT_EQ(refused([](Request& r) { r.public_key = base::PublicKey{}.base64(); }).kind,
             ErrorKind::Invalid);
   EXPECT_EQ(refused([](Request& r) { r.public_key = "short"; }).kind, ErrorKind::Invalid);
-  const auto slow = refused([](Request& r) { r.time -= 3 * 3600; });
+  const auto slow = refused([](Request& r) { r.time -= 10'800; });
   EXPECT_EQ(slow.kind, ErrorKind::Invalid);
   EXPECT_EQ(slow.message,
             "enrol bob: the member's clock is 3 h behind the gateway's (2025-06-15 12:06:40 UTC "

@@ -63,9 +63,11 @@ std::string host_port(const std::string& host, std::uint16_t port) {
 
 std::string rough_duration(std::int64_t seconds) {
   const auto size = static_cast<std::uint64_t>(seconds < 0 ? -(seconds + 1) : seconds);
-  if (size >= 2 * 86400) return fmt::format("{} days", size / 86400);
-  if (size >= 2 * 3600) return fmt::format("{} h", size / 3600);
-  if (size >= 2 * 60) return fmt::format("{} min", size / 60);
+  constexpr std::uint64_t kHour = 3600;
+  constexpr std::uint64_t kDay = 24 * kHour;
+  if (size >= 2 * kDay) return fmt::format("{} days", size / kDay);
+  if (size >= 2 * kHour) return fmt::format("{} h", size / kHour);
+  if (size >= 120) return fmt::format("{} min", size / 60);
   return fmt::format("{} s", size);
 }
 
@@ -73,10 +75,10 @@ std::string utc_text(std::int64_t seconds) {
   // Beyond these years the calendar below would overflow; such a clock is wrong anyway.
   constexpr std::int64_t kFarthest = 400'000'000'000;
   if (seconds < -kFarthest || seconds > kFarthest) return fmt::format("{} s since 1970", seconds);
-  using namespace std::chrono;
-  const sys_seconds at{std::chrono::seconds(seconds)};
-  const year_month_day date{floor<days>(at)};
-  const hh_mm_ss time{at - floor<days>(at)};
+  const std::chrono::sys_seconds at{std::chrono::seconds(seconds)};
+  const auto midnight = std::chrono::floor<std::chrono::days>(at);
+  const std::chrono::year_month_day date{midnight};
+  const std::chrono::hh_mm_ss time{at - midnight};
   return fmt::format("{:04}-{:02}-{:02} {:02}:{:02}:{:02} UTC", static_cast<int>(date.year()),
                      static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
                      time.hours().count(), time.minutes().count(), time.seconds().count());

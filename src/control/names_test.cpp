@@ -32,8 +32,8 @@ TEST(RoughDuration, TakesTheLargestUnitThatFits) {
   EXPECT_EQ(rough_duration(0), "0 s");
   EXPECT_EQ(rough_duration(119), "119 s");
   EXPECT_EQ(rough_duration(120), "2 min");
-  EXPECT_EQ(rough_duration(3 * 3600 + 5), "3 h");
-  EXPECT_EQ(rough_duration(10 * 86400), "10 days");
+  EXPECT_EQ(rough_duration(10'805), "3 h");
+  EXPECT_EQ(rough_duration(864'000), "10 days");
 }
 
 TEST(UtcText, IsTheCalendars) {

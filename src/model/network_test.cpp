@@ -90,6 +90,7 @@ TEST(NextFreeAddress, AgreesWithTheObviousSearch) {
     const base::Prefix subnet = prefix(round % 2 == 0 ? "10.9.8.64/27" : "fd00:9::40/123");
     std::vector<base::IpAddress> taken;
     const std::size_t count = random() % 48;
+    taken.reserve(count);
     for (std::size_t i = 0; i < count; ++i) {
       // Some lie outside the subnet or twice in the list.
       taken.push_back(subnet.address.plus(random() % 36));

@@ -35,7 +35,7 @@ using Certificate = std::unique_ptr<X509, Freer<X509_free>>;
 using Extension = std::unique_ptr<X509_EXTENSION, Freer<X509_EXTENSION_free>>;
 using Memory = std::unique_ptr<BIO, Freer<BIO_free_all>>;
 
-constexpr std::int64_t kDay = 24 * 60 * 60;
+constexpr std::int64_t kDay = 86'400;
 
 base::Error openssl_error(std::string what) {
   char text[256] = "no reason given";
@@ -72,7 +72,7 @@ base::Result<std::array<std::uint8_t, 32>> pin_of(EVP_PKEY* key) {
 base::Result<Key> read_key(const std::string& pem) {
   // A PEM with a pass phrase must not make OpenSSL ask on the terminal.
   const auto no_passphrase = [](char*, int, int, void*) { return -1; };
-  if (pem.size() > 64 * 1024) return base::make_error(base::ErrorKind::Invalid, "key too large");
+  if (pem.size() > 65'536) return base::make_error(base::ErrorKind::Invalid, "key too large");
   const Memory memory(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
   if (!memory) return openssl_error("read the identity key");
   Key key(PEM_read_bio_PrivateKey(memory.get(), nullptr, no_passphrase, nullptr));
@@ -169,7 +169,7 @@ base::Result<std::string> self_signed_certificate(const Identity& identity, base
 
 base::Result<std::array<std::uint8_t, 32>> certificate_pin(const std::uint8_t* der,
                                                            std::size_t size) {
-  constexpr std::size_t kMaxCertificate = 64 * 1024;
+  constexpr std::size_t kMaxCertificate = 65'536;
   const auto invalid = [] {
     ERR_clear_error();
     return base::make_error(base::ErrorKind::Invalid, "the gateway's certificate is malformed");

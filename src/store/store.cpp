@@ -56,7 +56,7 @@ void put(State& state, const RefuseKey& change) {
   state.refused.insert(std::ranges::lower_bound(state.refused, change.key), change.key);
 }
 
-base::Error broken(std::string what) {
+base::Error broken(const std::string& what) {
   return base::make_error(base::ErrorKind::Internal, "the change is inconsistent: " + what);
 }
 
