@@ -88,13 +88,19 @@ class Reader {
       const std::string& key = entry.first.Scalar();
       const auto known = std::ranges::find(names, key);
       if (known == names.end())
-        problem(entry.first.Mark(),
-                "unknown key '" + key + "' in " + what + suggestion(key, names));
+        unknown_key(entry.first, what, names);
       else if (!seen.insert(key).second)
         problem(entry.first.Mark(), "key '" + key + "' is given twice");
       else
         keys[static_cast<std::size_t>(known - names.begin())].second(entry.second);
     }
+  }
+
+  void unknown_key(const YAML::Node& key, const std::string& what,
+                   const std::vector<std::string_view>& known) {
+    std::string message = "unknown key '";
+    message.append(key.Scalar()).append("' in ").append(what);
+    problem(key.Mark(), message.append(suggestion(key.Scalar(), known)));
   }
 
   /// Calls `take` with the text of a scalar; it answers what is wrong, empty when nothing is.
@@ -144,7 +150,8 @@ std::string take_host_port(const std::string& value, std::string& into) {
   constexpr std::size_t kLongestHost = 253;
   const auto split = base::HostPort::parse(value);
   if (!split || split->host.size() > kLongestHost)
-    return "'" + value.substr(0, kLongestHost) + "' is not HOST:PORT (IPv6 in brackets: [2001:db8::1]:51800)";
+    return "'" + value.substr(0, kLongestHost) +
+           "' is not HOST:PORT (IPv6 in brackets: [2001:db8::1]:51800)";
   into = value;
   return {};
 }
