@@ -27,8 +27,10 @@ Contexts::Contexts()
     : digest(EVP_MD_CTX_new()),
       mac(EVP_MAC_CTX_new(algorithms().keyed_blake2s)),
       aead(EVP_CIPHER_CTX_new()),
-      stream(EVP_CIPHER_CTX_new()) {
-  WARREN_ASSERT(digest && mac && aead && stream);
+      stream(EVP_CIPHER_CTX_new()),
+      import_x25519(EVP_PKEY_CTX_new_from_name(algorithms().library, "X25519", nullptr)) {
+  WARREN_ASSERT(digest && mac && aead && stream && import_x25519);
+  WARREN_ASSERT(EVP_PKEY_fromdata_init(import_x25519.get()) == 1);
 }
 
 Contexts& contexts() {

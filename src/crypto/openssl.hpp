@@ -45,6 +45,7 @@ struct Contexts {
   MacContext mac;
   CipherContext aead;
   CipherContext stream;
+  PublicKeyContext import_x25519;
 };
 [[nodiscard]] Contexts& contexts();
 

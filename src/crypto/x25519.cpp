@@ -1,4 +1,9 @@
+// OpenSSL keeps a private key with its public key, and making the public key costs as much as the
+// derivation that follows and does not use it. So a key that only derives is imported as a pair
+// whose public half is zeros; such a handle never leaves `x25519`.
+#include <openssl/core_names.h>
 #include <openssl/err.h>
+#include <openssl/params.h>
 
 #include "base/assert.hpp"
 #include "crypto/crypto.hpp"
@@ -13,6 +18,22 @@ KeyHandle private_handle(const PrivateKey& key) {
                                                    key.view().data(), key.view().size()));
   WARREN_ASSERT(handle);
   return handle;
+}
+
+/// A key that can derive and nothing else: its public half is not the key's.
+KeyHandle deriving_handle(const PrivateKey& key) {
+  static constexpr std::array<std::uint8_t, 32> kUnused{};
+  // OSSL_PARAM has no const; an import only reads.
+  const auto octets = [](const char* name, std::span<const std::uint8_t, 32> bytes) {
+    return OSSL_PARAM_construct_octet_string(name, const_cast<std::uint8_t*>(bytes.data()),
+                                             bytes.size());
+  };
+  OSSL_PARAM parameters[] = {octets(OSSL_PKEY_PARAM_PRIV_KEY, key.view()),
+                             octets(OSSL_PKEY_PARAM_PUB_KEY, kUnused), OSSL_PARAM_construct_end()};
+  EVP_PKEY* imported = nullptr;
+  WARREN_ASSERT(EVP_PKEY_fromdata(contexts().import_x25519.get(), &imported, EVP_PKEY_KEYPAIR,
+                                  parameters) == 1);
+  return KeyHandle(imported);
 }
 
 }  // namespace
@@ -40,7 +61,7 @@ base::PublicKey public_key(const PrivateKey& key) {
 
 bool x25519(const PrivateKey& ours, const base::PublicKey& theirs, SharedSecret& out) {
   out.clear();
-  const KeyHandle private_key = private_handle(ours);
+  const KeyHandle private_key = deriving_handle(ours);
   const KeyHandle peer_key(EVP_PKEY_new_raw_public_key_ex(
       algorithms().library, "X25519", nullptr, theirs.bytes.data(), theirs.bytes.size()));
   const PublicKeyContext context(
