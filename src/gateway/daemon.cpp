@@ -170,10 +170,10 @@ void Daemon::Impl::retry_later() {
 base::Status Daemon::Impl::reload() {
   auto fresh = effective_settings(options);
   base::Status applied;
-  if (!fresh)
-    applied = std::move(fresh).error();
-  else
+  if (fresh)
     applied = log.set(fresh->log);
+  else
+    applied = fresh.error();
   if (!applied) {
     say(LogLevel::Error, "settings not reloaded: " + applied.error().message);
     return applied;
@@ -215,8 +215,11 @@ base::Status Daemon::start() {
 }
 
 void Daemon::run() {
-  boost::system::error_code ignored;
-  for (const int number : {SIGTERM, SIGINT, SIGHUP}) impl_->signals.add(number, ignored);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
+    boost::system::error_code error;
+    if (impl_->signals.add(number, error))
+      impl_->say(LogLevel::Error, "cannot wait for signal " + std::to_string(number));
+  }
   impl_->watch_signals();
   impl_->retry_later();
   const auto tell = [this](std::string_view state) {

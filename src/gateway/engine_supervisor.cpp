@@ -20,7 +20,7 @@ base::Result<std::string> find_engine_program() {
                       "WARREN_ENGINE names '" + std::string(chosen) + "', which is not a file");
   }
   WARREN_TRY_ASSIGN(const std::string directory, os::program_directory());
-  const std::string beside = directory + "/warren-engine";
+  std::string beside = directory + "/warren-engine";
   std::error_code error;
   if (fs::is_regular_file(beside, error)) return beside;
   return make_error(ErrorKind::NotFound, "there is no " + beside,
@@ -99,11 +99,11 @@ base::Status EngineSupervisor::check_port(std::uint16_t port) {
   for (const base::Family family : {base::Family::V4, base::Family::V6}) {
     auto socket = os::open_udp({.family = family, .port = port});
     if (socket || socket.error().os_errno == EAFNOSUPPORT) continue;
+    const bool taken = socket.error().os_errno == EADDRINUSE;
     return std::move(socket).error().with_hint(
-        socket.error().os_errno == EADDRINUSE
-            ? "another program has it (ss -ulnp 'sport = :" + std::to_string(port) +
-                  "' tells which); choose another with --port"
-            : "choose another with --port");
+        taken ? "another program has it (ss -ulnp 'sport = :" + std::to_string(port) +
+                    "' tells which); choose another with --port"
+              : "choose another with --port");
   }
   return {};
 }

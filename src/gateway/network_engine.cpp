@@ -309,6 +309,7 @@ base::Result<std::vector<control::EnginePeerStatus>> NetworkEngine::peers() {
   WARREN_TRY(ensure_running());
   WARREN_TRY_ASSIGN(const ipc::UapiStatus status, read_status());
   std::vector<control::EnginePeerStatus> out;
+  out.reserve(status.peers.size());
   for (const ipc::UapiPeerStatus& peer : status.peers)
     out.push_back({.public_key = peer.public_key,
                    .endpoint = peer.endpoint,

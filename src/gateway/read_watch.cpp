@@ -32,8 +32,8 @@ base::Status ReadWatch::start(boost::asio::io_context& io, int descriptor,
   stop();
   auto state = std::make_shared<State>(io);
   boost::system::error_code error;
-  state->descriptor.assign(descriptor, error);
-  if (error) return base::os_error("watch a descriptor", error.value());
+  if (state->descriptor.assign(descriptor, error))
+    return base::os_error("watch a descriptor", error.value());
   state->handler = std::move(handler);
   state_ = std::move(state);
   State::wait(state_);

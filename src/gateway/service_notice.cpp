@@ -20,8 +20,7 @@ base::Status notify_service_manager(std::string_view state) {
   boost::asio::io_context io;
   Protocol::socket socket(io);
   boost::system::error_code error;
-  socket.open(Protocol(), error);
-  if (!error)
+  if (!socket.open(Protocol(), error))
     socket.send_to(boost::asio::buffer(state.data(), state.size()), Protocol::endpoint(path), 0,
                    error);
   if (error) return base::os_error("notify the service manager", error.value());

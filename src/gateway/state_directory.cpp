@@ -15,7 +15,7 @@ using base::make_error;
 namespace {
 
 constexpr std::size_t kInstanceBytes = 6;
-constexpr std::size_t kSmallFile = 64 * 1024;
+constexpr std::size_t kSmallFile = std::size_t{64} << 10;
 constexpr mode_t kSecretMode = 0600;
 
 }  // namespace
@@ -40,7 +40,7 @@ base::Result<std::string> StateDirectory::instance(base::RandomSource& random) c
   if (existing) return std::move(*existing);
   std::array<std::uint8_t, kInstanceBytes> raw{};
   random.fill(raw);
-  const std::string fresh = base::to_hex(raw);
+  std::string fresh = base::to_hex(raw);
   WARREN_TRY(os::write_file_atomically(path_ + "/instance", fresh + "\n", kSecretMode));
   return fresh;
 }
