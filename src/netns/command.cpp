@@ -87,6 +87,7 @@ base::Error cannot_execute(const std::string& program, int why) {
 
 base::Result<StartedCommand> start_command(const std::vector<std::string>& argv,
                                            const std::vector<std::string>& environment) {
+  if (argv.empty()) return base::make_error(base::ErrorKind::Invalid, "no command to run");
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) < 0) return base::os_error("create a pipe");
   const os::Fd read_end(ends[0]);

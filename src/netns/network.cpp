@@ -41,6 +41,9 @@ base::Status add_routes(os::Rtnl& rtnl, const RunConfig& config, std::uint32_t l
   const bool v6 = any_v6(config);
   for (const base::Prefix& destination : config.routes) {
     if (destination.address.is_v6() && !v6) continue;  // no address to send from
+    const bool connected = std::ranges::any_of(
+        config.addresses, [&](const base::Prefix& own) { return own.network() == destination; });
+    if (connected) continue;  // its address brought the route
     os::Route route;
     route.destination = destination;
     route.link = link;

@@ -31,12 +31,13 @@ base::Result<UdpPair> open_once(std::uint16_t port, std::uint32_t mark) {
 base::Error explain(base::Error error, std::uint16_t port, std::uint32_t mark) {
   switch (error.os_errno) {
     case EADDRINUSE:
-      return std::move(error).with_hint("ListenPort " + std::to_string(port) +
-                                        " is taken: remove the line, or end who uses it");
+      error.hint = "ListenPort " + std::to_string(port) +
+                   " is taken (`ss -ulpn` names by whom): remove the line or end that program";
+      return error;
     case EPERM:
       if (mark == 0) return error;
-      return std::move(error).with_hint(
-          "FwMark needs CAP_NET_ADMIN on this machine: remove the line, or run as root");
+      error.hint = "FwMark needs CAP_NET_ADMIN on this machine: remove the line, or run as root";
+      return error;
     case EACCES:
       return std::move(error).with_hint("ports below 1024 are for root: choose another ListenPort");
     default:

@@ -5,6 +5,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <CLI/App.hpp>
 
@@ -32,6 +33,7 @@ struct Invocation {
   bool verbose = false;
   std::string state_dir = "/var/lib/warren";
   std::string run_dir = "/run/warren";
+  std::vector<std::string> command;  ///< of `run`: what follows `--`, as it was given
   int exit_code = kDone;
 
   /// The daemon's API socket.

@@ -75,6 +75,16 @@ void add_global_options(CLI::App& app, Invocation& invocation) {
       ->capture_default_str();
 }
 
+/// Cuts what follows `--` in a `run`: it belongs to another program, and nothing of it is
+/// interpreted (CLI11 would take "[a,b]" for a list).
+std::vector<std::string> take_command(std::vector<std::string>& words) {
+  const auto dashes = std::ranges::find(words, "--");
+  if (dashes == words.end() || std::find(words.begin(), dashes, "run") == dashes) return {};
+  std::vector<std::string> command(dashes + 1, words.end());
+  words.erase(dashes, words.end());
+  return command;
+}
+
 int run_program(int argc, char** argv) {
   Invocation invocation;
   CLI::App app("Private networks for machines, containers, VMs and people", "warren");
@@ -91,13 +101,15 @@ int run_program(int argc, char** argv) {
   app.footer(
       "Start here: warren daemon, warren network create, warren invite, warren join, "
       "warren run\nManual: man warren");
+  std::vector<std::string> words(argv + 1, argv + argc);
+  invocation.command = take_command(words);
   try {
-    app.parse(argc, argv);
+    app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
       return app.exit(error);  // --help, --version
     }
-    return report_usage(app, invocation, error, std::vector<std::string>(argv + 1, argv + argc));
+    return report_usage(app, invocation, error, words);
   }
   return invocation.exit_code;
 }

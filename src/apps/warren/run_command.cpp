@@ -219,26 +219,29 @@ void add_run_command(CLI::App& app, Invocation& invocation) {
   run->add_option("PROFILE", arguments->profile,
                   "A profile's name (~/.config/warren/NAME.conf) or a WireGuard conf file")
       ->required();
-  run->add_option("COMMAND", arguments->command, "The program and its arguments, after --")
-      ->required();
+  run->add_option("COMMAND", arguments->command, "The program and its arguments, after --");
   run->add_option("--name", arguments->name, "Name of the run (default: the profile's)");
   run->add_option("-e,--env", arguments->variables,
                   "NAME=VALUE to set for the program; may be repeated")
-      ->expected(1)
+      ->allow_extra_args(false)
       ->check([](const std::string& text) {
         const std::size_t equals = text.find('=');
         const bool good = equals != std::string::npos && equals != 0;
         return good ? std::string() : "`" + text + "` is not NAME=VALUE";
-      })
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+      });
   run->add_option("--wait-ready", arguments->wait_ready_s,
                   "Start the program once the tunnel carries an echo, wait at most SECONDS")
       ->check(CLI::Range(1U, 3600U));
   run->footer(
+      "Usage: warren run [OPTIONS] PROFILE [--] COMMAND [ARGUMENT...]\n"
       "Exit code: the program's; 125 warren failed, 126 it cannot be executed, 127 not found.\n"
       "Example: warren run lab -- curl http://10.20.0.1/");
-  run->callback(
-      [&invocation, arguments] { invocation.exit_code = run_it(invocation, *arguments); });
+  run->callback([&invocation, arguments] {
+    std::vector<std::string>& command = arguments->command;
+    command.insert(command.end(), invocation.command.begin(), invocation.command.end());
+    if (command.empty()) throw CLI::RequiredError("COMMAND");
+    invocation.exit_code = run_it(invocation, *arguments);
+  });
 }
 
 }  // namespace warren::app

@@ -1,0 +1,216 @@
+"""The program inside a run: who it is, what it may do, how it ends."""
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import time
+
+import pytest
+from lab import USER, wait_until
+
+
+@pytest.mark.parametrize("script, code", [("exit 0", 0), ("exit 7", 7), ("kill -9 $$", 137),
+                                          ("kill -TERM $$", 143)])
+def test_exit_code(lab, script, code):
+    assert lab.run("sh", "-c", script).returncode == code
+
+
+def test_not_found_is_127(lab):
+    done = lab.run("no-such-program")
+    assert done.returncode == 127
+    assert "warren: run no-such-program: No such file" in done.stderr
+
+
+def test_not_executable_is_126(lab):
+    done = lab.run("/etc/passwd")
+    assert done.returncode == 126
+    assert "warren: run /etc/passwd: Permission denied" in done.stderr
+
+
+def test_it_is_the_user_without_any_capability(lab):
+    assert lab.run("id", "-u").stdout == f"{USER}\n"
+    assert lab.run("id", "-g").stdout == f"{USER}\n"
+    status = lab.run("cat", "/proc/self/status").stdout
+    sets = [line.split() for line in status.splitlines() if line.startswith("Cap")]
+    assert len(sets) == 5 and all(int(value, 16) == 0 for _, value in sets), sets
+    assert "NoNewPrivs:\t1" in status
+
+
+def test_it_cannot_change_the_network(lab):
+    for command in (("ip", "link", "set", "warren0", "down"),
+                    ("ip", "route", "add", "198.51.100.0/24", "dev", "warren0"),
+                    ("nsenter", "--net=/proc/1/ns/net", "true"),
+                    ("umount", "/etc/resolv.conf")):
+        assert lab.run(*command).returncode != 0, command
+
+
+def test_it_sees_only_its_own_processes(lab):
+    pids = lab.check("import os\nprint(sorted(int(p) for p in os.listdir('/proc') if p.isdigit()))")
+    assert pids == "[1, 2]\n"
+
+
+def test_it_cannot_reach_inits_descriptors(lab):
+    assert lab.run("cat", "/proc/1/fd/0").returncode != 0
+    assert lab.run("readlink", "/proc/1/fd/3").stdout == ""
+    assert lab.run("sh", "-c", "kill -9 1; sleep 0.1; echo alive").stdout == "alive\n"
+
+
+def test_environment(lab):
+    done = lab.run("sh", "-c", "echo $ONE-$TWO-$HOME", options=("-e", "ONE=1", "-e", "TWO=a b"))
+    assert done.stdout == f"1-a b-{lab.home}\n"
+    assert lab.run("true", options=("-e", "ONE")).returncode != 0
+
+
+def test_standard_streams(lab):
+    done = lab.run("sh", "-c", "cat; echo err >&2", input="through\n")
+    assert done.stdout == "through\n"
+    assert done.stderr == "err\n"
+
+
+def test_arguments_are_kept_as_they_are(lab):
+    words = ["[a,b]", "--", "-x", "--name", "", "a b", "a;b"]
+    done = lab.run("printf", "<%s>", *words)
+    assert done.stdout == "".join(f"<{word}>" for word in words)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT,
+                                    signal.SIGUSR1, signal.SIGUSR2])
+def test_signals_reach_it(lab, number):
+    run = lab.begin("/usr/bin/python3", "-uc", f"""
+import signal, sys, time
+def handle(number, _): print("got", number); sys.exit(40)
+signal.signal({int(number)}, handle)
+print("ready")
+while True: time.sleep(1)
+""")
+    assert run.stdout.readline() == "ready\n"
+    os.kill(int(lab.state()["pid"]), number)
+    assert run.stdout.readline() == f"got {int(number)}\n"
+    assert run.wait(10) == 40
+
+
+def test_unhandled_signal_gives_its_code(lab):
+    run = lab.begin("sh", "-c", "echo ready; exec sleep 60")
+    assert run.stdout.readline() == "ready\n"
+    os.kill(int(lab.state()["pid"]), signal.SIGTERM)
+    assert run.wait(10) == 143
+
+
+def test_orphans_end_with_the_command(lab):
+    began = time.monotonic()
+    done = lab.run("sh", "-c", "(setsid sleep 60 >/dev/null 2>&1 &) ; echo done")
+    assert done.stdout == "done\n"
+    assert time.monotonic() - began < 20
+
+
+def test_zombies_are_reaped(lab):
+    left = lab.check("""
+import os, subprocess, time
+subprocess.run(["sh", "-c", "for i in 1 2 3 4 5; do (sh -c 'exit 0' &) ; done"])
+for _ in range(200):
+    pids = [p for p in os.listdir("/proc") if p.isdigit()]
+    if len(pids) == 2: break
+    time.sleep(0.01)
+print(len(pids))
+""")
+    assert left == "2\n"
+
+
+class Terminal:
+    """A shell with job control on a terminal of its own, in which the user works."""
+
+    def __init__(self, lab):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            command = lab.as_user("bash", "--norc", "--noprofile", "-i",
+                                  environment=["TERM=dumb", "PS1=$ "])
+            os.execvp(command[0], command)
+        self.seen = ""
+        self.expect("$ ")
+
+    def say(self, text):
+        os.write(self.fd, text.encode())
+
+    def expect(self, text):
+        deadline = time.monotonic() + 8
+        while text not in self.seen:
+            assert select.select([self.fd], [], [], deadline - time.monotonic())[0], self.seen
+            self.seen += os.read(self.fd, 4096).decode(errors="replace")
+        before, self.seen = self.seen.split(text, 1)
+        return before
+
+    def close(self):
+        os.close(self.fd)
+        os.waitpid(self.pid, 0)
+
+
+def test_terminal_interrupt_stop_and_continue(lab):
+    terminal = Terminal(lab)
+    program = lab.directory / "warren"
+    terminal.say(f"{program} run lab -- sh -c 'trap \"echo INT-CAUGHT; exit 9\" INT; echo STARTED; "
+                 "while :; do sleep 0.05; done'; echo code-$?\n")
+    terminal.expect("STARTED\r\n")
+    terminal.say("\x03")
+    terminal.expect("INT-CAUGHT\r\n")
+    terminal.expect("code-9\r\n")
+
+    terminal.say(f"{program} run lab -- sh -c 'echo BE''GUN; read word; echo GOT-$word'\n")
+    terminal.expect("BEGUN\r\n")
+    terminal.say("\x1a")
+    terminal.expect("Stopped")
+    terminal.say("fg\n")
+    terminal.expect("run lab")
+    terminal.say("hello\n")
+    terminal.expect("GOT-hello\r\n")
+    terminal.close()
+
+
+def test_an_interactive_shell_works_inside(lab):
+    terminal = Terminal(lab)
+    terminal.say(f"{lab.directory}/warren run lab -- bash --norc --noprofile -i\n")
+    terminal.say("echo inside-$((6*7)) $$\n")
+    terminal.expect("inside-42 2\r\n")
+    terminal.say("sleep 60\n")
+    terminal.expect("sleep 60")
+    time.sleep(0.3)  # a person's pace: the shell must have given the terminal away
+    terminal.say("\x03")
+    terminal.say("echo back-$((1+1))\n")
+    terminal.expect("back-2\r\n")
+    terminal.say("exit 3\n")
+    terminal.say("echo code-$?\n")
+    terminal.expect("code-3\r\n")
+    terminal.close()
+
+
+def test_root_runs_it_too_and_has_no_capability_inside(lab):
+    (lab.directory / "root").mkdir(mode=0o700)
+    command = ["nsenter", "-t", str(lab.holder.pid), "-m", "-n", "env",
+               f"XDG_RUNTIME_DIR={lab.directory}/root", str(lab.directory / "warren"), "run",
+               str(lab.home / ".config/warren/lab.conf"), "--"]
+    status = subprocess.run([*command, "cat", "/proc/self/status"], capture_output=True, text=True)
+    sets = [line.split() for line in status.stdout.splitlines() if line.startswith("Cap")]
+    assert len(sets) == 5 and all(int(value, 16) == 0 for _, value in sets), status
+    ping = subprocess.run([*command, "ping", "-n", "-c", "1", "-W", "5", "10.77.0.1"],
+                          capture_output=True, text=True)
+    assert ping.returncode == 0, ping
+    down = subprocess.run([*command, "ip", "link", "set", "warren0", "down"], capture_output=True)
+    assert down.returncode != 0
+
+
+def test_status_and_wait_ready(lab):
+    run = lab.begin("sleep", "60")
+    lab.state()
+    check = subprocess.run(lab.warren("status", "--check", "ready", "--wait", "10s", "--run", "lab"),
+                           capture_output=True, text=True, timeout=30)
+    assert check.returncode == 0, check
+    os.kill(int(lab.state()["pid"]), signal.SIGTERM)
+    run.wait(10)
+    wait_until(lambda: not lab.own_processes(), "the end")
+    done = lab.run("echo", "up", options=("--wait-ready", "10"))
+    assert done.stdout == "up\n", done.stderr
+    lab.profile("deaf", lab.conf(endpoint="192.0.2.2:4"))
+    done = lab.run("echo", "up", profile="deaf", options=("--wait-ready", "1"))
+    assert done.returncode == 125 and done.stdout == ""
+    assert "no echo from 10.77.0.1" in done.stderr

@@ -1,0 +1,129 @@
+"""Every refusal names what was attempted, why, and what to do."""
+
+import subprocess
+
+import pytest
+
+
+def refused(lab, text, *options, name="e"):
+    lab.profile(name, text)
+    done = lab.run("true", profile=name, options=options)
+    assert done.returncode == 125, done
+    assert "hint: " in done.stderr, done.stderr
+    return done.stderr
+
+
+def test_malformed_conf(lab):
+    message = refused(lab, lab.conf("Adress = 10.0.0.1/24"))
+    assert "/e.conf:5: unknown key `Adress` in [Interface]" in message
+    assert "did you mean Address" in message
+
+
+def test_no_peer(lab):
+    assert "has no [Peer]" in refused(lab, lab.conf().split("[Peer]")[0])
+
+
+def test_no_address(lab):
+    assert "has no Address" in refused(lab, lab.conf().replace("Address", "#Address"))
+
+
+def test_unknown_host_name(lab):
+    message = refused(lab, lab.conf(endpoint="no-such-host.invalid:51820"))
+    assert "look up the endpoint no-such-host.invalid:51820" in message
+
+
+def test_firewall_mark_needs_privilege(lab):
+    message = refused(lab, lab.conf("FwMark = 51820"))
+    assert "Operation not permitted" in message and "FwMark needs CAP_NET_ADMIN" in message
+
+
+def test_listen_port_taken(lab):
+    taken = lab.start(lab.in_host("/usr/bin/python3", "-uc", "import socket,time\n"
+                                  "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+                                  "s.bind(('0.0.0.0', 40001)); print('ready'); time.sleep(60)"),
+                      stdout=subprocess.PIPE, text=True)
+    taken.stdout.readline()
+    message = refused(lab, lab.conf("ListenPort = 40001"))
+    assert "ListenPort 40001 is taken" in message
+    taken.kill()
+
+
+def test_missing_profile(lab):
+    done = lab.run("true", profile="nowhere")
+    assert done.returncode == 125 and "warren/nowhere.conf: No such file" in done.stderr
+
+
+def test_unreadable_conf(lab):
+    path = lab.home / "secret.conf"
+    path.write_text(lab.conf())
+    path.chmod(0o600)  # root's
+    done = lab.run("true", profile=str(path))
+    assert done.returncode == 125 and "secret.conf: Permission denied" in done.stderr
+
+
+def test_conf_that_others_can_read_is_warned_about(lab):
+    lab.profile("open", lab.conf(), mode=0o644)
+    done = lab.run("true", profile="open")
+    assert done.returncode == 0 and "others can read it" in done.stderr
+
+
+def test_commands_of_the_conf_are_never_run(lab):
+    lines = "".join(f"{key} = touch {lab.home}/hooked-{key}\n"
+                    for key in ("PreUp", "PostUp", "PreDown", "PostDown"))
+    lab.profile("hooks", lab.conf(lines))
+    done = lab.run("true", profile="hooks")
+    assert done.returncode == 0
+    assert "notice: PreUp, PostUp, PreDown, PostDown of" in done.stderr
+    assert list(lab.home.glob("hooked*")) == []
+
+
+def test_tun_that_users_may_not_open(lab):
+    hidden = ("mount --bind /dev/null /dev/net/tun; "
+              f"rm -f {lab.directory}/t; mknod -m 600 {lab.directory}/dev/tun2 c 10 200; "
+              f"mount --bind {lab.directory}/dev/tun2 /dev/net/tun; ")
+    inner = lab.warren("run", "lab", "--", "true")
+    command = [*inner[:5], "unshare", "-m", "sh", "-c", hidden + 'exec "$@"', "sh", *inner[5:]]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 125
+    assert "/dev/net/tun: Permission denied" in done.stderr and "chmod 0666" in done.stderr
+
+
+def test_tun_missing(lab):
+    inner = lab.warren("run", "lab", "--", "true")
+    hidden = "mount -t tmpfs tmpfs /dev/net; "
+    command = [*inner[:5], "unshare", "-m", "sh", "-c", hidden + 'exec "$@"', "sh", *inner[5:]]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 125
+    assert "/dev/net/tun: No such file" in done.stderr and "modprobe tun" in done.stderr
+
+
+def test_user_namespaces_off(lab):
+    # A user namespace that allows no further ones stands for a host that allows none.
+    inner = lab.warren("run", "lab", "--", "true")
+    at = inner.index("setpriv")
+    limit = "echo 0 > /proc/sys/user/max_user_namespaces; "
+    program = inner[at + 4 :]
+    command = [*inner[:at], *inner[at : at + 4], "unshare", "-Ur", "sh", "-c",
+               limit + 'exec "$@"', "sh", *program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 125, done
+    assert "create the namespaces of the run" in done.stderr
+    assert "user.max_user_namespaces" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["a/b", "-x", "a b", "x" * 33, ""])
+def test_bad_run_names(lab, name):
+    if name == "":
+        return
+    done = lab.run("true", options=(f"--name={name}",))
+    assert done.returncode == 125 and "cannot name a run" in done.stderr
+
+
+def test_runtime_directory_of_somebody_else_is_refused(lab):
+    (lab.runtime / "warren").mkdir(mode=0o777, exist_ok=True)
+    (lab.runtime / "warren").chmod(0o777)
+    done = lab.run("true")
+    assert done.returncode == 125 and "only you can enter" in done.stderr
+    for path in (lab.runtime / "warren").iterdir():
+        path.unlink()
+    (lab.runtime / "warren").rmdir()
