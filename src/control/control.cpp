@@ -54,24 +54,30 @@ void Control::Impl::set_settings(Settings next) {
   settings = std::move(next);
 }
 
+store::AuditRecord Control::Impl::audit_record(const Request& request, std::string result) const {
+  return {.time = deps.clock.wall(),
+          .actor = one_line(request.actor, kMaxAuditText),
+          .action = request.action,
+          .target = one_line(request.target, kMaxAuditText),
+          .result = std::move(result)};
+}
+
 base::Status Control::Impl::commit(const std::vector<store::Change>& changes,
                                    const Request& request) {
-  const store::AuditRecord record{.time = deps.clock.wall(),
-                                  .actor = one_line(request.actor, kMaxAuditText),
-                                  .action = request.action,
-                                  .target = one_line(request.target, kMaxAuditText),
-                                  .result = "ok"};
-  WARREN_TRY(deps.store.commit(changes, record));
+  WARREN_TRY(deps.store.commit(changes, audit_record(request, "ok")));
+  store::apply(state, changes);
+  return {};
+}
+
+base::Status Control::Impl::commit_soon(const std::vector<store::Change>& changes,
+                                        const Request& request) {
+  WARREN_TRY(deps.store.commit_soon(changes, audit_record(request, "ok")));
   store::apply(state, changes);
   return {};
 }
 
 void Control::Impl::record_refusal(const Request& request, const base::Error& error) {
-  const store::AuditRecord record{.time = deps.clock.wall(),
-                                  .actor = one_line(request.actor, kMaxAuditText),
-                                  .action = request.action,
-                                  .target = one_line(request.target, kMaxAuditText),
-                                  .result = one_line(error.message, kMaxAuditText)};
+  const store::AuditRecord record = audit_record(request, one_line(error.message, kMaxAuditText));
   if (const base::Status written = deps.store.commit({}, record); !written) {
     log(base::LogLevel::Error, fmt::format("action={} refused but not audited: {}", request.action,
                                            written.error().message));

@@ -31,6 +31,10 @@ struct Control::Impl {
   /// Makes the changes durable with an "ok" record, then applies them to the state in memory.
   [[nodiscard]] base::Status commit(const std::vector<store::Change>& changes,
                                     const Request& request);
+  /// As `commit`, without waiting for the disk (store::Store::commit_soon).
+  [[nodiscard]] base::Status commit_soon(const std::vector<store::Change>& changes,
+                                         const Request& request);
+  [[nodiscard]] store::AuditRecord audit_record(const Request& request, std::string result) const;
   /// Records a refusal; a store that cannot even do this is logged.
   void record_refusal(const Request& request, const base::Error& error);
   /// Runs a use case; a refusal is recorded and gets `what` before its message.

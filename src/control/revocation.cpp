@@ -2,9 +2,10 @@
 //
 // Order: the denial is committed (state, refused key, tokens); the engine forgets the peer; its
 // connections in the network's namespace are flushed; then its addresses are free, which is the
-// second and last commit. Until then the revoked peer keeps its addresses in the state. That is
-// what marks it as pending, after a crash too, and what keeps the addresses from being given out.
-// Each step is tried even when the one before failed; the addresses are freed only after all.
+// second and last commit. It need not wait for the disk: a start that does not find it closes the
+// same ways once more. Until then the revoked peer keeps its addresses in the state. That is what
+// marks it as pending, after a crash too, and what keeps the addresses from being given out. Each
+// step is tried even when the one before failed; the addresses are freed only after all.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -105,8 +106,8 @@ void Control::Impl::close_ways_in(const Request& request, model::PeerId id, base
     if (!report.pending.empty()) return;
     peer.address4.reset();
     peer.address6.reset();
-    step("address",
-         commit({store::PutPeer{peer}}, {request.actor, "peer.revoke.closed", request.target}));
+    step("address", commit_soon({store::PutPeer{peer}},
+                                {request.actor, "peer.revoke.closed", request.target}));
   } else {
     step("address", {});
   }

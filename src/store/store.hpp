@@ -92,6 +92,12 @@ class Store {
   /// All changes and the record, or nothing.
   [[nodiscard]] virtual base::Status commit(const std::vector<Change>& changes,
                                             const AuditRecord& record) = 0;
+  /// As `commit`, without waiting for the disk: all or nothing too, but when the host loses its
+  /// power it may be lost. For changes that are made again when they are missing.
+  [[nodiscard]] virtual base::Status commit_soon(const std::vector<Change>& changes,
+                                                 const AuditRecord& record) {
+    return commit(changes, record);
+  }
   /// The newest records first.
   [[nodiscard]] virtual base::Result<std::vector<AuditRecord>> audit(std::size_t limit) = 0;
 };

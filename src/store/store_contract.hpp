@@ -208,6 +208,19 @@ TYPED_TEST_P(StoreContract, TwoPeersOfANetworkHaveTwoKeys) {
   ASSERT_NO_FATAL_FAILURE(this->commit({PutPeer{ann}, PutPeer{bob}}));
 }
 
+TYPED_TEST_P(StoreContract, CommitsSoonAsWell) {
+  auto store = this->traits_.open();
+  const std::vector<Change> first{PutNetwork{network(1, "a")}};
+  const std::vector<Change> second{PutPeer{peer(1, 1, "ann")}};
+  ASSERT_TRUE(store->commit_soon(first, record("soon")));
+  EXPECT_FALSE(store->commit_soon({PutNetwork{network(2, "a")}}, record("refused")));
+  ASSERT_TRUE(store->commit(second, record("now")));
+  store::apply(this->expected_, first);
+  store::apply(this->expected_, second);
+  EXPECT_EQ(this->reopened(), this->expected_);
+  EXPECT_EQ(store->audit(9)->size(), 2U);
+}
+
 TYPED_TEST_P(StoreContract, AuditIsNewestFirstAndLimited) {
   for (int i = 0; i < 5; ++i) {
     ASSERT_TRUE(this->traits_.open()->commit({}, record("t" + std::to_string(i))));
@@ -270,6 +283,7 @@ TYPED_TEST_P(StoreContract, FollowsTheTwinThroughRandomChanges) {
 REGISTER_TYPED_TEST_SUITE_P(StoreContract, StartsEmpty, KeepsEveryField, ReplacesAndDeletes,
                             ReplacingANetworkKeepsItsMembers, NeverGivesAPeerIdTwice,
                             RefusesWhatMayNotBeAndChangesNothing, TwoPeersOfANetworkHaveTwoKeys,
-                            AuditIsNewestFirstAndLimited, FollowsTheTwinThroughRandomChanges);
+                            CommitsSoonAsWell, AuditIsNewestFirstAndLimited,
+                            FollowsTheTwinThroughRandomChanges);
 
 }  // namespace warren::store::contract

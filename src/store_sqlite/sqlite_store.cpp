@@ -92,7 +92,24 @@ class SqliteStore final : public store::Store {
 
   base::Status commit(const std::vector<store::Change>& changes,
                       const store::AuditRecord& record) override {
+    return write(changes, record, "FULL");
+  }
+
+  base::Status commit_soon(const std::vector<store::Change>& changes,
+                           const store::AuditRecord& record) override {
+    // In WAL mode NORMAL writes the log without waiting; the next FULL commit waits for all of it.
+    return write(changes, record, "NORMAL");
+  }
+
+  base::Result<std::vector<store::AuditRecord>> audit(std::size_t limit) override {
+    return guarded("read the audit", [&] { return read_audit(database_, limit); });
+  }
+
+ private:
+  base::Status write(const std::vector<store::Change>& changes, const store::AuditRecord& record,
+                     const std::string& synchronous) {
     return guarded("write the database", [&]() -> base::Status {
+      database_.exec("PRAGMA synchronous = " + synchronous);
       SQLite::Transaction transaction(database_, SQLite::TransactionBehavior::IMMEDIATE);
       for (const store::Change& change : changes) {
         std::visit([&](const auto& one) { write_change(database_, one); }, change);
@@ -103,11 +120,6 @@ class SqliteStore final : public store::Store {
     });
   }
 
-  base::Result<std::vector<store::AuditRecord>> audit(std::size_t limit) override {
-    return guarded("read the audit", [&] { return read_audit(database_, limit); });
-  }
-
- private:
   SQLite::Database database_;
 };
 

@@ -9,7 +9,9 @@
 namespace warren::store_sqlite {
 namespace {
 
-void commit_one_peer(benchmark::State& run) {
+enum class Wait { ForTheDisk, No };
+
+void commit_one_peer(benchmark::State& run, Wait wait) {
   std::string name = (std::filesystem::temp_directory_path() / "warren-bench-XXXXXX").string();
   const std::filesystem::path directory = ::mkdtemp(name.data());
   {
@@ -28,12 +30,15 @@ void commit_one_peer(benchmark::State& run) {
     if (!(*opened)->commit({store::PutNetwork{network}}, {})) run.SkipWithError("commit");
     for (auto _ : run) {
       ++peer.invited.ns;
-      if (!(*opened)->commit({store::PutPeer{peer}}, {})) run.SkipWithError("commit");
+      const auto done = wait == Wait::No ? (*opened)->commit_soon({store::PutPeer{peer}}, {})
+                                         : (*opened)->commit({store::PutPeer{peer}}, {});
+      if (!done) run.SkipWithError("commit");
     }
   }
   std::filesystem::remove_all(directory);
 }
-BENCHMARK(commit_one_peer)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(commit_one_peer, durable, Wait::ForTheDisk)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(commit_one_peer, soon, Wait::No)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace warren::store_sqlite
