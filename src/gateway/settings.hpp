@@ -2,7 +2,7 @@
 //
 // Files: the main one, then conf.d/*.yaml beside it in the order of their names; a later file
 // overrides single keys of an earlier one. An absent main file means defaults. Format with every
-// key: docs/man and packaging/warren.yaml.
+// key: packaging/warren.yaml.
 #pragma once
 
 #include <cstdint>

@@ -1,0 +1,140 @@
+// The opener against an engine that behaves and one that does not; the engine's end is this test.
+#include "gateway/engine_opener.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "gateway/limits.hpp"
+#include "os/file.hpp"
+#include "os/udp.hpp"
+#include "os/unix_socket.hpp"
+
+namespace warren::gateway {
+namespace {
+
+struct Answer {
+  ipc::OpenerMessage message;
+  std::vector<os::Fd> descriptors;
+};
+
+class EngineOpenerTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    for (os::Fd* place : {&descriptors_.tun, &descriptors_.api_listener,
+                          &descriptors_.control_listener, &descriptors_.hints})
+      *place = *os::memory_file("warren-test", 16);
+    attach();
+  }
+  void attach() {
+    auto pair = os::unix_pair(os::UnixType::SeqPacket);
+    ASSERT_TRUE(pair.has_value());
+    ASSERT_TRUE(pair->first.set_nonblocking().has_value());
+    ASSERT_TRUE(pair->second.set_nonblocking().has_value());
+    engine_ = std::move(pair->second);
+    opener_.attach(std::move(pair->first));
+  }
+  /// Sends a question and lets the opener serve it; false when the opener gave up.
+  bool ask(const ipc::OpenerBody& body) {
+    const auto bytes = ipc::write_opener({.sequence = ++sequence_, .body = body});
+    EXPECT_TRUE(os::send_message(engine_, bytes).has_value());
+    return opener_.handle_readable();
+  }
+  Answer answer() {
+    auto received = os::receive_message(engine_, ipc::kMaxOpenerMessage);
+    if (!received || received->closed) return {};
+    auto parsed = ipc::parse_opener(received->bytes);
+    EXPECT_TRUE(parsed.has_value());
+    EXPECT_EQ(parsed->sequence, sequence_);
+    return {std::move(*parsed), std::move(received->descriptors)};
+  }
+  ipc::OpenUdpReply open(std::uint16_t port) {
+    EXPECT_TRUE(ask(ipc::OpenUdp{.port = port}));
+    last_ = answer();
+    return std::get<ipc::OpenUdpReply>(last_.message.body);
+  }
+  static ino_t inode(const os::Fd& descriptor) {
+    struct stat status{};
+    return fstat(descriptor.get(), &status) == 0 ? status.st_ino : 0;
+  }
+
+  base::NullLog log_;
+  EngineDescriptors descriptors_;
+  EngineOpener opener_{
+      {.interface_name = "wr00000001", .mtu = 1420, .port = 443}, descriptors_, log_};
+  os::Fd engine_;
+  std::uint32_t sequence_ = 0;
+  Answer last_;
+};
+
+TEST_F(EngineOpenerTest, HelloIsAnsweredOnceWithTheEnginesOwnDescriptors) {
+  ASSERT_TRUE(ask(ipc::Hello{}));
+  const Answer got = answer();
+  const auto& reply = std::get<ipc::HelloReply>(got.message.body);
+  EXPECT_EQ(reply.interface_name, "wr00000001");
+  EXPECT_FALSE(reply.exit_with_opener);
+  ASSERT_EQ(got.descriptors.size(), 4U);
+  EXPECT_EQ(inode(got.descriptors[0]), inode(descriptors_.tun));
+  EXPECT_EQ(inode(got.descriptors[3]), inode(descriptors_.hints));
+  EXPECT_FALSE(ask(ipc::Hello{}));
+  EXPECT_FALSE(ask(ipc::OpenUdp{}));  // an engine that broke the protocol is not served again
+}
+
+TEST_F(EngineOpenerTest, OtherVersionIsRefused) { EXPECT_FALSE(ask(ipc::Hello{.version = 99})); }
+
+TEST_F(EngineOpenerTest, GarbageEndsTheConversation) {
+  const std::vector<std::uint8_t> garbage(17, 0xff);
+  ASSERT_TRUE(os::send_message(engine_, garbage).has_value());
+  EXPECT_FALSE(opener_.handle_readable());
+}
+
+TEST_F(EngineOpenerTest, ClosedChannelIsToldApartFromAnEmptyOne) {
+  EXPECT_TRUE(opener_.handle_readable());
+  engine_.reset();
+  EXPECT_FALSE(opener_.handle_readable());
+}
+
+TEST_F(EngineOpenerTest, EngineGetsNoLowPortButItsOwn) {
+  EXPECT_EQ(open(22).error, EACCES);
+  EXPECT_EQ(open(kFirstFreePort - 1).error, EACCES);
+  EXPECT_TRUE(last_.descriptors.empty());
+}
+
+TEST_F(EngineOpenerTest, SuccessorGetsTheSameOpenSockets) {
+  const auto first = open(0);
+  ASSERT_EQ(first.error, 0);
+  ASSERT_NE(first.port, 0);
+  const ino_t before = inode(last_.descriptors[0]);
+  attach();  // the next engine
+  const auto second = open(first.port);
+  EXPECT_EQ(second.error, 0);
+  EXPECT_EQ(second.port, first.port);
+  EXPECT_EQ(second.has_v6, first.has_v6);
+  EXPECT_EQ(inode(last_.descriptors[0]), before);
+}
+
+TEST_F(EngineOpenerTest, TakenPortLeavesTheOldSockets) {
+  const auto first = open(0);
+  const ino_t before = inode(descriptors_.udp4);
+  const auto holder = os::open_udp({});
+  const std::uint16_t taken = *os::local_port(*holder);
+  EXPECT_EQ(open(taken).error, EADDRINUSE);
+  EXPECT_EQ(inode(descriptors_.udp4), before);
+  EXPECT_EQ(*os::local_port(descriptors_.udp4), first.port);
+}
+
+TEST_F(EngineOpenerTest, MarkNeedsSocketsAndIsRemembered) {
+  ASSERT_TRUE(ask(ipc::SetMark{.mark = 7}));
+  EXPECT_EQ(std::get<ipc::Done>(answer().message.body).error, ENOTCONN);
+  ASSERT_EQ(open(0).error, 0);
+  ASSERT_TRUE(ask(ipc::SetMark{.mark = 7}));
+  const int error = std::get<ipc::Done>(answer().message.body).error;
+  if (error == EPERM) GTEST_SKIP() << "needs CAP_NET_ADMIN to set a mark";
+  EXPECT_EQ(error, 0);
+  EXPECT_EQ(opener_.mark(), 7U);
+}
+
+}  // namespace
+}  // namespace warren::gateway
