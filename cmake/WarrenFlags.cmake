@@ -21,9 +21,10 @@ target_compile_options(
             -Wnon-virtual-dtor -Woverloaded-virtual -Wimplicit-fallthrough -Werror)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12 warns about designated initialisers that leave members to their defaults, and reports
-  # false positives of these two in inlined standard containers.
+  # false positives of the others in inlined standard containers, variants and optionals.
   target_compile_options(warren_flags INTERFACE -Wno-missing-field-initializers -Wno-restrict
-                                                -Wno-stringop-overflow)
+                                                -Wno-stringop-overflow
+                                                -Wno-maybe-uninitialized)
 else()
   target_compile_options(warren_flags INTERFACE -Wno-missing-field-initializers
                                                 -Wno-missing-designated-field-initializers)
