@@ -14,9 +14,9 @@ inline constexpr base::Duration kConnectTimeout = std::chrono::seconds(5);    //
 inline constexpr base::Duration kHandshakeTimeout = std::chrono::seconds(5);  ///< per address
 inline constexpr base::Duration kEnrolTimeout = std::chrono::seconds(15);
 inline constexpr std::size_t kMaxAddresses = 16;  ///< of one gateway name, tried in turn
-inline constexpr std::size_t kMaxAnswerBytes = 16 << 20;
-inline constexpr std::size_t kMaxEnrolAnswerBytes = 64 << 10;
-inline constexpr std::size_t kMaxNoteBytes = 64 << 10;
+inline constexpr std::size_t kMaxAnswerBytes = std::size_t{16} << 20;
+inline constexpr std::size_t kMaxEnrolAnswerBytes = std::size_t{64} << 10;
+inline constexpr std::size_t kMaxNoteBytes = std::size_t{64} << 10;
 /// Members keep their NAT mapping open, so that the network reaches them when they are idle.
 inline constexpr std::uint16_t kKeepaliveSeconds = 25;
 

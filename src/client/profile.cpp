@@ -22,7 +22,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::string_view kConfSuffix = ".conf";
-constexpr std::size_t kLookupBytes = 16 * 1024;
+constexpr std::size_t kLookupBytes = std::size_t{16} * 1024;
 
 base::Error bad_note(const std::string& why) {
   return base::make_error(base::ErrorKind::Invalid, why,

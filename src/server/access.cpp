@@ -11,7 +11,7 @@
 namespace warren::server {
 namespace {
 
-constexpr std::size_t kLookupBytes = 64 * 1024;
+constexpr std::size_t kLookupBytes = std::size_t{64} * 1024;
 constexpr int kMaxGroups = 65536;  // NGROUPS_MAX
 
 struct User {
@@ -57,7 +57,7 @@ std::optional<gid_t> Access::group_id() const {
 base::Result<std::string> Access::check(const os::PeerCredentials& peer) const {
   if (peer.uid == 0) return std::string("uid 0 (root)");
   const std::optional<User> user = find_user(peer.uid);
-  const std::string actor =
+  std::string actor =
       "uid " + std::to_string(peer.uid) + (user ? " (" + user->name + ")" : std::string());
   const std::optional<gid_t> allowed = group_id();
   if (allowed && (peer.gid == *allowed || (user && user_is_in(*user, *allowed)))) return actor;

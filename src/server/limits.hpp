@@ -12,7 +12,7 @@ namespace warren::server {
 
 struct Limits {
   std::uint32_t header_bytes = 8 * 1024;
-  std::uint64_t body_bytes = 64 * 1024;
+  std::uint64_t body_bytes = std::uint64_t{64} * 1024;
   std::size_t api_connections = 256;    ///< on the unix socket
   std::size_t enrol_connections = 128;  ///< on the enrolment listener
   std::size_t enrol_connections_per_source = 16;

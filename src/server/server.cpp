@@ -50,7 +50,7 @@ using Local = asio::local::stream_protocol;
 using LocalStream = beast::basic_stream<Local>;
 using TlsStream = asio::ssl::stream<beast::tcp_stream>;
 
-constexpr std::size_t kDrainBytes = 256 * 1024;  // read and dropped before a close
+constexpr std::size_t kDrainBytes = std::size_t{256} * 1024;  // read and dropped before a close
 constexpr base::Duration kDrainTimeout = std::chrono::seconds(1);
 constexpr base::Duration kAcceptPause = std::chrono::milliseconds(100);  // out of descriptors
 
@@ -135,7 +135,7 @@ base::IpAddress address_of(const tcp::endpoint& endpoint) {
 template <typename Stream>
 asio::awaitable<void> drain(Stream& lowest) {
   beast::error_code ignored;
-  lowest.socket().shutdown(asio::socket_base::shutdown_send, ignored);
+  static_cast<void>(lowest.socket().shutdown(asio::socket_base::shutdown_send, ignored));
   lowest.expires_after(kDrainTimeout);
   std::array<char, 4096> sink;
   for (std::size_t dropped = 0; dropped < kDrainBytes;) {
@@ -182,7 +182,7 @@ asio::awaitable<void> serve_api(SharedPtr shared, Local::socket socket) {
   co_await drain(stream);
 }
 
-Response answer_enrolment(Shared& shared, const base::IpAddress& source, Request request) {
+Response answer_enrolment(Shared& shared, const base::IpAddress& source, const Request& request) {
   if (shared.stopped) {
     return error_response(base::make_error(base::ErrorKind::Unavailable, "the daemon is stopping"));
   }
@@ -296,16 +296,17 @@ base::Error bind_error(const base::HostPort& at, const beast::error_code& error)
 
 beast::error_code try_listen(tcp::acceptor& acceptor, const tcp::endpoint& at) {
   beast::error_code error;
-  acceptor.open(at.protocol(), error);
-  if (!error) acceptor.set_option(asio::socket_base::reuse_address(true), error);
+  static_cast<void>(acceptor.open(at.protocol(), error));
+  if (!error) static_cast<void>(acceptor.set_option(asio::socket_base::reuse_address(true), error));
   if (!error && at.protocol() == tcp::v6()) {
-    acceptor.set_option(asio::ip::v6_only(!at.address().to_v6().is_unspecified()), error);
+    static_cast<void>(
+        acceptor.set_option(asio::ip::v6_only(!at.address().to_v6().is_unspecified()), error));
   }
-  if (!error) acceptor.bind(at, error);
-  if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
+  if (!error) static_cast<void>(acceptor.bind(at, error));
+  if (!error) static_cast<void>(acceptor.listen(asio::socket_base::max_listen_connections, error));
   if (error) {
     beast::error_code ignored;
-    acceptor.close(ignored);
+    static_cast<void>(acceptor.close(ignored));
   }
   return error;
 }
@@ -335,7 +336,7 @@ base::Status listen_for_api(Shared& shared) {
   WARREN_TRY_ASSIGN(os::Fd listener, os::unix_listen(os::UnixType::Stream, path, 0600));
   WARREN_TRY(shared.access.open_to_group(path));
   beast::error_code error;
-  shared.api_acceptor.assign(Local(), listener.get(), error);
+  static_cast<void>(shared.api_acceptor.assign(Local(), listener.get(), error));
   if (error) return base::os_error("listen on " + path, error.value());
   static_cast<void>(listener.release());
   return {};
@@ -390,9 +391,9 @@ void Server::stop() {
   if (std::exchange(shared.stopped, true)) return;
   beast::error_code ignored;
   if (shared.api_acceptor.is_open()) ::unlink(shared.options.socket_path.c_str());
-  shared.api_acceptor.close(ignored);
-  shared.enrol_acceptor.close(ignored);
-  shared.renewal.cancel(ignored);
+  static_cast<void>(shared.api_acceptor.close(ignored));
+  static_cast<void>(shared.enrol_acceptor.close(ignored));
+  static_cast<void>(shared.renewal.cancel(ignored));
   shared.api_open.close_all();
   shared.enrol_open.close_all();
 }
