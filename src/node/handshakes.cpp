@@ -1,8 +1,10 @@
 // Handshake messages in and out.
 //
-// A peer's own initiation waits in `pending`; an initiation of the other side never disturbs it, so
-// that two that cross each lead to a session, and the one completed last is the one both send on or
-// still receive on. Every handshake message sent counts for the one-per-rekey_timeout limit.
+// A peer's own initiation waits in `pending`; an initiation of the other side does not disturb it,
+// so that two that cross each lead to a session, and the one completed last is the one both send on
+// or still receive on. Only when the other side's session has been confirmed is an older `pending`
+// forgotten: its key must not wait for an answer that may never come. Every handshake message sent
+// counts for the one-per-rekey_timeout limit.
 #include "node/state.hpp"
 
 namespace warren::node {
@@ -140,14 +142,15 @@ void Node::State::send_initiation(wg::Peer& peer, Attempt attempt, Moment at) {
     return;
   }
   const auto remote = remote_of(peer);
-  if (!remote) return;
+  if (!remote) return drop_staged(peer);
   peer.last_handshake_sent = at.now;
   arm(peer, wg::Timer::RetransmitHandshake, at.now + options.timing.rekey_timeout + jitter());
 
   wire::Packet packet = pool.take(wg::kInitiationSize);
   if (!packet) return drop(Drop::NoBuffer);
   const wg::Timestamp timestamp = wg::next_timestamp(at.wall, peer.last_sent_timestamp);
-  peer.pending.emplace(wg::PendingHandshake{.lease = indices.lease(peer.id, random)});
+  peer.pending.emplace(
+      wg::PendingHandshake{.lease = indices.lease(peer.id, random), .state = {}, .sent = at.now});
   wg::Initiation message;
   if (!wg::create_initiation(interface->identity, *remote, timestamp, peer.pending->lease.index(),
                              random, peer.pending->state, message)) {

@@ -172,6 +172,38 @@ TEST(Handshakes, InitiationsThatCrossConverge) {
   EXPECT_EQ(world.count(MessageType::Initiation), 2U);
 }
 
+TEST(Handshakes, OnesOwnInitiationIsForgottenOnceAnotherHasLedToASession) {
+  Two world;
+  std::vector<Travelled> held;
+  world.hook = [&](Travelled& one) {
+    if (one.type() == MessageType::Transport) return true;
+    held.push_back(one);
+    return false;
+  };
+  world.a.send(world.b, "from a");
+  world.b.send(world.a, "from b");
+  world.settle();
+  ASSERT_EQ(held.size(), 2U);
+  world.deliver(world.b, held[0]);
+  world.deliver(world.a, held[1]);
+  world.settle();
+  ASSERT_EQ(held.size(), 4U);
+  const bool a_answered_last = held[3].to == world.b.endpoint;
+  const Travelled& to_a = held[a_answered_last ? 2 : 3];
+  const Travelled& to_b = held[a_answered_last ? 3 : 2];
+  // a's session with b works and has been confirmed; b's answer to a's initiation is very late.
+  world.deliver(world.b, to_b);
+  world.settle();
+  ASSERT_EQ(world.a.node.counters().handshakes_completed, 1U);
+  world.deliver(world.a, to_a);
+  EXPECT_EQ(world.a.drops(Drop::UnknownIndex), 1U);
+  EXPECT_EQ(world.a.node.counters().handshakes_completed, 1U);
+  world.a.send(world.b, "after");
+  world.settle();
+  EXPECT_EQ(world.b.received.back(), "after");
+  EXPECT_EQ(world.a.received, std::vector<std::string>{"from b"});
+}
+
 TEST(Handshakes, ALostResponseIsAskedForAgain) {
   Two world;
   int lost = 0;
@@ -244,6 +276,53 @@ TEST(Handshakes, TheOldestStagedPacketGoesFirst) {
   ASSERT_EQ(world.b.received.size(), wg::kStagedPackets);
   EXPECT_EQ(world.b.received.front(), "2");
   EXPECT_EQ(world.b.received.back(), std::to_string(wg::kStagedPackets + 1));
+}
+
+TEST(Handshakes, PacketsForManySilentPeersLeaveRoomForTheOthers) {
+  Two world;
+  world.a.send(world.b, "start");
+  world.settle();
+  // As many packets for silent peers as the pool has slots, and more.
+  const std::size_t silent = world.a.pool.limit() / wg::kStagedPackets + 8;
+  for (std::size_t i = 0; i < silent; ++i) {
+    Host& host = world.add("10.1.0." + std::to_string(i), "192.0.2.3:" + std::to_string(1000 + i));
+    world.know(world.a, host);
+    for (std::size_t j = 0; j < wg::kStagedPackets; ++j) world.a.send(host, "to nobody");
+  }
+  world.hook = [&](Travelled& one) {
+    return one.to.address != world.hosts.back()->endpoint.address;
+  };
+  world.settle();
+  EXPECT_LE(world.a.pool.in_use(), world.a.pool.limit() / 4);
+  EXPECT_GT(world.a.drops(Drop::QueueFull), 0U);
+  // Every one of them was called all the same.
+  EXPECT_EQ(world.a.node.counters().handshakes_initiated, silent + 1);
+  world.a.send(world.b, "to b");
+  world.b.send(world.a, "to a");
+  world.settle();
+  EXPECT_EQ(world.b.received.back(), "to b");
+  EXPECT_EQ(world.a.received.back(), "to a");
+  // Given up, removed or sent: what waited is no longer counted.
+  world.a.node.remove_all_peers();
+  EXPECT_EQ(world.a.pool.in_use(), 0U);
+  world.know(world.a, world.b);
+  world.pass(6s);
+  world.hook = [](Travelled& one) { return one.type() != MessageType::Initiation; };
+  for (std::size_t i = 0; i < 200; ++i) world.a.send(world.b, "x");
+  world.settle();
+  EXPECT_EQ(world.a.pool.in_use(), wg::kStagedPackets);
+}
+
+TEST(Handshakes, NothingWaitsForAPeerWhoseKeyCanNeverAgree) {
+  Two world;
+  const base::IpAddress there = *base::IpAddress::parse("10.0.0.9");
+  PeerUpdate update{.public_key = {}, .endpoint = base::Endpoint::parse("192.0.2.9:1")};
+  update.allowed_ips.push_back({.prefix = base::Prefix::host(there)});
+  ASSERT_TRUE(world.a.node.update_peer(update, world.now));
+  for (int i = 0; i < 3; ++i) world.a.outbox.push_back(ip_packet(world.a.inner, there, "x"));
+  world.settle();
+  EXPECT_TRUE(world.log.empty());
+  EXPECT_EQ(world.a.pool.in_use(), 0U);
 }
 
 TEST(Handshakes, TimestampsGoOnAfterARestartWithItsHints) {

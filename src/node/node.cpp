@@ -140,6 +140,7 @@ void Node::State::apply(const PeerUpdate& update, wg::Peer& peer, base::Instant 
 void Node::remove_all_peers() {
   State& state = *state_;
   state.peers.for_each([&](wg::Peer& peer) {
+    state.drop_staged(peer);
     state.allowed_ips.remove_all(peer.id);
     state.deadlines.remove(peer.id);
     state.peers.remove(peer.id);
@@ -151,6 +152,7 @@ void Node::remove_all_peers() {
 
 void Node::State::remove(wg::Peer& peer) {
   const std::uint64_t serial = peer.serial;
+  drop_staged(peer);
   allowed_ips.remove_all(peer.id);
   deadlines.remove(peer.id);
   peers.remove(peer.id);
@@ -162,6 +164,7 @@ void Node::State::remove(wg::Peer& peer) {
 void Node::State::expire(wg::Peer& peer) {
   peer.sessions.clear();
   peer.pending.reset();
+  drop_staged(peer);  // no timer is left that would
   peer.timers.cancel_all();
   peer.last_handshake_sent.reset();
   peer.renewed_in_last_minute = false;

@@ -47,6 +47,8 @@ void Node::State::receive_transport(Datagram& datagram, Moment at) {
   peer.rx_bytes += outer_size;
   learn_endpoint(peer, datagram.remote);
   if (peer.sessions.confirm(*session)) {
+    // An initiation of ours that this session has overtaken has no use for its answer.
+    if (peer.pending && session->age(at.now) <= at.now - peer.pending->sent) peer.pending.reset();
     handshake_completed(peer, at.wall);
     send_staged(peer, at);
   }

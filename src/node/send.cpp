@@ -18,23 +18,36 @@ void Node::State::send_packet(wire::Packet& packet, Moment at) {
     renew_if_old(peer, *session, at);
     return;
   }
-  stage(peer, std::move(packet));
+  if (!stage(peer, std::move(packet))) return send_initiation(peer, Attempt::New, at);
   send_staged(peer, at);
 }
 
-void Node::State::stage(wg::Peer& peer, wire::Packet packet) {
-  if (peer.staged.size() >= wg::kStagedPackets) {
-    static_cast<void>(peer.staged.pop());
+bool Node::State::stage(wg::Peer& peer, wire::Packet packet) {
+  if (peer.staged.size() >= wg::kStagedPackets || staged_count >= pool.limit() / kStagedShare) {
     drop(Drop::QueueFull);
+    if (peer.staged.empty()) return false;
+    static_cast<void>(unstage(peer));
   }
   peer.staged.push(std::move(packet));
+  ++staged_count;
+  return true;
+}
+
+wire::Packet Node::State::unstage(wg::Peer& peer) {
+  --staged_count;
+  return peer.staged.pop();
+}
+
+void Node::State::drop_staged(wg::Peer& peer) {
+  staged_count -= peer.staged.size();
+  peer.staged.clear();
 }
 
 void Node::State::send_staged(wg::Peer& peer, Moment at) {
   while (!peer.staged.empty()) {
     wg::Session* session = usable_session(peer, at.now);
     if (session == nullptr) return send_initiation(peer, Attempt::New, at);
-    seal_and_queue(peer, *session, peer.staged.pop(), at);
+    seal_and_queue(peer, *session, unstage(peer), at);
     if (peer.staged.empty()) renew_if_old(peer, *session, at);
   }
 }

@@ -89,7 +89,10 @@ struct Node::State {
 
   // send.cpp
   void send_packet(wire::Packet& packet, Moment at);
-  void stage(wg::Peer& peer, wire::Packet packet);
+  /// False when the packet was dropped because too many wait for other peers.
+  [[nodiscard]] bool stage(wg::Peer& peer, wire::Packet packet);
+  [[nodiscard]] wire::Packet unstage(wg::Peer& peer);
+  void drop_staged(wg::Peer& peer);
   /// Sends what waits for the peer, or starts a handshake for it.
   void send_staged(wg::Peer& peer, Moment at);
   void send_keepalive(wg::Peer& peer, Moment at);
@@ -120,6 +123,8 @@ struct Node::State {
   wg::Deadlines deadlines;
   wg::RateLimit rate_limit;
   Load load;
+
+  std::size_t staged_count = 0;  ///< of all peers together
 
   wg::Ring<OutgoingDatagram> datagrams;
   wg::Ring<OutgoingPacket> packets;

@@ -45,7 +45,7 @@ void Node::State::retransmit(wg::Peer& peer, Moment at) {
   }
   peer.timers.cancel(wg::Timer::SendKeepalive);
   peer.pending.reset();
-  peer.staged.clear();
+  drop_staged(peer);
   if (!peer.timers.armed(wg::Timer::ZeroKeys)) {
     arm(peer, wg::Timer::ZeroKeys, at.now + 3 * options.timing.reject_after);
   }

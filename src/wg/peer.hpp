@@ -19,6 +19,7 @@ namespace warren::wg {
 struct PendingHandshake {
   IndexLease lease;
   InitiatorState state;
+  base::Instant sent{};
 };
 
 struct Peer {

@@ -1,6 +1,7 @@
 #include "wg/session.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "base/assert.hpp"
 
@@ -36,6 +37,7 @@ OpenResult Session::open(wire::Packet& packet, std::uint64_t counter) {
 }
 
 std::size_t padding_of(std::size_t packet_size, std::size_t mtu) {
+  if (mtu == 0) mtu = std::numeric_limits<std::size_t>::max();
   // A packet larger than the mtu will be cut by the path; its last piece decides.
   const std::size_t last = packet_size > mtu ? packet_size % mtu : packet_size;
   const std::size_t padded = (last + kPaddingMultiple - 1) / kPaddingMultiple * kPaddingMultiple;

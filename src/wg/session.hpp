@@ -51,7 +51,7 @@ class Session {
 };
 
 /// Zero bytes to put behind a packet: up to a multiple of 16, but never beyond `mtu`, so that a
-/// full packet does not outgrow the path because of its padding.
+/// full packet does not outgrow the path because of its padding. An `mtu` of 0 is no limit.
 [[nodiscard]] std::size_t padding_of(std::size_t packet_size, std::size_t mtu);
 
 }  // namespace warren::wg

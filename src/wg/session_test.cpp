@@ -70,6 +70,8 @@ TEST(Session, PaddingIsASixteenthButNeverBeyondTheMtu) {
   EXPECT_EQ(padding_of(1420, 1420), 0U);
   EXPECT_EQ(padding_of(1421, 1420), 15U);
   for (std::size_t size = 0; size < 3000; ++size) ASSERT_LT(padding_of(size, 1280), 16U);
+  EXPECT_EQ(padding_of(1, 0), 15U);  // an mtu that is not known limits nothing
+  EXPECT_EQ(padding_of(0, 0), 0U);
 }
 
 std::unique_ptr<Keypair> keypair(IndexTable& table, SeededRandom& random, Role role) {

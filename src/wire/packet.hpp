@@ -98,6 +98,7 @@ class PacketPool {
   /// A packet holding a copy of `bytes`; empty when too large or the limit is reached.
   [[nodiscard]] Packet copy_of(base::Bytes bytes);
   [[nodiscard]] std::size_t content_size() const { return content_; }
+  [[nodiscard]] std::size_t limit() const { return limit_; }
   [[nodiscard]] std::size_t in_use() const { return slots_ - free_.size(); }
   /// Gives unused slots back to the system.
   void trim();
