@@ -40,7 +40,7 @@ def require(*programs):
 def wait_until(condition, what, seconds=10.0):
     deadline = time.monotonic() + seconds
     while not (value := condition()):
-        assert time.monotonic() < deadline, f"waited {seconds} s in vain: {what}"
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain: {what() if callable(what) else what}"
         time.sleep(0.01)
     return value
 
@@ -115,7 +115,7 @@ class Lab:
     def start_far(self, program):
         require(program) if program != "warren-engine" else None
         path = self.directory / program if program == "warren-engine" else program
-        self.engine = self.start(self.in_far(path, "-f", self.name),
+        self.far_process = self.start(self.in_far(path, "-f", self.name),
                                  stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                  env={**os.environ, "LOG_LEVEL": "error"})
         wait_until(self.far_answers, f"{program} answers")
@@ -211,8 +211,9 @@ class Lab:
         mine = []
         for entry in pathlib.Path("/proc").iterdir():
             try:
-                if not entry.name.isdigit() or not os.readlink(entry / "exe").startswith(
-                        str(self.directory)):
+                if not entry.name.isdigit():
+                    continue
+                if not os.readlink(entry / "exe").startswith(f"{self.directory}/"):
                     continue
                 words = (entry / "cmdline").read_bytes().split(b"\0")
             except OSError:
@@ -220,6 +221,19 @@ class Lab:
             if self.name.encode() not in words:
                 mine.append(int(entry.name))
         return mine
+
+    def engine(self, supervisor=None):
+        """The process id of a run's engine, or None."""
+        supervisor = int(supervisor or self.state()["pid"])
+        for pid in self.own_processes():
+            try:
+                entry = pathlib.Path(f"/proc/{pid}")
+                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+                if parent == supervisor and b"--opener-fd" in (entry / "cmdline").read_bytes():
+                    return pid
+            except OSError:
+                pass
+        return None
 
     def close(self):
         for child in reversed(self.children):

@@ -160,6 +160,7 @@ def test_terminal_interrupt_stop_and_continue(lab):
     terminal.expect("BEGUN\r\n")
     terminal.say("\x1a")
     terminal.expect("Stopped")
+    terminal.expect("$ ")
     terminal.say("fg\n")
     terminal.expect("run lab")
     terminal.say("hello\n")

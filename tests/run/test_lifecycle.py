@@ -29,7 +29,8 @@ def begin(lab, name="lab", **more):
 
 def assert_gone(lab, before, namespaces):
     wait_until(lambda: not anyone_in(namespaces), "everybody inside is gone")
-    wait_until(lambda: lab.own_processes() == before["processes"], "supervisor and engine are gone")
+    wait_until(lambda: lab.own_processes() == before["processes"],
+               lambda: f"these are gone: {[pathlib.Path(f'/proc/{pid}/cmdline').read_bytes() for pid in lab.own_processes()]}")
 
 
 def test_a_normal_end_leaves_nothing(lab, before):
@@ -45,13 +46,6 @@ def test_a_failed_start_leaves_nothing(lab, before):
     lab.profile("bad", "[Interface]\n")
     assert lab.run("true", profile="bad").returncode == 125
     assert footprint(lab) == before
-
-
-def engine_of(lab, state):
-    for pid in lab.own_processes():
-        if b"--opener-fd" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes():
-            return pid
-    return None
 
 
 def test_killed_supervisor_takes_everything_along(lab, before):
@@ -87,9 +81,9 @@ def test_killed_init_ends_the_run(lab, before):
 
 def test_killed_engine_is_replaced(lab, before):
     run, state, namespaces = begin(lab)
-    engine = wait_until(lambda: engine_of(lab, state), "the engine")
+    engine = wait_until(lambda: lab.engine(state["pid"]), "the engine")
     os.kill(engine, signal.SIGKILL)
-    wait_until(lambda: engine_of(lab, state) not in (None, engine), "another engine")
+    wait_until(lambda: lab.engine(state["pid"]) not in (None, engine), "another engine")
     assert run.poll() is None
     os.kill(int(state["pid"]), signal.SIGTERM)
     assert run.wait(10) == 143
@@ -101,7 +95,7 @@ def test_an_engine_that_keeps_dying_ends_the_run(lab, before):
     run, state, namespaces = begin(lab)
     killed = set()
     while run.poll() is None and len(killed) < 20:
-        engine = engine_of(lab, state)
+        engine = lab.engine(state["pid"])
         if engine and engine not in killed:
             try:
                 os.kill(engine, signal.SIGKILL)

@@ -152,26 +152,17 @@ def alive():
 print(alive()); sys.stdin.readline(); print(alive())
 """, stdin=subprocess.PIPE)
     assert run.stdout.readline() == "True\n"
-    port = output_of_port(lab)
-    engine = wait_until(lambda: engine_of(lab), "the engine")
+    port = udp_address(lab)
+    engine = wait_until(lambda: lab.engine(), "the engine")
     subprocess.run(["kill", "-9", str(engine)], check=True)
-    wait_until(lambda: engine_of(lab) not in (None, engine), "a new engine")
+    wait_until(lambda: lab.engine() not in (None, engine), "a new engine")
     run.stdin.write("go\n")
     run.stdin.flush()
     assert run.stdout.readline() == "True\n"
-    assert output_of_port(lab) == port
+    assert udp_address(lab) == port
     assert run.wait(10) == 0
 
 
-def engine_of(lab):
-    supervisor = int(lab.state()["pid"])
-    for pid in lab.own_processes():
-        stat = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
-        if int(stat[1]) == supervisor and b"--opener-fd" in open(f"/proc/{pid}/cmdline", "rb").read():
-            return pid
-    return None
-
-
-def output_of_port(lab):
+def udp_address(lab):
     done = subprocess.run(lab.in_host("ss", "-H", "-uln4"), capture_output=True, text=True)
     return done.stdout.split()[3]
