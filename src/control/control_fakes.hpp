@@ -80,7 +80,10 @@ class FakeEngines final : public EngineControl {
   explicit FakeEngines(Faults& faults) : faults_(faults) {}
   base::Status start(const store::StoredNetwork& network,
                      const std::vector<EnginePeer>& peers) override {
-    WARREN_TRY(faults_.next("start"));
+    if (base::Status fine = faults_.next("start"); !fine) {
+      running[network.network.id];  // it died half way and left something behind
+      return fine;
+    }
     Peers& engine = running[network.network.id];
     engine.clear();
     for (const EnginePeer& peer : peers) engine[peer.public_key] = peer.allowed_ips;
@@ -92,11 +95,11 @@ class FakeEngines final : public EngineControl {
     return base::make_error(base::ErrorKind::NotFound, "no engine");
   }
   base::Status add_peer(model::NetworkId network, const EnginePeer& peer) override {
-    WARREN_TRY(faults_.next("add peer"));
+    const base::Status fine = faults_.next("add peer");
     const auto engine = running.find(network);
     if (engine == running.end()) return base::make_error(base::ErrorKind::NotFound, "no engine");
     engine->second[peer.public_key] = peer.allowed_ips;
-    return {};
+    return fine;  // when it failed, the answer was lost after the deed
   }
   base::Status remove_peer(model::NetworkId network, const base::PublicKey& peer) override {
     WARREN_TRY(faults_.next("remove peer"));
