@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import pytest
-from lab import USER, wait_until
+from lab import USER
 
 
 @pytest.mark.parametrize("script, code", [("exit 0", 0), ("exit 7", 7), ("kill -9 $$", 137),
@@ -67,6 +67,11 @@ def test_standard_streams(lab):
     done = lab.run("sh", "-c", "cat; echo err >&2", input="through\n")
     assert done.stdout == "through\n"
     assert done.stderr == "err\n"
+
+
+def test_without_a_command_it_is_a_usage_error(lab):
+    done = subprocess.run(lab.warren("run", "lab"), capture_output=True, text=True)
+    assert done.returncode == 2 and "no command" in done.stderr
 
 
 def test_arguments_are_kept_as_they_are(lab):
@@ -203,12 +208,11 @@ def test_root_runs_it_too_and_has_no_capability_inside(lab):
 def test_status_and_wait_ready(lab):
     run = lab.begin("sleep", "60")
     lab.state()
-    check = subprocess.run(lab.warren("status", "--check", "ready", "--wait", "10s", "--run", "lab"),
+    check = subprocess.run(lab.warren("status", "--check", "ready", "--wait", "10s", "lab"),
                            capture_output=True, text=True, timeout=30)
     assert check.returncode == 0, check
     os.kill(int(lab.state()["pid"]), signal.SIGTERM)
     run.wait(10)
-    wait_until(lambda: not lab.own_processes(), "the end")
     done = lab.run("echo", "up", options=("--wait-ready", "10"))
     assert done.stdout == "up\n", done.stderr
     lab.profile("deaf", lab.conf(endpoint="192.0.2.2:4"))

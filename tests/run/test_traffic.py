@@ -65,7 +65,11 @@ def test_search_domains(lab):
 
 def test_without_dns_no_name_is_looked_up(lab):
     lab.profile("nodns", lab.conf(dns=""))
-    script = "import socket\ntry: print(socket.gethostbyname('a.example'))\nexcept OSError: print('no')"
+    script = """
+import socket
+try: print(socket.gethostbyname('a.example'))
+except OSError: print('no')
+"""
     assert lab.check(script, profile="nodns") == "no\n"
     text = lab.run("cat", "/etc/resolv.conf", profile="nodns").stdout
     assert "nameserver" not in text
@@ -97,7 +101,8 @@ def test_the_wire_carries_only_udp_to_the_endpoint(lab):
     capture.send_signal(signal.SIGTERM)
     packets = [line for line in seen if "ICMP" not in line]
     assert len(packets) > 20
-    expected = re.compile(r"IP 192\.0\.2\.(1\.\d+ > 192\.0\.2\.2\.51820|2\.51820 > 192\.0\.2\.1\.\d+): UDP")
+    ours, theirs = r"192\.0\.2\.1\.\d+", r"192\.0\.2\.2\.51820"
+    expected = re.compile(f"IP ({ours} > {theirs}|{theirs} > {ours}): UDP")
     assert [line for line in packets if not expected.search(line)] == []
 
 
@@ -129,7 +134,8 @@ def test_resolv_conf_of_other_hosts(upper, before):
     try:
         text = made.run("cat", "/etc/resolv.conf")
         assert text.stdout == "nameserver 10.77.0.1\n", text.stderr
-        assert made.check("import socket\nprint(socket.gethostbyname('c.example'))") == "10.77.0.99\n"
+        lookup = "import socket\nprint(socket.gethostbyname('c.example'))"
+        assert made.check(lookup) == "10.77.0.99\n"
         # and the host sees what it saw
         host = subprocess.run(["nsenter", "-t", str(made.holder.pid), "-m", "cat",
                                "/etc/resolv.conf"], capture_output=True, text=True)

@@ -239,8 +239,13 @@ void add_run_command(CLI::App& app, Invocation& invocation) {
   run->callback([&invocation, arguments] {
     std::vector<std::string>& command = arguments->command;
     command.insert(command.end(), invocation.command.begin(), invocation.command.end());
-    if (command.empty()) throw CLI::RequiredError("COMMAND");
-    invocation.exit_code = run_it(invocation, *arguments);
+    if (!command.empty()) {
+      invocation.exit_code = run_it(invocation, *arguments);
+      return;
+    }
+    report(invocation, make_error(ErrorKind::Invalid, "warren run: there is no command to run",
+                                  "name it after --, for example: warren run lab -- bash"));
+    invocation.exit_code = kUsage;
   });
 }
 
