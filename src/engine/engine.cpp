@@ -62,6 +62,7 @@ base::Status Engine::take_over(OpenerChannel::Answer answer) {
   auto next = answer.descriptors.begin();
   name_ = reply->interface_name;
   exit_with_opener_ = reply->exit_with_opener;
+  node_.set_mtu(reply->mtu);
   tun_ = std::move(*next++);
   os::Fd listener = std::move(*next++);
   if (reply->extension) extension_ = std::move(*next++);
@@ -228,6 +229,7 @@ void Engine::handle_notices() {
     if (const auto* link = std::get_if<ipc::LinkChanged>(&*notice)) {
       const bool came_up = link->up && !link_up_;
       link_up_ = link->up;
+      node_.set_mtu(link->mtu);
       if (came_up) handle_network_change();
     } else if (std::holds_alternative<ipc::NetworkChanged>(*notice)) {
       handle_network_change();

@@ -68,6 +68,28 @@ TEST(Engine, CarriesPacketsBothWays) {
   EXPECT_EQ(status.peers[0].rx_bytes, pair.two.status().peers[0].tx_bytes);
 }
 
+/// What a packet of `size` bytes adds to the outer bytes that `pair.one` has sent.
+std::uint64_t outer_bytes_of(Pair& pair, std::uint16_t size) {
+  std::vector<std::uint8_t> bytes = packet(1, 2, 7);
+  bytes.resize(size);
+  base::ByteWriter(base::MutableBytes(bytes).subspan(2, 2)).u16_be(size);
+  const std::uint64_t before = pair.one.status().peers[0].tx_bytes;
+  pair.one.send_packet(bytes);
+  EXPECT_EQ(pair.two.receive_packet().size(), size);
+  return pair.one.status().peers[0].tx_bytes - before;
+}
+
+TEST(Engine, PaddingStaysWithinTheMtuOfItsInterface) {
+  Pair pair({.mtu = 1412}, {});
+  pair.expect_traffic(1);
+  EXPECT_EQ(outer_bytes_of(pair, 1412), 1412U + 32);
+  EXPECT_EQ(outer_bytes_of(pair, 1397), 1408U + 32);
+  pair.one.notify(ipc::LinkChanged{.up = true, .mtu = 1284});
+  std::uint64_t bytes = 0;  // the notice and the packet travel on ways of their own
+  for (int i = 0; i < 1000 && bytes != 1284 + 32; ++i) bytes = outer_bytes_of(pair, 1284);
+  EXPECT_EQ(bytes, 1284U + 32);
+}
+
 TEST(Engine, AnswersRequestsThatArriveInPieces) {
   Rig rig({});
   ApiClient client(rig.api_path());

@@ -64,6 +64,7 @@ class Rig {
   struct Options {
     bool extension = false;
     bool exit_with_opener = true;
+    std::uint16_t mtu = 1420;
     const os::Fd* hints = nullptr;  ///< a duplicate is handed out
   };
 
@@ -81,6 +82,7 @@ class Rig {
     if (options.hints != nullptr) resources.hints = options.hints->duplicate().value();
     resources.interface_name = "wg0";
     resources.exit_with_opener = options.exit_with_opener;
+    resources.mtu = options.mtu;
     opener_ = std::make_unique<Opener>(std::move(ends.first), std::move(resources));
     opener_thread_ = std::thread([this] { serve(); });
     auto engine = Engine::create(std::move(ends.second), log_);
