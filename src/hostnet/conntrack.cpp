@@ -1,6 +1,7 @@
-// One dump per family on one handle; what matches is deleted through a second handle while the dump
-// runs. The kernel may skip or repeat entries of a table that changes during a dump, so the pass is
-// repeated until one finds nothing, kPasses times at most.
+// One dump collects what belongs to the addresses, in both directions and both families; then each
+// is deleted. Walking the kernel's whole table is what costs (milliseconds for its usual size,
+// however few entries it holds), so there is exactly one walk. Nothing is deleted during the walk:
+// entries that exist throughout it are all seen.
 #include "hostnet/conntrack.hpp"
 
 #include <libnetfilter_conntrack/libnetfilter_conntrack.h>
@@ -14,74 +15,63 @@ namespace warren::hostnet {
 
 namespace {
 
-constexpr int kPasses = 4;
-
 struct Close {
   void operator()(nfct_handle* handle) const { nfct_close(handle); }
 };
 using Handle = std::unique_ptr<nfct_handle, Close>;
 
-struct Pass {
+struct Destroy {
+  void operator()(nf_conntrack* entry) const { nfct_destroy(entry); }
+};
+using Entry = std::unique_ptr<nf_conntrack, Destroy>;
+
+struct Walk {
   const std::vector<base::IpAddress>& addresses;
-  nfct_handle* deleter;
-  base::Family family;
-  std::size_t deleted = 0;
-  int failure = 0;
+  std::vector<Entry> found;
+  bool out_of_memory = false;
 };
 
-bool takes_part(const nf_conntrack* entry, const Pass& pass) {
+bool takes_part(const nf_conntrack* entry, const std::vector<base::IpAddress>& addresses) {
   constexpr std::array kAttributes4 = {ATTR_ORIG_IPV4_SRC, ATTR_ORIG_IPV4_DST, ATTR_REPL_IPV4_SRC,
                                        ATTR_REPL_IPV4_DST};
   constexpr std::array kAttributes6 = {ATTR_ORIG_IPV6_SRC, ATTR_ORIG_IPV6_DST, ATTR_REPL_IPV6_SRC,
                                        ATTR_REPL_IPV6_DST};
-  const bool v4 = pass.family == base::Family::V4;
+  const bool v4 = nfct_get_attr_u8(entry, ATTR_ORIG_L3PROTO) == AF_INET;
   return std::ranges::any_of(v4 ? kAttributes4 : kAttributes6, [&](nf_conntrack_attr attribute) {
     const auto* bytes = static_cast<const std::uint8_t*>(nfct_get_attr(entry, attribute));
     if (bytes == nullptr) return false;
     const auto address = base::IpAddress::from_bytes({bytes, v4 ? 4U : 16U});
-    return address && std::ranges::find(pass.addresses, *address) != pass.addresses.end();
+    return address && std::ranges::find(addresses, *address) != addresses.end();
   });
 }
 
 int on_entry(nf_conntrack_msg_type, nf_conntrack* entry, void* context) {
-  Pass& pass = *static_cast<Pass*>(context);
-  if (!takes_part(entry, pass)) return NFCT_CB_CONTINUE;
-  if (nfct_query(pass.deleter, NFCT_Q_DESTROY, entry) == 0) {
-    ++pass.deleted;
-  } else if (errno != ENOENT) {
-    pass.failure = errno;
-  }
+  Walk& walk = *static_cast<Walk*>(context);
+  if (!takes_part(entry, walk.addresses)) return NFCT_CB_CONTINUE;
+  Entry copy(nfct_clone(entry));
+  walk.out_of_memory = walk.out_of_memory || !copy;
+  if (copy) walk.found.push_back(std::move(copy));
   return NFCT_CB_CONTINUE;
-}
-
-base::Result<std::size_t> run_pass(const std::vector<base::IpAddress>& addresses,
-                                   base::Family family) {
-  const Handle reader(nfct_open(CONNTRACK, 0));
-  const Handle deleter(nfct_open(CONNTRACK, 0));
-  if (!reader || !deleter) return base::os_error("open connection tracking");
-  Pass pass{.addresses = addresses, .deleter = deleter.get(), .family = family};
-  nfct_callback_register(reader.get(), NFCT_T_ALL, on_entry, &pass);
-  const std::uint32_t number = family == base::Family::V4 ? AF_INET : AF_INET6;
-  if (nfct_query(reader.get(), NFCT_Q_DUMP, &number) != 0)
-    return base::os_error("list tracked connections");
-  if (pass.failure != 0) return base::os_error("delete a tracked connection", pass.failure);
-  return pass.deleted;
 }
 
 }  // namespace
 
 base::Result<std::size_t> flush_connections(const std::vector<base::IpAddress>& addresses) {
-  std::size_t total = 0;
-  for (const base::Family family : {base::Family::V4, base::Family::V6}) {
-    const auto is_family = [&](const auto& address) { return address.family() == family; };
-    if (std::ranges::none_of(addresses, is_family)) continue;
-    for (int pass = 0; pass < kPasses; ++pass) {
-      WARREN_TRY_ASSIGN(const std::size_t deleted, run_pass(addresses, family));
-      total += deleted;
-      if (deleted == 0) break;
-    }
+  const Handle handle(nfct_open(CONNTRACK, 0));
+  if (!handle) return base::os_error("open connection tracking");
+  Walk walk{.addresses = addresses, .found = {}};
+  nfct_callback_register(handle.get(), NFCT_T_ALL, on_entry, &walk);
+  const std::uint32_t every_family = AF_UNSPEC;
+  if (nfct_query(handle.get(), NFCT_Q_DUMP, &every_family) != 0)
+    return base::os_error("list tracked connections");
+  nfct_callback_unregister(handle.get());
+  if (walk.out_of_memory) return base::os_error("list tracked connections", ENOMEM);
+  for (const Entry& entry : walk.found) {
+    // One that has ended by itself meanwhile is gone as well.
+    if (nfct_query(handle.get(), NFCT_Q_DESTROY, entry.get()) != 0 && errno != ENOENT)
+      return base::os_error("delete a tracked connection");
   }
-  return total;
+  return walk.found.size();
 }
 
 }  // namespace warren::hostnet
