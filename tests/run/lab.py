@@ -40,7 +40,8 @@ def require(*programs):
 def wait_until(condition, what, seconds=10.0):
     deadline = time.monotonic() + seconds
     while not (value := condition()):
-        assert time.monotonic() < deadline, f"waited {seconds} s in vain: {what() if callable(what) else what}"
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited in vain: {what() if callable(what) else what}")
         time.sleep(0.01)
     return value
 

@@ -170,5 +170,9 @@ print(alive()); sys.stdin.readline(); print(alive())
 
 
 def udp_address(lab):
-    done = subprocess.run(lab.in_host("ss", "-H", "-uln4"), capture_output=True, text=True)
-    return done.stdout.split()[3]
+    """Where the run's engine listens on the host."""
+    def ask():
+        done = subprocess.run(lab.in_host("ss", "-H", "-uln4"), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split()
+    return wait_until(ask, "ss lists the engine's socket")[3]
