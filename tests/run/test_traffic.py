@@ -155,7 +155,7 @@ def alive():
             s.sendto(b"x", ("10.77.0.1", 9)); s.recv(10); return True
         except TimeoutError: pass
     return False
-print(alive()); sys.stdin.readline(); print(alive())
+print(alive()); sys.stdin.readline(); print(alive()); sys.stdin.readline()
 """, stdin=subprocess.PIPE)
     assert run.stdout.readline() == "True\n"
     port = udp_address(lab)
@@ -166,6 +166,7 @@ print(alive()); sys.stdin.readline(); print(alive())
     run.stdin.flush()
     assert run.stdout.readline() == "True\n"
     assert udp_address(lab) == port
+    run.stdin.close()
     assert run.wait(10) == 0
 
 
