@@ -8,7 +8,10 @@ set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
 
 find_program(WARREN_CCACHE ccache)
 if(WARREN_CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER "${WARREN_CCACHE}")
+  # Relative paths in the cache's keys: a second clone finds what the first compiled.
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+      "${CMAKE_COMMAND}" -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1
+      "${WARREN_CCACHE}")
 endif()
 
 add_library(warren_flags INTERFACE)
