@@ -129,7 +129,7 @@ class Terminal:
     def __init__(self, lab):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            command = lab.as_user("bash", "--norc", "--noprofile", "-i",
+            command = lab.as_user("bash", "--norc", "--noprofile", "--noediting", "-i",
                                   environment=["TERM=dumb", "PS1=$ "])
             os.execvp(command[0], command)
         self.seen = ""
@@ -170,6 +170,8 @@ def test_terminal_interrupt_stop_and_continue(lab):
     terminal.expect("run lab")
     terminal.say("hello\n")
     terminal.expect("GOT-hello\r\n")
+    terminal.say("echo end-$?\n")
+    terminal.expect("end-0\r\n")
     terminal.close()
 
 
