@@ -1,6 +1,7 @@
 """The program inside a run: who it is, what it may do, how it ends."""
 
 import os
+import pathlib
 import pty
 import select
 import signal
@@ -8,7 +9,7 @@ import subprocess
 import time
 
 import pytest
-from lab import USER
+from lab import USER, wait_until
 
 
 @pytest.mark.parametrize("script, code", [("exit 0", 0), ("exit 7", 7), ("kill -9 $$", 137),
@@ -166,6 +167,10 @@ def test_terminal_interrupt_stop_and_continue(lab):
     terminal.say("\x1a")
     terminal.expect("Stopped")
     terminal.expect("$ ")
+    # The shell waits for its own child only; the command behind it may stop a moment later.
+    init = lab.state()["init"]
+    command = pathlib.Path(f"/proc/{init}/task/{init}/children").read_text().split()[0]
+    wait_until(lambda: ") T " in pathlib.Path(f"/proc/{command}/stat").read_text(), "it stops")
     terminal.say("fg\n")
     terminal.expect("run lab")
     terminal.say("hello\n")
