@@ -57,9 +57,9 @@ tsan: $(STAMP)
 fuzz: $(STAMP)
 	tools/fuzz.sh
 
-## tidy       clang-tidy over the whole tree
+## tidy       clang-tidy, then the static analyzer, over the whole tree
 tidy: build
-	tools/check_tidy.py --all $(BUILD)
+	tools/check_tidy.py $(BUILD) && tools/check_tidy.py --analyze $(BUILD)
 
 ## format     rewrite the sources with clang-format
 format:

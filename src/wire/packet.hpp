@@ -67,7 +67,7 @@ class Packet {
  private:
   friend class PacketPool;
   void release();
-  void swap(Packet& other) {
+  void swap(Packet& other) noexcept {
     std::swap(pool_, other.pool_);
     std::swap(slot_, other.slot_);
     std::swap(capacity_, other.capacity_);

@@ -119,8 +119,8 @@ std::string age(std::int64_t then_s, std::int64_t now_s) {
   const std::int64_t seconds = now_s - then_s;
   if (seconds < 1) return "just now";
   if (seconds < 120) return fmt::format("{} s ago", seconds);
-  if (seconds < 2 * 3600) return fmt::format("{} min ago", seconds / 60);
-  if (seconds < 2 * 86400) return fmt::format("{} h ago", seconds / 3600);
+  if (seconds < std::int64_t{2} * 3600) return fmt::format("{} min ago", seconds / 60);
+  if (seconds < std::int64_t{2} * 86400) return fmt::format("{} h ago", seconds / 3600);
   return fmt::format("{} days ago", seconds / 86400);
 }
 
