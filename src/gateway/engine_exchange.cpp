@@ -69,12 +69,24 @@ class Conversation {
   std::string answer_;
 };
 
+base::Error no_answer() {
+  base::Error error = make_error(ErrorKind::Unavailable, "the engine does not answer");
+  error.os_errno = ETIMEDOUT;
+  return error;
+}
+
+/// Never waits: questions that a stuck engine has not accepted fill the queue of its socket.
+base::Result<os::Fd> connect_to(const std::string& path) {
+  auto connection = os::unix_connect_now(os::UnixType::Stream, path);
+  if (!connection && connection.error().os_errno == EAGAIN) return no_answer();
+  return connection;
+}
+
 }  // namespace
 
 base::Result<std::string> exchange(const std::string& path, std::string_view request,
                                    const ExchangeContext& context) {
-  WARREN_TRY_ASSIGN(os::Fd connection, os::unix_connect(os::UnixType::Stream, path));
-  WARREN_TRY(connection.set_nonblocking());
+  WARREN_TRY_ASSIGN(os::Fd connection, connect_to(path));
   WARREN_TRY_ASSIGN(const std::unique_ptr<os::Loop> loop, os::Loop::create());
   Conversation conversation(std::move(connection), request);
   base::Status failure;
@@ -102,11 +114,7 @@ base::Result<std::string> exchange(const std::string& path, std::string_view req
     if (conversation.done()) break;
     if (!failure) return std::move(failure).error();
     if (ended) return make_error(ErrorKind::Unavailable, "the engine ended");
-    if (os::now() >= deadline) {
-      base::Error error = make_error(ErrorKind::Unavailable, "the engine does not answer");
-      error.os_errno = ETIMEDOUT;
-      return error;
-    }
+    if (os::now() >= deadline) return no_answer();
   }
   return conversation.take_answer();
 }

@@ -49,7 +49,9 @@ void EngineOpener::detach() {
 }
 
 bool EngineOpener::handle_readable() {
-  while (channel_ && !broken_) {
+  for (unsigned answered = 0; channel_ && !broken_; ++answered) {
+    // An engine that asks without end must not keep the daemon's only thread: the rest waits.
+    if (answered == kOpenerQuestionsPerTurn) return true;
     auto message = os::receive_message(channel_, ipc::kMaxOpenerMessage);
     if (!message && message.error().os_errno == EAGAIN) return true;
     if (!message || message->closed) return false;

@@ -43,7 +43,8 @@ class EngineOpener {
   void detach();
   [[nodiscard]] const os::Fd& channel() const { return channel_; }
 
-  /// Answers what waits on the channel, without blocking. False when the channel is over: the
+  /// Answers what waits on the channel, at most kOpenerQuestionsPerTurn messages, without blocking;
+  /// the channel stays readable when more wait. False when the channel is over: the
   /// engine closed it, or broke the protocol.
   bool handle_readable();
   /// Sends a notice; nothing happens when the engine cannot take it.

@@ -9,6 +9,7 @@
 
 #include "gateway/limits.hpp"
 #include "os/file.hpp"
+#include "os/process.hpp"
 #include "os/udp.hpp"
 #include "os/unix_socket.hpp"
 
@@ -94,6 +95,24 @@ TEST_F(EngineOpenerTest, ClosedChannelIsToldApartFromAnEmptyOne) {
   EXPECT_TRUE(opener_.handle_readable());
   engine_.reset();
   EXPECT_FALSE(opener_.handle_readable());
+}
+
+TEST_F(EngineOpenerTest, EngineThatAsksALotIsServedInTurns) {
+  constexpr unsigned kAsked = kOpenerQuestionsPerTurn + 4;
+  for (unsigned i = 0; i < kAsked; ++i) {
+    const auto bytes = ipc::write_opener({.sequence = i + 1, .body = ipc::SetMark{}});
+    ASSERT_TRUE(os::send_message(engine_, bytes).has_value());
+  }
+  const auto answers = [this] {
+    unsigned count = 0;
+    while (os::receive_message(engine_, ipc::kMaxOpenerMessage)) ++count;
+    return count;
+  };
+  EXPECT_TRUE(opener_.handle_readable());
+  EXPECT_EQ(answers(), kOpenerQuestionsPerTurn);
+  EXPECT_TRUE(*os::wait_readable(opener_.channel(), base::Duration::zero()));
+  EXPECT_TRUE(opener_.handle_readable());
+  EXPECT_EQ(answers(), kAsked - kOpenerQuestionsPerTurn);
 }
 
 TEST_F(EngineOpenerTest, EngineGetsNoLowPortButItsOwn) {

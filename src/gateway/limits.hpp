@@ -41,6 +41,8 @@ inline constexpr base::Duration kNetworkChangeDelay = std::chrono::milliseconds(
 /// A settings file may measure this much.
 inline constexpr std::size_t kSettingsBytes = 1 << 20;
 
+/// Questions of one engine that are answered before others have their turn.
+inline constexpr unsigned kOpenerQuestionsPerTurn = 16;
 /// Lowest UDP port that an engine may ask for, other than its network's own.
 inline constexpr std::uint16_t kFirstFreePort = 1024;
 

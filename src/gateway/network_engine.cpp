@@ -133,8 +133,8 @@ base::Status NetworkEngine::adopt_process() {
 base::Status NetworkEngine::receive_adoption() {
   const base::Instant deadline = os::now() + kAdoption;
   for (;;) {
-    WARREN_TRY_ASSIGN(os::Fd channel, os::unix_connect(os::UnixType::SeqPacket, files_.control));
-    WARREN_TRY(channel.set_nonblocking());
+    WARREN_TRY_ASSIGN(os::Fd channel,
+                      os::unix_connect_now(os::UnixType::SeqPacket, files_.control));
     const base::Duration left = deadline - os::now();
     WARREN_TRY_ASSIGN(const bool answered,
                       os::wait_readable(channel, std::max(left, base::Duration::zero())));

@@ -129,9 +129,11 @@ base::Result<Fd> unix_listen(UnixType type, const std::string& path, mode_t mode
   return listener;
 }
 
-base::Result<Fd> unix_connect(UnixType type, const std::string& path) {
+namespace {
+
+base::Result<Fd> connect_with(int flags, const std::string& path) {
   WARREN_TRY_ASSIGN(const UnixAddress address, address_of(path));
-  Fd connection(socket(AF_UNIX, type_flags(type), 0));
+  Fd connection(socket(AF_UNIX, flags, 0));
   if (!connection) return os_error("create a socket");
   int done = 0;
   do {
@@ -139,6 +141,16 @@ base::Result<Fd> unix_connect(UnixType type, const std::string& path) {
   } while (done < 0 && errno == EINTR);
   if (done < 0) return os_error("connect to " + path);
   return connection;
+}
+
+}  // namespace
+
+base::Result<Fd> unix_connect(UnixType type, const std::string& path) {
+  return connect_with(type_flags(type), path);
+}
+
+base::Result<Fd> unix_connect_now(UnixType type, const std::string& path) {
+  return connect_with(type_flags(type) | SOCK_NONBLOCK, path);
 }
 
 base::Result<Fd> unix_accept(const Fd& listener) {

@@ -22,8 +22,11 @@ enum class UnixType { Stream, SeqPacket };
 /// refuses (Conflict) one that answers and any file that is no socket. The path never has a mode
 /// wider than this one.
 [[nodiscard]] base::Result<Fd> unix_listen(UnixType type, const std::string& path, mode_t mode);
-/// A connected, blocking socket.
+/// A connected, blocking socket. Waits, without a bound, while the listener's queue is full: for
+/// listeners that are trusted to accept.
 [[nodiscard]] base::Result<Fd> unix_connect(UnixType type, const std::string& path);
+/// A connected, non-blocking socket; error EAGAIN at once when the listener's queue is full.
+[[nodiscard]] base::Result<Fd> unix_connect_now(UnixType type, const std::string& path);
 /// Accepts one connection, close-on-exec and non-blocking; error EAGAIN when none waits.
 [[nodiscard]] base::Result<Fd> unix_accept(const Fd& listener);
 

@@ -167,6 +167,23 @@ TEST(UnixConnect, SaysThatNothingIsThere) {
   EXPECT_EQ(unix_connect(UnixType::Stream, scratch / "none").error().kind, ErrorKind::NotFound);
 }
 
+TEST(UnixConnect, DoesNotWaitForAListenerThatAcceptsNobody) {
+  const ScratchDirectory scratch;
+  const auto listener = unix_listen(UnixType::Stream, scratch / "s", 0600);
+  ASSERT_TRUE(listener.has_value());
+  std::vector<Fd> waiting;
+  auto next = unix_connect_now(UnixType::Stream, scratch / "s");
+  ASSERT_TRUE(next.has_value()) << next.error().message;
+  EXPECT_NE(fcntl(next->get(), F_GETFL) & O_NONBLOCK, 0);
+  constexpr std::size_t kPlenty = 1000;  // many times the backlog
+  while (next && waiting.size() < kPlenty) {
+    waiting.push_back(std::move(*next));
+    next = unix_connect_now(UnixType::Stream, scratch / "s");
+  }
+  ASSERT_FALSE(next.has_value());
+  EXPECT_EQ(next.error().os_errno, EAGAIN);
+}
+
 TEST(FdMessage, CarriesBytesAndDescriptors) {
   const auto pair = unix_pair(UnixType::SeqPacket);
   ASSERT_TRUE(pair);
