@@ -67,7 +67,7 @@ format:
 
 ## install    programs, manual pages and the systemd unit, below DESTDIR/usr
 install: build
-	cmake --install $(BUILD) --prefix $(DESTDIR)/usr
+	cmake --install $(BUILD) --prefix /usr  # honours DESTDIR
 
 packages: $(STAMP)
 
