@@ -31,7 +31,7 @@ base::Status Control::Impl::start() {
     if (unapplied.contains(id)) continue;
     if (const base::Status running = start_engine(id); !running) {
       engineless.insert(id);
-      problems[id] = running.error().message;
+      problems[id] = with_remedy(running.error());
     }
   }
   for (const auto& [id, text] : problems) {

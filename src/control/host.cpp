@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "control/impl.hpp"
+#include "control/names.hpp"
 #include "plan/steps.hpp"
 
 namespace warren::control {
@@ -65,12 +66,12 @@ void Control::Impl::reconcile_what_can_be() {
   if (!candidates || candidates->empty()) {
     // The host cannot be read, or what cannot be done concerns no network (a removal).
     host_to_reconcile = true;
-    host_problem = whole.error().message;
+    host_problem = with_remedy(whole.error());
     return;
   }
   for (const plan::HostNetwork& candidate : *candidates) {
     if (!plan::reconcile(deps.host, without(all, candidate))) continue;
-    return leave_out(candidate, whole.error().message);
+    return leave_out(candidate, with_remedy(whole.error()));
   }
   std::vector<plan::HostNetwork> good = all;
   for (const plan::HostNetwork& candidate : *candidates) std::erase(good, candidate);
@@ -79,11 +80,11 @@ void Control::Impl::reconcile_what_can_be() {
     const auto done = plan::reconcile(deps.host, good);
     if (done) continue;
     good.pop_back();
-    leave_out(candidate, done.error().message);
+    leave_out(candidate, with_remedy(done.error()));
   }
   if (const base::Status rest = reconcile_host(); !rest) {
     host_to_reconcile = true;
-    host_problem = rest.error().message;
+    host_problem = with_remedy(rest.error());
   }
 }
 

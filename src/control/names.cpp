@@ -84,4 +84,9 @@ std::string utc_text(std::int64_t seconds) {
                      time.hours().count(), time.minutes().count(), time.seconds().count());
 }
 
+std::string with_remedy(const base::Error& error) {
+  if (error.hint.empty()) return error.message;
+  return error.message + " (" + error.hint + ")";
+}
+
 }  // namespace warren::control

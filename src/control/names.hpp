@@ -26,4 +26,7 @@ namespace warren::control {
 /// "2026-11-21 02:35:02 UTC".
 [[nodiscard]] std::string utc_text(std::int64_t seconds);
 
+/// An error as one line of `status`: its message, and its remedy in brackets.
+[[nodiscard]] std::string with_remedy(const base::Error& error);
+
 }  // namespace warren::control

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "control/impl.hpp"
+#include "control/names.hpp"
 #include "pki/wg_keys.hpp"
 
 namespace warren::control {
@@ -115,7 +116,7 @@ bool Control::Impl::bring_up_the_rest() {
     unapplied.erase(id);
     if (const base::Status done = reconcile_host(); !done) {
       unapplied.insert(id);
-      problems[id] = done.error().message;
+      problems[id] = with_remedy(done.error());
       continue;
     }
     engineless.insert(id);
