@@ -35,6 +35,8 @@ inline constexpr base::Duration kResumeWithin = std::chrono::minutes(3);
 inline constexpr base::Duration kNetworkChangePace = std::chrono::seconds(1);
 /// Unused packet slots are given back after this long without a packet.
 inline constexpr base::Duration kIdleAfter = std::chrono::seconds(10);
+/// Bytes that a sandboxed engine may add to its log file: /run is memory.
+inline constexpr std::size_t kMaxLogGrowth = std::size_t{16} << 20;
 /// Descriptors a sandboxed engine may hold.
 inline constexpr std::size_t kMaxDescriptors = 64;
 

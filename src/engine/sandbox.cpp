@@ -4,7 +4,9 @@
 // directory, where the kernel lets nobody create anything), Landlock without a single rule, and a
 // seccomp allow-list that holds no call which could open, connect, bind, fork or execute. A call
 // that is not on the list kills the process at once. Against everything else: no capability, the
-// user nobody, no core dump and no debugger, few descriptors, no executable memory.
+// user nobody, no core dump and no debugger, few descriptors, no executable memory. What the
+// process says goes to descriptors that can only be written, and not without end: a terminal that
+// came with them would give away what its user types, a log file could fill the disk.
 //
 // Order matters: what needs a capability comes first, the filter last. In a user namespace that
 // maps only the caller's own id there is no other user to become: the process is unprivileged
@@ -16,9 +18,11 @@
 #include <grp.h>
 #include <linux/landlock.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -28,6 +32,7 @@
 #include "crypto/crypto.hpp"
 #include "engine/limits.hpp"
 #include "os/clock.hpp"
+#include "os/stream.hpp"
 
 namespace warren::engine {
 
@@ -104,6 +109,31 @@ base::Status drop_capabilities() {
   return {};
 }
 
+base::Status restrict_output() {
+  WARREN_TRY(os::make_write_only(STDOUT_FILENO));
+  return os::make_write_only(STDERR_FILENO);
+}
+
+/// A file that standard error goes to may grow by kMaxLogGrowth; then lines are lost.
+base::Status limit_output() {
+  struct stat there{};
+  const bool file = fstat(STDERR_FILENO, &there) == 0 && S_ISREG(there.st_mode);
+  const auto size = file ? static_cast<rlim_t>(there.st_size) : 0;
+  return limit(RLIMIT_FSIZE, size + kMaxLogGrowth, "limit the size of files");
+}
+
+/// A line that nobody takes is lost; it does not end the engine.
+void ignore_output_signals() {
+  for (const int number : {SIGPIPE, SIGXFSZ}) signal(number, SIG_IGN);
+}
+
+/// Changing the user makes the kernel forget that this process dies with its parent. A parent that
+/// ends before this restores it has closed the opener's socket: run() ends then.
+base::Status set_parent_death_signal(int number) {
+  if (number == 0) return {};
+  return set_control(PR_SET_PDEATHSIG, static_cast<unsigned long>(number), "die with the parent");
+}
+
 /// Forbids every kind of file access that the kernel's Landlock knows; false where it has none.
 bool landlock_everything() {
   landlock_ruleset_attr rules{.handled_access_fs = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1};
@@ -166,6 +196,10 @@ base::Status load_filter() {
 base::Result<SandboxReport> enter_sandbox() {
   warm_up();
   SandboxReport report;
+  int parent_death_signal = 0;
+  if (prctl(PR_GET_PDEATHSIG, &parent_death_signal) < 0) return base::os_error("ask who ends us");
+  ignore_output_signals();
+  WARREN_TRY(restrict_output());
   WARREN_TRY(set_control(PR_SET_NO_NEW_PRIVS, 1, "forbid new privileges"));
   if (capng_get_caps_process() != 0) {
     return base::make_error(base::ErrorKind::Failed, "read the capabilities of this process");
@@ -177,10 +211,12 @@ base::Result<SandboxReport> enter_sandbox() {
   }
   WARREN_TRY_ASSIGN(report.changed_user, change_user());
   WARREN_TRY(drop_capabilities());
+  WARREN_TRY(set_parent_death_signal(parent_death_signal));
   WARREN_TRY(set_control(PR_SET_DUMPABLE, 0, "forbid debugging"));
   WARREN_TRY(limit(RLIMIT_CORE, 0, "forbid core dumps"));
   WARREN_TRY(limit(RLIMIT_NPROC, 0, "forbid new processes"));
   WARREN_TRY(limit(RLIMIT_NOFILE, kMaxDescriptors, "limit open files"));
+  WARREN_TRY(limit_output());
   report.landlock = landlock_everything();
   WARREN_TRY(load_filter());
   return report;

@@ -2,8 +2,11 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <string>
 
 namespace warren::os {
 
@@ -30,6 +33,19 @@ base::Result<Fd> open_null() {
   Fd fd(open("/dev/null", O_RDWR | O_CLOEXEC));
   if (!fd) return base::os_error("open /dev/null");
   return fd;
+}
+
+base::Status make_write_only(int descriptor) {
+  const int flags = fcntl(descriptor, F_GETFL);
+  struct stat there{};
+  if (flags < 0 || (flags & O_ACCMODE) != O_RDWR || fstat(descriptor, &there) < 0) return {};
+  if (S_ISSOCK(there.st_mode)) return {};  // cannot be opened again
+  const std::string path = "/proc/self/fd/" + std::to_string(descriptor);
+  Fd output(open(path.c_str(), O_WRONLY | O_APPEND | O_NOCTTY | O_CLOEXEC));
+  if (!output) output = Fd(open("/dev/null", O_WRONLY | O_CLOEXEC));  // another user's terminal
+  if (!output) return base::os_error("open /dev/null");
+  if (dup2(output.get(), descriptor) < 0) return base::os_error("replace a descriptor");
+  return {};
 }
 
 }  // namespace warren::os

@@ -16,5 +16,9 @@ namespace warren::os {
 [[nodiscard]] base::Result<std::size_t> write_some(const Fd& stream, base::Bytes bytes);
 /// A descriptor that swallows what is written, for a child's standard streams.
 [[nodiscard]] base::Result<Fd> open_null();
+/// Puts in the place of this descriptor (a terminal, say) the same file opened for writing alone,
+/// or /dev/null where that is not allowed. A socket, and what cannot be read anyway, stays as it
+/// is.
+[[nodiscard]] base::Status make_write_only(int descriptor);
 
 }  // namespace warren::os
