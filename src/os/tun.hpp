@@ -13,6 +13,8 @@ namespace warren::os {
 struct TunOptions {
   std::string name;  ///< may hold "%d"
   bool tap = false;
+  /// Only in a namespace that no other user has a process in: between the device's creation and
+  /// its restriction to root any of them can attach a queue.
   bool multi_queue = false;
   bool vnet_header = false;  ///< IFF_VNET_HDR; offloads are set apart
   bool persistent = false;

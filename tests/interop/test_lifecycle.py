@@ -45,29 +45,60 @@ def test_the_engine_is_locked_in(host):
 
 
 ATTACH = """
-import fcntl, os, struct, sys
+import fcntl, os, struct, sys, time
 tun = open('/dev/net/tun', 'r+b', buffering=0)  # who opened it does not count, who attaches does
 if sys.argv[2] != '0':
     os.setgroups([])
     os.setresgid(*[int(sys.argv[2])] * 3)
     os.setresuid(*[int(sys.argv[2])] * 3)
-flags = 0x0001 | 0x1000 | 0x0100  # IFF_TUN, IFF_NO_PI, IFF_MULTI_QUEUE
-try:
-    fcntl.ioctl(tun, 0x400454ca, struct.pack('16sH22x', sys.argv[1].encode(), flags))
-    print('attached')
-except OSError as error:
-    print(error.errno)
+flags = 0x0001 | 0x1000 | int(sys.argv[3])  # IFF_TUN, IFF_NO_PI
+deadline = time.monotonic() + float(sys.argv[4])
+while True:
+    try:
+        fcntl.ioctl(tun, 0x400454ca, struct.pack('16sH22x', sys.argv[1].encode(), flags))
+        print('attached')
+        break
+    except OSError as error:
+        if time.monotonic() >= deadline:
+            print(error.errno)
+            break
 """
+MULTI_QUEUE = 0x0100
+NOBODY = 65534
 
 
-def test_no_other_user_attaches_a_queue(host):
-    def attach(interface, user):
-        return host.run("/usr/bin/python3", "-c", ATTACH, interface, user)
+def attach_command(interface, user, flags, seconds=0):
+    return ["/usr/bin/python3", "-c", ATTACH, interface, user, flags, seconds]
 
-    assert attach(host.interface, 65534) == str(errno.EPERM)
-    assert attach(host.interface, 0) == "attached", "the request itself is right"
+
+def test_nobody_attaches_a_queue(host):
+    def attach(interface, user, flags):
+        return host.run(*attach_command(interface, user, flags))
+
+    for flags in (0, MULTI_QUEUE):
+        for user in (0, NOBODY):
+            assert attach(host.interface, user, flags) != "attached"
+    assert attach(host.interface, NOBODY, 0) == str(errno.EPERM)
+    assert attach(host.interface, 0, 0) == str(errno.EBUSY), "the one queue is taken"
     host.run("ip", "tuntap", "add", "open0", "mode", "tun", "multi_queue")
-    assert attach("open0", 65534) == "attached", "an unrestricted device is open to everybody"
+    assert attach("open0", NOBODY, MULTI_QUEUE) == "attached", "the request itself is right"
+
+
+def test_nobody_attaches_a_queue_while_the_interface_is_made(wire):
+    attackers = [
+        subprocess.Popen(
+            wire.a.command(*attach_command(wire.a.interface, NOBODY, flags, 4)),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for flags in (0, MULTI_QUEUE)
+    ]
+    for _ in range(20):
+        wire.a.start(lab.ENGINE)
+        wire.a.process.terminate()
+        assert wire.a.process.wait(5) == 0
+    for attacker in attackers:
+        assert attacker.communicate(timeout=20)[0].strip() != "attached"
 
 
 def test_the_socket_is_for_root_alone(host):

@@ -119,7 +119,8 @@ base::Result<os::Tun> Standalone::make_tun() {
     error.os_errno = EEXIST;
     return error;
   }
-  WARREN_TRY_ASSIGN(os::Tun tun, os::open_tun({.name = name_, .multi_queue = true}));
+  // One queue: a local user could attach a second one before the device is restricted to root.
+  WARREN_TRY_ASSIGN(os::Tun tun, os::open_tun({.name = name_}));
   name_ = tun.name;
   log_.set_interface(name_);
   WARREN_TRY(links_->set_mtu(name_, kDefaultMtu));
@@ -129,6 +130,8 @@ base::Result<os::Tun> Standalone::make_tun() {
 
 base::Status Standalone::start_engine(os::Tun tun, os::Fd listener) {
   WARREN_TRY_ASSIGN(auto ends, os::unix_pair(os::UnixType::SeqPacket));
+  // An engine that does not read its answers must not keep us from the link and the signals.
+  WARREN_TRY(ends.first.set_nonblocking());
   WARREN_TRY_ASSIGN(const std::string program, own_program());
   os::SpawnOptions options{.argv = {program, "--opener-fd", std::to_string(ipc::kOpenerFd)},
                            .descriptors = {{ipc::kOpenerFd, &ends.second}},
