@@ -226,7 +226,9 @@ base::Status Parser::unknown_key(std::string_view name) const {
       "unknown key `" + std::string(name) + "` in " + (in_interface ? "[Interface]" : "[Peer]");
   if (nearest == nullptr) return at(line_, std::move(reason));
   const std::string meant(nearest->name);
-  if (nearest->section == section_) return at(line_, std::move(reason), "did you mean " + meant);
+  if (nearest->section == section_) {
+    return at(line_, std::move(reason), "did you mean " + meant + "?");
+  }
   return at(line_, std::move(reason),
             meant + " belongs into " + (in_interface ? "[Peer]" : "[Interface]"));
 }

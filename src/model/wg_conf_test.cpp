@@ -87,7 +87,7 @@ TEST(WgConf, NamesFileAndLine) {
             "a.conf:3: ListenPort is a number from 0 to 65535");
   EXPECT_EQ(error_of(with("Adress = 10.0.0.1/24\n")).message,
             "a.conf:3: unknown key `Adress` in [Interface]");
-  EXPECT_EQ(error_of(with("Adress = 10.0.0.1/24\n")).hint, "did you mean Address");
+  EXPECT_EQ(error_of(with("Adress = 10.0.0.1/24\n")).hint, "did you mean Address?");
   EXPECT_EQ(error_of(with("Endpoint = a:1\n")).hint, "Endpoint belongs into [Peer]");
   EXPECT_EQ(error_of(with("Jc = 4\n")).hint, "");
   EXPECT_EQ(error_of("MTU = 1400\n" + with("")).message,

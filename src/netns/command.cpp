@@ -5,12 +5,15 @@
 #include <linux/prctl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
+#include <cstdlib>
 #include <cstring>
+#include <string_view>
 
 #include "os/fd.hpp"
 
@@ -56,6 +59,22 @@ void reset_signals() {
   sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
+/// Whether a directory of PATH that we may search holds a file of this name. execvp also fails with
+/// EACCES where a directory is closed to us; a shell passes over such a directory.
+bool is_on_path(const std::string& program) {
+  const char* set = std::getenv("PATH");
+  std::string_view path = set != nullptr ? set : "/bin:/usr/bin";
+  while (true) {
+    const std::size_t colon = path.find(':');
+    const std::string directory(path.substr(0, colon));
+    struct stat there{};
+    const std::string file = directory.empty() ? program : directory + "/" + program;
+    if (stat(file.c_str(), &there) == 0 && S_ISREG(there.st_mode)) return true;
+    if (colon == std::string_view::npos) return false;
+    path.remove_prefix(colon + 1);
+  }
+}
+
 [[noreturn]] void become_command(const std::vector<std::string>& argv,
                                  const std::vector<std::string>& environment, int report) {
   std::vector<char*> arguments = pointers_to(argv);
@@ -66,6 +85,7 @@ void reset_signals() {
     environ = variables.data();  // execvp takes PATH from here
     execvp(arguments[0], arguments.data());
     why = errno;
+    if (argv[0].find('/') == std::string::npos && !is_on_path(argv[0])) why = ENOENT;
   }
   // So few bytes fit a pipe; there is nobody else to tell.
   [[maybe_unused]] const ssize_t written = write(report, &why, sizeof why);

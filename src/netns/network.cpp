@@ -22,6 +22,8 @@ base::Status set_sysctls(const RunConfig& config) {
   const std::string gid = std::to_string(getegid());
   // Without it `ping` and the status check lack a socket; everything else works.
   static_cast<void>(os::write_existing("/proc/sys/net/ipv4/ping_group_range", gid + " " + gid));
+  // The run is the user's own: any port of it may be served, as on a machine of one's own.
+  static_cast<void>(os::write_existing("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0"));
   const std::string v6 = "/proc/sys/net/ipv6/conf/";
   if (access(v6.c_str(), F_OK) != 0) {
     if (!any_v6(config)) return {};

@@ -16,7 +16,7 @@ def refused(lab, text, *options, name="e"):
 def test_malformed_conf(lab):
     message = refused(lab, lab.conf("Adress = 10.0.0.1/24"))
     assert "/e.conf:5: unknown key `Adress` in [Interface]" in message
-    assert "did you mean Address" in message
+    assert "did you mean Address?" in message
 
 
 def test_no_peer(lab):
@@ -65,6 +65,25 @@ def test_conf_that_others_can_read_is_warned_about(lab):
     lab.profile("open", lab.conf(), mode=0o644)
     done = lab.run("true", profile="open")
     assert done.returncode == 0 and "others can read it" in done.stderr
+
+
+@pytest.mark.parametrize("path", ["/etc", "/dev/null"])
+def test_what_is_no_file_is_refused_before_any_advice(lab, path):
+    done = lab.run("true", profile=path)
+    assert done.returncode == 125 and "not a regular file" in done.stderr
+    assert "chmod" not in done.stderr
+
+
+def test_a_public_file_that_is_no_conf_is_not_called_secret(lab):
+    done = lab.run("true", profile="/etc/passwd")
+    assert done.returncode == 125
+    assert "private key" not in done.stderr and "chmod" not in done.stderr
+
+
+def test_one_command_of_the_conf_is_spoken_of_as_one(lab):
+    lab.profile("hook", lab.conf("PostUp = true\n"))
+    done = lab.run("true", profile="hook")
+    assert "hook.conf is not run here (wg-quick runs it)" in done.stderr
 
 
 def test_commands_of_the_conf_are_never_run(lab):

@@ -5,11 +5,14 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <set>
 
 #include "apps/warren/cli.hpp"
+#include "apps/warren/text.hpp"
 #include "crypto/crypto.hpp"
 #include "model/wg_conf.hpp"
 #include "netns/run.hpp"
@@ -28,7 +31,7 @@ struct RunArguments {
   std::string name;
   std::vector<std::string> variables;
   std::vector<std::string> command;
-  unsigned wait_ready_s = 0;
+  std::string wait_ready;  ///< a time span; empty: do not wait
 };
 
 struct Profile {
@@ -63,9 +66,11 @@ base::Result<Profile> find_profile(const std::string& given) {
 
 base::Result<model::WgConf> read_conf(const std::string& path) {
   struct stat there{};
-  if (stat(path.c_str(), &there) == 0 && (there.st_mode & 077) != 0) {
-    fmt::print(stderr, "warren: warning: {} holds a private key and others can read it\n", path);
-    fmt::print(stderr, "  hint: chmod 600 {}\n", path);
+  const bool exists = stat(path.c_str(), &there) == 0;
+  if (exists && !S_ISREG(there.st_mode)) {
+    return make_error(ErrorKind::Invalid, "read the profile " + path + ": it is not a regular file",
+                      "give the name of a profile (warren status lists them) or the path of a "
+                      "WireGuard conf file");
   }
   auto text = os::read_file(path, model::kMaxConfBytes);
   if (!text) {
@@ -73,6 +78,11 @@ base::Result<model::WgConf> read_conf(const std::string& path) {
   }
   auto conf = model::WgConf::parse(*text, path);
   model::wipe_text(*text);
+  // Only now is it known that the file holds a key.
+  if (conf && exists && (there.st_mode & 077) != 0) {
+    fmt::print(stderr, "warren: warning: {} holds a private key and others can read it\n", path);
+    fmt::print(stderr, "  hint: chmod 600 {}\n", path);
+  }
   return conf;
 }
 
@@ -83,8 +93,9 @@ void notice_hooks(const model::WgConf& conf, const std::string& path) {
     if (seen.insert(hook.key).second) names += (names.empty() ? "" : ", ") + hook.key;
   }
   if (names.empty()) return;
-  fmt::print(stderr, "warren: notice: {} of {} are not run here (wg-quick runs them)\n", names,
-             path);
+  const bool one = seen.size() == 1;
+  fmt::print(stderr, "warren: notice: {} of {} {} not run here (wg-quick runs {})\n", names, path,
+             one ? "is" : "are", one ? "it" : "them");
 }
 
 bool is_own(const model::WgConf& conf, const base::IpAddress& address) {
@@ -160,6 +171,14 @@ base::Status fill_from_conf(const model::WgConf& conf, const std::string& path,
   return fill_peers(conf, config);
 }
 
+/// "10s", "2m" or bare seconds, up to an hour; nullopt for anything else.
+std::optional<std::uint32_t> parse_wait_s(const std::string& text) {
+  constexpr std::uint32_t kLongest = 3600;
+  const bool bare = text.find_first_not_of("0123456789") == std::string::npos;
+  const auto seconds = parse_duration_s(bare ? text + "s" : text);
+  return seconds && *seconds <= kLongest ? seconds : std::nullopt;
+}
+
 /// Ours, with every `-e NAME=VALUE` put in its place.
 std::vector<std::string> environment_with(const std::vector<std::string>& variables) {
   std::vector<std::string> out;
@@ -184,13 +203,13 @@ base::Result<netns::RunConfig> make_config(const RunArguments& arguments) {
                       "give --name: letters, digits, `.`, `_`, `-`, at most 32");
   }
   WARREN_TRY(fill_from_conf(conf, profile.path, config));
-  if (arguments.wait_ready_s != 0) {
+  if (const auto wait_s = parse_wait_s(arguments.wait_ready)) {
     if (!config.echo_target) {
       return make_error(ErrorKind::Invalid,
                         "--wait-ready: " + profile.path + " names nobody who answers an echo",
                         "add a DNS server, or an Address with the network's length");
     }
-    config.wait_ready = std::chrono::seconds(arguments.wait_ready_s);
+    config.wait_ready = std::chrono::seconds(*wait_s);
   }
   config.argv = arguments.command;
   config.environment = environment_with(arguments.variables);
@@ -229,13 +248,16 @@ void add_run_command(CLI::App& app, Invocation& invocation) {
         const bool good = equals != std::string::npos && equals != 0;
         return good ? std::string() : "`" + text + "` is not NAME=VALUE";
       });
-  run->add_option("--wait-ready", arguments->wait_ready_s,
-                  "Start the program once the tunnel carries an echo, wait at most SECONDS")
-      ->check(CLI::Range(1U, 3600U));
+  run->add_option("--wait-ready", arguments->wait_ready,
+                  "Start the program once the tunnel carries an echo; wait at most 10s, 2m, …")
+      ->check([](const std::string& text) {
+        return parse_wait_s(text) ? std::string()
+                                  : "`" + text + "` is not a time span from 1s to 1h (10s, 2m)";
+      });
   run->footer(
       "Usage: warren run [OPTIONS] PROFILE [--] COMMAND [ARGUMENT...]\n"
       "Exit code: the program's; 125 warren failed, 126 it cannot be executed, 127 not found.\n"
-      "Example: warren run lab -- curl http://10.20.0.1/");
+      "Example: warren run lab -- ping -c 1 10.20.0.1");
   run->callback([&invocation, arguments] {
     std::vector<std::string>& command = arguments->command;
     command.insert(command.end(), invocation.command.begin(), invocation.command.end());
