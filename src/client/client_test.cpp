@@ -156,6 +156,21 @@ TEST(Join, ATakenProfileIsRefusedAndTheTokenWorksUnderAnotherName) {
               ElementsAre("lab.conf", "lab.warren.json", "lab2.conf", "lab2.warren.json"));
 }
 
+TEST(Join, TheSameTokenTwiceNamesTheProfileItMade) {
+  TestServer server;
+  server.create_network("lab");
+  Member member;
+  const auto token = server.token("lab", "one");
+  ASSERT_TRUE(member.join(token, "home"));
+  for (const auto& profile : {std::optional<std::string>(), std::optional<std::string>("other")}) {
+    const auto again = member.join(token, profile);
+    ASSERT_FALSE(again);
+    EXPECT_EQ(again.error().kind, base::ErrorKind::Conflict);
+    EXPECT_EQ(again.error().message, "you joined already: profile home");
+  }
+  EXPECT_THAT(files_in(member.directory()), ElementsAre("home.conf", "home.warren.json"));
+}
+
 TEST(Join, ARefusalLeavesNothing) {
   TestServer server;
   server.create_network("lab");
@@ -283,10 +298,12 @@ TEST(ProfileNote, IsReadBackAsWritten) {
   note.endpoint = "gw:51820";
   note.enrol_at = "gw:51800";
   note.pin.fill(0xab);
+  note.joined_with = "0123456789abcdef";
   const auto back = ProfileNote::parse(note.write());
   ASSERT_TRUE(back) << back.error().message;
   EXPECT_EQ(back->gateways, note.gateways);
   EXPECT_EQ(back->pin, note.pin);
+  EXPECT_EQ(back->joined_with, note.joined_with);
   for (const char* bad : {"", "[]", "{}", R"({"schema":1})", R"({"schema":2,"network":"lab"})"}) {
     EXPECT_FALSE(ProfileNote::parse(bad)) << bad;
   }

@@ -16,6 +16,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include <unistd.h>
 
@@ -28,6 +29,12 @@
 
 namespace warren::client {
 namespace {
+
+/// Tells tokens apart and gives nothing of the secret away.
+std::string token_id(const model::TokenText& token) {
+  const crypto::Hash hash = crypto::sha256(token.secret);
+  return base::to_hex(base::Bytes(hash).first(8));
+}
 
 base::Error malformed(const std::string& what) {
   return base::make_error(base::ErrorKind::Invalid, "the gateway's answer has a malformed " + what,
@@ -94,14 +101,14 @@ base::Status fill_note(const api::EnrolAnswer& answer, const model::TokenText& t
   note.endpoint = answer.endpoint;
   note.enrol_at = token.enrol_at;
   note.pin = token.pin;
+  note.joined_with = token_id(token);
   return {};
 }
 
 // --- the pending key ---
 
 std::string pending_path(const JoinOptions& options) {
-  const crypto::Hash hash = crypto::sha256(options.token.secret);
-  return options.directory + "/join-" + base::to_hex(base::Bytes(hash).first(8)) + ".conf.pending";
+  return options.directory + "/join-" + token_id(options.token) + ".conf.pending";
 }
 
 base::Result<crypto::PrivateKey> pending_key(const std::string& path, base::RandomSource& random) {
@@ -138,6 +145,19 @@ base::Status check_free(const JoinOptions& options) {
         base::ErrorKind::Conflict,
         "a profile named '" + *options.profile + "' exists: " + paths.conf,
         "choose another name with --profile, or remove it: warren leave " + *options.profile);
+  }
+  return {};
+}
+
+/// Conflict when a profile here came from this token: the gateway would refuse it as used up.
+base::Status check_not_joined(const JoinOptions& options) {
+  WARREN_TRY_ASSIGN(const std::vector<std::string> names, list_profiles(options.directory));
+  for (const std::string& name : names) {
+    const auto note = read_note(options.directory, name);
+    if (!note || !*note || (*note)->joined_with != token_id(options.token)) continue;
+    return base::make_error(
+        base::ErrorKind::Conflict, "you joined already: profile " + name,
+        "use it: warren run " + name + " -- COMMAND; another machine needs a token of its own");
   }
   return {};
 }
@@ -188,6 +208,7 @@ base::Result<Profile> make_profile(const api::EnrolAnswer& answer, const model::
 
 base::Result<Joined> join(const JoinOptions& options, base::RandomSource& random,
                           base::WallTime now) {
+  WARREN_TRY(check_not_joined(options));
   WARREN_TRY(check_free(options));
   WARREN_TRY(os::make_directories(options.directory, 0700));
   const std::string pending = pending_path(options);

@@ -42,7 +42,8 @@ struct Joined {
 /// Makes a key, stores it beside the profiles (join-ID.conf.pending, where ID is of the token),
 /// enrols, writes the profile and removes the pending file. After a lost answer, or when a profile
 /// of that name exists (Conflict), the pending key stays: the same token can be used again with
-/// it. After a refusal it is removed.
+/// it. After a refusal it is removed. Conflict, without asking anybody, when a profile here came
+/// from this token.
 [[nodiscard]] base::Result<Joined> join(const JoinOptions& options, base::RandomSource& random,
                                         base::WallTime now);
 

@@ -78,6 +78,7 @@ std::string ProfileNote::write() const {
                                      {"endpoint", endpoint},
                                      {"enrol_at", enrol_at},
                                      {"pin", base::to_hex(pin)}};
+  if (!joined_with.empty()) document["joined_with"] = joined_with;
   for (const base::IpAddress& gateway : gateways) {
     document["gateways"].push_back(gateway.to_string());
   }
@@ -97,6 +98,9 @@ base::Result<ProfileNote> ProfileNote::parse(std::string_view text) {
   WARREN_TRY_ASSIGN(note.enrol_at, text_member(document, "enrol_at"));
   WARREN_TRY_ASSIGN(const std::string pin, text_member(document, "pin"));
   if (!base::parse_hex(pin, note.pin)) return bad_note("'pin' is not 64 hexadecimal digits");
+  if (document.contains("joined_with")) {  // absent in notes of earlier versions
+    WARREN_TRY_ASSIGN(note.joined_with, text_member(document, "joined_with"));
+  }
   return note;
 }
 

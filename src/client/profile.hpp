@@ -23,6 +23,7 @@ struct ProfileNote {
   std::string endpoint;                   ///< "host:port" of the gateway
   std::string enrol_at;                   ///< "host:port" we enrolled at
   std::array<std::uint8_t, 32> pin{};     ///< of the gateway's identity key
+  std::string joined_with;                ///< the ID of our token; empty: not known
 
   [[nodiscard]] std::string write() const;
   /// Invalid names the key at fault.

@@ -10,7 +10,7 @@ ASKS_THE_DAEMON = [
     ("network", "delete", "lab"), ("network", "create", "lab", "--subnet", "10.20.0.0/24"),
     ("invite", "laptop"), ("invite", "laptop", "--network", "lab"), ("peer", "list"),
     ("peer", "ls", "lab"), ("peer", "show", "laptop"), ("revoke", "laptop", "--yes"), ("audit",),
-    ("reload",), ("status",), ("status", "--check", "live"), ("status", "--check", "ready"),
+    ("reload",), ("status", "--check", "live"), ("status", "--check", "ready"),
     ("status", "--check", "ready", "--daemon"),
 ]
 
@@ -21,6 +21,25 @@ def test_no_daemon(warren, args):
     assert "the daemon is not running" in text
     assert "hint: start it: warren daemon" in text
     assert warren.error(3, *args)["kind"] == "unavailable"
+
+
+def test_status_of_a_machine_with_nothing_tells_both_ways_on(warren):
+    text = warren.fails(3, "status")
+    assert "the daemon is not running, and you have no profiles and no runs" in text
+    assert "warren join TOKEN" in text and "warren daemon" in text
+    assert warren.error(3, "status")["kind"] == "unavailable"
+
+
+def test_status_of_a_member_is_no_failure(warren):
+    profiles = warren.home / ".config" / "warren"
+    profiles.mkdir(parents=True)
+    (profiles / "lab.conf").write_text("[Interface]\n")
+    done = warren("status")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "a member needs none" in done.stdout and "profiles  lab" in done.stdout
+    document = json.loads(warren("status", "--json").stdout)
+    assert document["profiles"] == ["lab"] and document["daemon"] is None
+    warren.fails(3, "status", "--check", "live")
 
 
 def test_json_may_follow_the_command(warren):

@@ -12,7 +12,8 @@ def test_the_token_is_read_from_all_three_places_and_never_repeated(warren):
 
 
 def test_an_empty_standard_input_is_no_token(warren):
-    assert "token" in warren.fails(2, "join", "-")
+    for nothing in ("", "\n"):
+        assert "standard input is empty" in warren.fails(2, "join", "-", stdin=nothing)
 
 
 def test_nothing_is_written_for_a_broken_token(warren):

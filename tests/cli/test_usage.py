@@ -49,10 +49,26 @@ def test_wrong_usage_is_exit_code_2(warren, args):
 
 @pytest.mark.parametrize("args,meant", [
     (("netwrok", "list"), "warren network"), (("network", "creat", "lab"), "warren network create"),
-    (("per",), "warren peer"), (("stauts",), "warren status"), (("revok", "x"), "warren revoke"),
+    (("up", "lab"), "warren run"), (("ls",), "warren network list"),
+    (("version",), "warren --version"), (("help", "netwrok"), "warren network"),
+    (("help", "network", "creat"), "warren network create"), (("per",), "warren peer"), (("stauts",), "warren status"), (("revok", "x"), "warren revoke"),
 ])
 def test_a_mistyped_command_names_the_nearest(warren, args, meant):
     assert f"did you mean: {meant}?" in warren.fails(2, *args)
+
+
+def test_an_unknown_command_is_named(warren):
+    for args in (("frobnicate",), ("--json-less", "frobnicate"), ("help", "frobnicate")):
+        text = warren.fails(2, *args)
+        assert "there is no command 'frobnicate'" in text and "see: warren --help" in text
+    assert "warren peer: there is no command 'frob'" in warren.fails(2, "peer", "frob", "x")
+    assert "frobnicate" in warren.error(2, "frobnicate")["message"]
+
+
+@pytest.mark.parametrize("command", [(), ("run",), ("network", "create")], ids=" ".join)
+def test_help_is_a_command_too(warren, command):
+    done = warren("help", *command)
+    assert (done.returncode, done.stdout) == (0, warren(*command, "--help").stdout)
 
 
 def test_usage_errors_name_the_command_at_fault(warren):

@@ -24,6 +24,28 @@ def test_not_found_is_127(lab):
     assert "warren: run no-such-program: No such file" in done.stderr
 
 
+def test_a_closed_directory_of_path_is_passed_over(lab):
+    closed = lab.directory / "closed"
+    closed.mkdir(mode=0o700)  # root's
+    done = lab.run("no-such-program", options=("-e", f"PATH={closed}:/usr/bin:/etc/passwd"))
+    assert done.returncode == 127, done
+    assert lab.run("true", options=("-e", f"PATH={closed}:/usr/bin:/bin")).returncode == 0
+
+
+def test_a_file_of_path_that_may_not_be_executed_is_126(lab):
+    assert lab.run("passwd", options=("-e", "PATH=/etc")).returncode == 126
+
+
+def test_low_ports_may_be_served(lab):
+    assert lab.check("""
+import socket
+for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+    socket.socket(socket.AF_INET, kind).bind(("0.0.0.0", 80))
+    socket.socket(socket.AF_INET6, kind).bind(("fd77::2", 53))
+print("bound")
+""") == "bound\n"
+
+
 def test_not_executable_is_126(lab):
     done = lab.run("/etc/passwd")
     assert done.returncode == 126
@@ -215,6 +237,9 @@ def test_root_runs_it_too_and_has_no_capability_inside(lab):
 def test_status_and_wait_ready(lab):
     run = lab.begin("sleep", "60")
     lab.state()
+    left = subprocess.run(lab.warren("leave", "lab"), capture_output=True, text=True, timeout=30)
+    assert left.returncode == 6, left
+    assert f"the run lab uses it (pid {lab.state()['pid']})" in left.stderr
     check = subprocess.run(lab.warren("status", "--check", "ready", "--wait", "10s", "lab"),
                            capture_output=True, text=True, timeout=30)
     assert check.returncode == 0, check
@@ -222,6 +247,8 @@ def test_status_and_wait_ready(lab):
     run.wait(10)
     done = lab.run("echo", "up", options=("--wait-ready", "10"))
     assert done.stdout == "up\n", done.stderr
+    assert lab.run("echo", "up", options=("--wait-ready", "10s")).stdout == "up\n"
+    assert lab.run("true", options=("--wait-ready", "2h")).returncode == 2
     lab.profile("deaf", lab.conf(endpoint="192.0.2.2:4"))
     done = lab.run("echo", "up", profile="deaf", options=("--wait-ready", "1"))
     assert done.returncode == 125 and done.stdout == ""

@@ -12,6 +12,8 @@
 #include "apps/warren/text.hpp"
 #include "client/join.hpp"
 #include "model/conf_key.hpp"
+#include "netns/ready.hpp"
+#include "netns/runtime_dir.hpp"
 #include "os/clock.hpp"
 
 namespace warren::app {
@@ -27,6 +29,11 @@ base::Result<std::string> token_text(const std::string& argument) {
     char c = 0;
     while (line.size() < kMaxTokenLine && std::cin.get(c) && c != '\n') line.push_back(c);
     while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
+    if (line.empty()) {
+      return base::make_error(
+          base::ErrorKind::Invalid, "read the token: standard input is empty, or its first line is",
+          "give the line that warren invite printed: warren join - < token.txt");
+    }
     return line;
   }
   if (const char* set = std::getenv("WARREN_TOKEN"); set != nullptr && *set != '\0') return set;
@@ -67,8 +74,28 @@ base::Status join(const Invocation& invocation, const std::string& argument,
   return {};
 }
 
+/// Conflict while a run of this profile lives: its key would be gone under it.
+base::Status check_no_run(const std::string& directory, const std::string& profile) {
+  const auto runtime = netns::runtime_directory();
+  if (!runtime) return {};  // then nothing runs either
+  WARREN_TRY_ASSIGN(const auto runs, netns::list_runs(*runtime));
+  for (const netns::RunStatus& run : runs) {
+    if (run.profile != profile && run.profile != client::profile_paths(directory, profile).conf) {
+      continue;
+    }
+    const std::string pid = std::to_string(run.pid);
+    return base::make_error(
+        base::ErrorKind::Conflict,
+        fmt::format("leave {}: the run {} uses it (pid {})", profile, run.name, pid),
+        "end it first: kill " + pid);
+  }
+  return {};
+}
+
 base::Status leave(const Invocation& invocation, const std::string& profile) {
   WARREN_TRY_ASSIGN(const std::string directory, client::profile_directory());
+  WARREN_TRY(client::check_profile_name(profile));
+  WARREN_TRY(check_no_run(directory, profile));
   WARREN_TRY(client::remove_profile(directory, profile));
   if (invocation.json) {
     print_line(nlohmann::ordered_json{{"schema", 1}, {"profile", profile}}.dump());

@@ -1,8 +1,11 @@
 // The `warren` program: one CLI11 application to which every *_command.cpp adds its subcommands.
 
 #include <algorithm>
+#include <array>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -37,29 +40,65 @@ std::vector<std::string> subcommand_names(const CLI::App& app) {
   return names;
 }
 
+/// What people type from habit, and what it is called here.
+std::string habit(std::string_view word) {
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kHabits{{
+      {"up", "run"},
+      {"exec", "run"},
+      {"down", "leave"},
+      {"ls", "network list"},
+      {"list", "network list"},
+      {"version", "--version"},
+  }};
+  const auto* found = std::ranges::find(kHabits, word, [](const auto& pair) { return pair.first; });
+  return found == kHabits.end() ? std::string() : std::string(found->second);
+}
+
+base::Error unknown_command(const Innermost& at, const std::string& word,
+                            const std::vector<std::string>& known) {
+  std::string suggestion = at.name == "warren" ? habit(word) : std::string();
+  if (suggestion.empty()) suggestion = nearest(word, known);
+  const std::string see = "see: " + at.name + " --help";
+  return base::make_error(
+      base::ErrorKind::Invalid,
+      (at.name == "warren" ? "" : at.name + ": ") + "there is no command '" + word + "'",
+      suggestion.empty() ? see : "did you mean: " + at.name + " " + suggestion + "? Else " + see);
+}
+
 /// Says what is wrong, which command it concerns, and the nearest word to a mistyped one.
 int report_usage(const CLI::App& app, Invocation& invocation, const CLI::ParseError& error,
                  const std::vector<std::string>& words) {
   invocation.json = invocation.json || std::ranges::find(words, "--json") != words.end();
   const Innermost at = innermost(app);
   const std::vector<std::string> known = subcommand_names(*at.app);
-  std::string message = error.what();
-  std::string suggestion;
-  if (!known.empty()) {
-    for (const std::string& word : words) {
-      if (word.starts_with('-') || at.name.ends_with(" " + word)) continue;
-      suggestion = nearest(word, known);
-      if (!suggestion.empty() && suggestion != word) {
-        message = "there is no command '" + word + "'";
-        break;
-      }
-      suggestion.clear();
-    }
+  const std::vector<std::string> unread = app.remaining(true);
+  const auto unknown =
+      std::ranges::find_if(unread, [](const auto& word) { return !word.starts_with('-'); });
+  if (!known.empty() && unknown != unread.end()) {
+    return report(invocation, unknown_command(at, *unknown, known));
   }
-  std::string hint = "see: " + at.name + " --help";
-  if (!suggestion.empty()) hint = "did you mean: " + at.name + " " + suggestion + "? Else " + hint;
+  std::string message = error.what();
   if (at.app != &app) message = at.name + ": " + message;
-  return report(invocation, base::make_error(base::ErrorKind::Invalid, message, std::move(hint)));
+  return report(invocation,
+                base::make_error(base::ErrorKind::Invalid, message, "see: " + at.name + " --help"));
+}
+
+/// `warren help [COMMAND...]`: as --help, but a command that does not exist is an error.
+int show_help(const CLI::App& app, Invocation& invocation, std::span<const std::string> names) {
+  Innermost at{.app = &app, .name = "warren"};
+  for (const std::string& name : names) {
+    if (name == "--json") invocation.json = true;
+    if (name.starts_with('-')) continue;
+    const auto found =
+        at.app->get_subcommands([&](const CLI::App* child) { return child->check_name(name); });
+    if (found.empty()) {
+      return report(invocation, unknown_command(at, name, subcommand_names(*at.app)));
+    }
+    at = {.app = found.front(), .name = at.name + " " + found.front()->get_name()};
+  }
+  // help() puts the name of the command itself behind those of its parents.
+  fmt::print("{}", at.app->help(at.app == &app ? "" : at.name.substr(0, at.name.rfind(' '))));
+  return kDone;
 }
 
 void add_global_options(CLI::App& app, Invocation& invocation) {
@@ -100,9 +139,12 @@ int run_program(int argc, char** argv) {
   // Last: subcommands inherit what is set before they exist.
   app.footer(
       "Start here: warren daemon, warren network create, warren invite, warren join, "
-      "warren run\nManual: man warren");
+      "warren run\nMore: warren help COMMAND, man warren");
   std::vector<std::string> words(argv + 1, argv + argc);
   invocation.command = take_command(words);
+  if (!words.empty() && words.front() == "help") {
+    return show_help(app, invocation, std::span(words).subspan(1));
+  }
   try {
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
   } catch (const CLI::ParseError& error) {

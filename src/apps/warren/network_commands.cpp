@@ -35,8 +35,10 @@ base::Status create(const Invocation& invocation, const api::NetworkCreate& requ
     print_line(api::encode(network));
     return {};
   }
-  fmt::print("network {} serves {} at {}\n", network.name,
-             network.subnet.empty() ? network.subnet6 : network.subnet, network.endpoint);
+  fmt::print("network {} is served at {}\n", network.name, network.endpoint);
+  fmt::print("  IPv4: {}\n",
+             network.subnet.empty() ? "none; give --subnet to have one" : network.subnet);
+  fmt::print("  IPv6: {}\n", network.subnet6.empty() ? "none" : network.subnet6);
   fmt::print("  invite somebody: warren invite NAME --network {}\n", network.name);
   return {};
 }
@@ -90,7 +92,8 @@ void add_create(CLI::App& network, Invocation& invocation) {
   CLI::App* command = network.add_subcommand("create", "Make a network and start to serve it");
   command->add_option("NAME", given->request.name, "a letter, then letters, digits or -; up to 15")
       ->required();
-  auto* subnet = command->add_option("--subnet", given->subnet, "IPv4 prefix: 10.20.0.0/24");
+  auto* subnet = command->add_option(
+      "--subnet", given->subnet, "IPv4 prefix: 10.20.0.0/24; without it the network has no IPv4");
   auto* subnet6 = command->add_option("--subnet6", given->subnet6,
                                       "IPv6 prefix, or none; a random private /64 by default");
   auto* port = command

@@ -3,9 +3,13 @@
 // What `status --check` looks at, in this order: with --daemon, the daemon; with a NAME, the run of
 // that name or profile; without either, the run of this user when there is one, else the daemon.
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -97,7 +101,7 @@ void print_picture(const Picture& picture) {
   } else {
     fmt::print("daemon    {}\n", picture.daemon_error->kind == base::ErrorKind::NotPermitted
                                      ? "may not be asked by this user"
-                                     : "not running");
+                                     : "not running here (a gateway's; a member needs none)");
   }
   if (!picture.networks.empty()) {
     Table table({"NETWORK", "ENDPOINT", "PEERS", "CONNECTED", "ENGINE"});
@@ -122,9 +126,14 @@ void print_picture(const Picture& picture) {
 base::Status show_status(Invocation& invocation) {
   Picture picture = look(invocation);
   if (!picture.daemon && picture.runs.empty() && picture.profiles.empty()) {
-    return std::move(*picture.daemon_error);
+    if (picture.daemon_error->kind != base::ErrorKind::Unavailable) {
+      return std::move(*picture.daemon_error);
+    }
+    return base::make_error(base::ErrorKind::Unavailable,
+                            "the daemon is not running, and you have no profiles and no runs",
+                            "a member starts with: warren join TOKEN; a gateway with: warren "
+                            "daemon (or: systemctl start warren)");
   }
-  if (!picture.daemon && picture.runs.empty()) invocation.exit_code = kNotRunning;
   if (invocation.json) {
     print_line(document_of(picture).dump(-1, ' ', false, ordered_json::error_handler_t::replace));
   } else {
@@ -289,6 +298,31 @@ class TerminalLog final : public base::Log {
   bool verbose_;
 };
 
+/// What a line of a cleanup's report is about: an engine, a file, or the command that did it.
+std::string_view kind_of(std::string_view line) {
+  const auto has = [line](std::string_view part) { return line.find(part) != line.npos; };
+  if (line.starts_with("engine ")) return "engines stopped";
+  if (line.starts_with("files of ") || line.starts_with("/")) return "files removed";
+  if (has("ip netns del ")) return "namespaces removed";
+  if (has("link del ")) return "interfaces removed";
+  if (has("nft ")) return "rules removed";
+  return "settings, addresses and routes restored";
+}
+
+void print_summary(const std::vector<std::string>& removed) {
+  std::vector<std::pair<std::string_view, std::size_t>> counts;
+  for (const std::string& line : removed) {
+    const std::string_view kind = kind_of(line);
+    const auto found = std::ranges::find(counts, kind, [](const auto& one) { return one.first; });
+    if (found != counts.end()) {
+      ++found->second;
+    } else {
+      counts.emplace_back(kind, 1);
+    }
+  }
+  for (const auto& [kind, count] : counts) fmt::print("{:>4}  {}\n", count, kind);
+}
+
 base::Status cleanup(Invocation& invocation) {
   TerminalLog log(invocation.verbose);
   WARREN_TRY_ASSIGN(const gateway::CleanupReport done,
@@ -300,7 +334,11 @@ base::Status cleanup(Invocation& invocation) {
     print_line(document.dump(-1, ' ', false, ordered_json::error_handler_t::replace));
     return {};
   }
-  for (const std::string& line : done.removed) fmt::print("removed {}\n", line);
+  if (invocation.verbose) {
+    for (const std::string& line : done.removed) fmt::print("removed: {}\n", line);
+  } else {
+    print_summary(done.removed);
+  }
   for (const std::string& line : done.problems) fmt::print(stderr, "warren: {}\n", line);
   if (done.removed.empty() && done.problems.empty()) fmt::print("nothing to clean up\n");
   return {};
@@ -334,7 +372,9 @@ void add_status_commands(CLI::App& app, Invocation& invocation) {
 
   CLI::App* cleanup_command = app.add_subcommand(
       "cleanup", "Remove everything of a stopped gateway from this host; its state stays");
-  cleanup_command->footer("Example: warren cleanup --state-dir /var/lib/warren");
+  cleanup_command->footer(
+      "With -v each removed thing is named.\n"
+      "Example: warren cleanup --state-dir /var/lib/warren");
   cleanup_command->callback([&invocation] { finish(invocation, cleanup(invocation)); });
 }
 
