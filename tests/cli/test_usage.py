@@ -63,6 +63,7 @@ def test_an_unknown_command_is_named(warren):
         assert "there is no command 'frobnicate'" in text and "see: warren --help" in text
     assert "warren peer: there is no command 'frob'" in warren.fails(2, "peer", "frob", "x")
     assert "frobnicate" in warren.error(2, "frobnicate")["message"]
+    assert "there is no option '--bogus'" in warren.fails(2, "--bogus")
 
 
 @pytest.mark.parametrize("command", [(), ("run",), ("network", "create")], ids=" ".join)

@@ -78,6 +78,7 @@ int report_usage(const CLI::App& app, Invocation& invocation, const CLI::ParseEr
     return report(invocation, unknown_command(at, *unknown, known));
   }
   std::string message = error.what();
+  if (!known.empty() && !unread.empty()) message = "there is no option '" + unread.front() + "'";
   if (at.app != &app) message = at.name + ": " + message;
   return report(invocation,
                 base::make_error(base::ErrorKind::Invalid, message, "see: " + at.name + " --help"));
