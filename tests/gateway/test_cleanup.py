@@ -46,6 +46,13 @@ def test_cleanup_is_refused_while_a_daemon_runs(gateway):
     assert gateway.snapshot() == before and is_alive(engine)
 
 
+def test_create_tells_what_a_network_lacks(gateway):
+    six = gateway.call("network", "create", "six")
+    assert "IPv4: none; give --subnet to have one\n  IPv6: fd" in six.stdout, six
+    four = gateway.call("network", "create", "four", "--subnet", "10.93.0.0/24", "--subnet6", "none")
+    assert "IPv4: 10.93.0.0/24\n  IPv6: none\n" in four.stdout, four
+
+
 def test_deleting_a_network_leaves_no_trace(gateway):
     before = gateway.snapshot()
     gateway.create("a")

@@ -147,7 +147,7 @@ void add_network_commands(CLI::App& app, Invocation& invocation) {
       network->add_subcommand("delete", "Delete a network with its peers, and every trace of it");
   delete_command->alias("rm");
   delete_command->add_option("NAME", doomed->name, "the network")->required();
-  delete_command->add_flag("-y,--yes", doomed->yes, "do not ask");
+  delete_command->add_flag("-y,--yes", doomed->yes, "do not ask (only a terminal is asked)");
   delete_command->footer("Example: warren network delete lab");
   delete_command->callback(
       [&invocation, doomed] { finish(invocation, remove(invocation, doomed->name, doomed->yes)); });

@@ -123,7 +123,9 @@ void add_invite(CLI::App& app, Invocation& invocation) {
   command->add_option("NAME", choice->name, "the name of the new peer")->required();
   command->add_option("--network", choice->network, kNetworkHelp);
   command->add_option("--role", choice->role, "the role of the new peer");
-  command->add_option("--expires", choice->expires, "how long the token is good: 90s, 15m, 24h, 7d")
+  command
+      ->add_option("--expires", choice->expires,
+                   "how long the token is good: 90s, 15m, 24h, 7d; from 10s to 366d")
       ->capture_default_str();
   command->footer("Example: warren invite laptop --expires 2h");
   command->callback([&invocation, choice] { finish(invocation, invite(invocation, *choice)); });
@@ -135,7 +137,7 @@ void add_revoke(CLI::App& app, Invocation& invocation) {
       "revoke", "Cut a peer off: returns when every way in is closed, and says how long it took");
   command->add_option("NAME", choice->name, "the peer")->required();
   command->add_option("--network", choice->network, kNetworkHelp);
-  command->add_flag("-y,--yes", choice->yes, "do not ask");
+  command->add_flag("-y,--yes", choice->yes, "do not ask (only a terminal is asked)");
   command->footer("Example: warren revoke laptop");
   command->callback([&invocation, choice] { finish(invocation, revoke(invocation, *choice)); });
 }
