@@ -47,9 +47,10 @@ def test_cleanup_is_refused_while_a_daemon_runs(gateway):
 
 
 def test_create_tells_what_a_network_lacks(gateway):
-    six = gateway.call("network", "create", "six")
+    six = gateway.call("network", "create", gateway.network("s"))
     assert "IPv4: none; give --subnet to have one\n  IPv6: fd" in six.stdout, six
-    four = gateway.call("network", "create", "four", "--subnet", "10.93.0.0/24", "--subnet6", "none")
+    four = gateway.call("network", "create", gateway.network("f"), "--subnet", "10.93.0.0/24",
+                        "--subnet6", "none")
     assert "IPv4: 10.93.0.0/24\n  IPv6: none\n" in four.stdout, four
 
 
