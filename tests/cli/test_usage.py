@@ -51,7 +51,8 @@ def test_wrong_usage_is_exit_code_2(warren, args):
     (("netwrok", "list"), "warren network"), (("network", "creat", "lab"), "warren network create"),
     (("up", "lab"), "warren run"), (("ls",), "warren network list"),
     (("version",), "warren --version"), (("help", "netwrok"), "warren network"),
-    (("help", "network", "creat"), "warren network create"), (("per",), "warren peer"), (("stauts",), "warren status"), (("revok", "x"), "warren revoke"),
+    (("help", "network", "creat"), "warren network create"),
+    (("per",), "warren peer"), (("stauts",), "warren status"), (("revok", "x"), "warren revoke"),
 ])
 def test_a_mistyped_command_names_the_nearest(warren, args, meant):
     assert f"did you mean: {meant}?" in warren.fails(2, *args)
