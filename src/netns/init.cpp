@@ -98,7 +98,7 @@ base::Status Init::prepare(uid_t uid, gid_t gid) {
     return clone_error(mapped.error().os_errno).within(mapped.error().message);
   }
   WARREN_TRY(set_up_mounts(resolv_conf(config_.dns_servers, config_.dns_search),
-                           !config_.dns_servers.empty()));
+                           !config_.dns_servers.empty(), config_.runtime_dir));
   WARREN_TRY_ASSIGN(const os::Fd tun, set_up_network(config_).within("set up the run's network"));
   return send_control(control_, Control::Tun, {}, &tun);
 }

@@ -19,9 +19,10 @@
 //
 // /etc/resolv.conf is often a symbolic link into /run. Its final target is found first; then the
 // sockets of host services that would look names up through the host (nscd, systemd-resolved,
-// avahi) are covered by an empty tmpfs, which may have covered the target too. Where the target
-// still exists, ours is bound over it. Where it does not, /etc gets an overlay whose upper layer,
-// in the tmpfs, holds our resolv.conf: the host's /etc shows through, and stays as it is.
+// avahi, nslcd, sssd) are covered by an empty tmpfs, which may have covered the target too. Where
+// the target still exists, ours is bound over it. Where it does not, /etc gets an overlay whose
+// upper layer, in the tmpfs, holds our resolv.conf: the host's /etc shows through, and stays as it
+// is.
 
 namespace warren::netns {
 
@@ -58,14 +59,25 @@ std::string final_target(const char* path) {
 }
 
 base::Status hide_host_name_services() {
-  for (const char* path :
-       {"/run/nscd", "/var/run/nscd", "/run/systemd/resolve", "/run/avahi-daemon"}) {
+  for (const char* path : {"/run/nscd", "/var/run/nscd", "/run/systemd/resolve",
+                           "/run/avahi-daemon", "/run/nslcd", "/var/lib/sss/pipes"}) {
     struct stat there{};
     if (stat(path, &there) < 0 || !S_ISDIR(there.st_mode)) continue;
     if (mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY,
               "mode=0755,size=64k") < 0) {
       return refused(std::string("hide the host's ") + path);
     }
+  }
+  return {};
+}
+
+/// The command runs as the same user: without this it could open its own engine's API socket, read
+/// the private key there and send its traffic elsewhere. Empty and writable, so that a run inside
+/// the run works.
+base::Status hide_runtime_directory(const std::string& path) {
+  if (mount("tmpfs", path.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700,size=1m") <
+      0) {
+    return refused("hide the sockets of runs in " + path);
   }
   return {};
 }
@@ -131,12 +143,14 @@ std::string resolv_conf(const std::vector<base::IpAddress>& servers,
   return text + "\n";
 }
 
-base::Status set_up_mounts(const std::string& resolv_conf_text, bool has_servers) {
+base::Status set_up_mounts(const std::string& resolv_conf_text, bool has_servers,
+                           const std::string& runtime_directory) {
   if (mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0) {
     return refused("make the run's mounts private");
   }
   const std::string target = final_target("/etc/resolv.conf");
   WARREN_TRY(hide_host_name_services());
+  WARREN_TRY(hide_runtime_directory(runtime_directory));
   if (mount("tmpfs", kScratch, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m") < 0) {
     return refused("mount a tmpfs for the run's files");
   }

@@ -14,8 +14,9 @@ namespace warren::netns {
                                       const std::vector<std::string>& search);
 
 /// Inside new user, mount and pid namespaces: cuts propagation, gives the run its resolv.conf,
-/// hides the host's name services, mounts the new /proc, takes set-user-id and file capabilities
-/// away.
-[[nodiscard]] base::Status set_up_mounts(const std::string& resolv_conf_text, bool has_servers);
+/// hides the host's name services and the sockets of this user's runs, mounts the new /proc, takes
+/// set-user-id and file capabilities away.
+[[nodiscard]] base::Status set_up_mounts(const std::string& resolv_conf_text, bool has_servers,
+                                         const std::string& runtime_directory);
 
 }  // namespace warren::netns

@@ -55,12 +55,22 @@ void remove_files(const std::string& directory, const std::string& name) {
   for (const std::string& path : {files.state, files.uapi, files.control}) unlink(path.c_str());
 }
 
+/// Whether the path still names this open file: between open and flock a run may have removed its
+/// lock, and another may have made a new one of the same name.
+bool still_named(const os::Fd& file, const std::string& path) {
+  struct stat held{};
+  struct stat named{};
+  return fstat(file.get(), &held) == 0 && lstat(path.c_str(), &named) == 0 &&
+         held.st_ino == named.st_ino && held.st_dev == named.st_dev;
+}
+
 void remove_stale(const std::string& directory) {
   for (const std::string& entry : names_in(directory)) {
     if (!entry.ends_with(kLockSuffix)) continue;
     const std::string path = directory + "/" + entry;
     const os::Fd lock(open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
     if (!lock || flock(lock.get(), LOCK_EX | LOCK_NB) < 0) continue;
+    if (!still_named(lock, path)) continue;
     if (!entry.starts_with(kKeyPrefix)) {
       remove_files(directory, entry.substr(0, entry.size() - kLockSuffix.size()));
     }

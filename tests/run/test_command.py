@@ -80,6 +80,11 @@ def test_it_cannot_reach_inits_descriptors(lab):
     assert lab.run("sh", "-c", "kill -9 1; sleep 0.1; echo alive").stdout == "alive\n"
 
 
+def test_it_cannot_reach_the_socket_of_its_engine(lab):
+    done = lab.run("sh", "-c", "ls -A $XDG_RUNTIME_DIR/warren; echo listed")
+    assert done.stdout == "listed\n", done
+
+
 def test_environment(lab):
     done = lab.run("sh", "-c", "echo $ONE-$TWO-$HOME", options=("-e", "ONE=1", "-e", "TWO=a b"))
     assert done.stdout == f"1-a b-{lab.home}\n"
