@@ -66,12 +66,12 @@ def main():
             print(f"round {number + 1}/{rounds}: {name} done", file=sys.stderr)
     median = {name: {figure: statistics.median(r[figure] for r in runs) for figure in runs[0]}
               for name, runs in results.items()}
-    print(f"{'':<24}" + "".join(f"{name:>24}" for name in contenders) + f"{'warren / wireguard-go':>24}")
+    print(f"{'':<24}" + "".join(f"{name:>26}" for name in contenders) + f"{'warren / wireguard-go':>24}")
     for figure in median["warren-engine"]:
         row = f"{figure:<24}"
         for name in contenders:
             values = [r[figure] for r in results[name] if figure in r]
-            row += f"{f'{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})' if values else '-':>24}"
+            row += f"{f'{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})' if values else '-':>26}"
         if "wireguard-go" in median:
             row += f"{median['warren-engine'][figure] / max(1e-9, median['wireguard-go'][figure]):>24.2f}"
         print(row)
