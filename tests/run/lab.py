@@ -205,7 +205,10 @@ class Lab:
         return sorted(str(path.relative_to(self.runtime)) for path in self.runtime.rglob("*"))
 
     def mounts(self):
-        return pathlib.Path(f"/proc/{self.holder.pid}/mountinfo").read_text()
+        """Mounts as the host's processes see them. Named network namespaces are left out: they come
+        and go with the tests beside this one."""
+        lines = pathlib.Path(f"/proc/{self.holder.pid}/mountinfo").read_text().splitlines()
+        return "\n".join(line for line in lines if " - nsfs " not in line)
 
     def own_processes(self):
         """Processes of programs in this lab's directory, without the far end's."""
