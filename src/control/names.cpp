@@ -4,29 +4,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <numeric>
+
+#include "base/edit_distance.hpp"
 
 namespace warren::control {
-
-namespace {
-
-/// Levenshtein's distance, one row at a time.
-std::size_t edits(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
-    }
-  }
-  return row.back();
-}
-
-}  // namespace
 
 std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates) {
   constexpr std::size_t kLongestName = 64;  // no valid name is longer; the cost is its square
@@ -34,7 +15,7 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
   std::size_t fewest = std::max<std::size_t>(2, name.size() / 3) + 1;
   std::string nearest;
   for (const std::string& candidate : candidates) {
-    const std::size_t distance = edits(name, candidate);
+    const std::size_t distance = base::edit_distance(name, candidate);
     if (distance >= fewest || distance >= candidate.size()) continue;
     fewest = distance;
     nearest = candidate;

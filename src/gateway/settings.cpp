@@ -10,12 +10,12 @@
 #include <filesystem>
 #include <functional>
 #include <limits>
-#include <numeric>
 #include <set>
 
 #include <yaml-cpp/yaml.h>
 
 #include "base/bytes.hpp"
+#include "base/edit_distance.hpp"
 #include "gateway/limits.hpp"
 #include "os/file.hpp"
 
@@ -29,21 +29,6 @@ namespace {
 constexpr std::array<std::string_view, 6> kLogModules = {"gateway", "control", "server",
                                                          "hostnet", "store",   "pki"};
 
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, row[j] + 1, diagonal + 1});
-    }
-  }
-  return row.back();
-}
-
 /// " (did you mean 'x'?)" or, when nothing is near, the list of what is known.
 template <typename Names>
 std::string suggestion(std::string_view unknown, const Names& known) {
@@ -53,7 +38,7 @@ std::string suggestion(std::string_view unknown, const Names& known) {
   std::size_t best = kNear + 1;
   for (const std::string_view name : known) {
     all += (all.empty() ? "" : ", ") + std::string(name);
-    const std::size_t distance = edit_distance(unknown, name);
+    const std::size_t distance = base::edit_distance(unknown, name);
     if (distance < best && distance < std::max(name.size(), unknown.size())) {
       best = distance;
       nearest = name;

@@ -5,13 +5,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
-#include <numeric>
 
 #include <fmt/format.h>
 
 #include <unistd.h>
 
 #include "base/bytes.hpp"
+#include "base/edit_distance.hpp"
 
 namespace warren::app {
 namespace {
@@ -25,21 +25,6 @@ std::string line_of(const std::vector<std::string>& row, const std::vector<std::
     line += last ? row[i] : fmt::format("{:<{}}  ", row[i], widths[i]);
   }
   return line;
-}
-
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      const std::size_t above = row[j + 1];
-      row[j + 1] = std::min({above + 1, row[j] + 1, diagonal + (a[i] == b[j] ? 0U : 1U)});
-      diagonal = above;
-    }
-  }
-  return row.back();
 }
 
 }  // namespace
@@ -156,7 +141,7 @@ std::string nearest(std::string_view word, const std::vector<std::string>& known
   std::string best;
   std::size_t best_distance = std::max<std::size_t>(1, word.size() / 3) + 1;
   for (const std::string& candidate : known) {
-    const std::size_t distance = edit_distance(word, candidate);
+    const std::size_t distance = base::edit_distance(word, candidate);
     if (distance < best_distance) {
       best_distance = distance;
       best = candidate;
