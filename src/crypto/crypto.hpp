@@ -4,8 +4,8 @@
 
 #include <array>
 #include <cstdint>
-#include <memory>
 #include <span>
+#include <string_view>
 
 #include "base/bytes.hpp"
 #include "base/key.hpp"
@@ -44,27 +44,43 @@ void kdf(base::Bytes chaining_key, base::Bytes input,
 
 // --- ChaCha20-Poly1305 (RFC 8439) and XChaCha20-Poly1305 ---
 
-/// One direction of a session: a key with its cipher state kept ready, so that a packet costs no
-/// set-up. Not thread-safe. Movable. The nonce is WireGuard's: 4 zero bytes, 64-bit counter LE.
+/// One direction of a session: its key, wiped when it dies. Holds no cipher state, so that an idle
+/// session costs 32 bytes and several threads may use one key at once. Movable. The nonce is
+/// WireGuard's: 4 zero bytes, 64-bit counter LE; the additional data of a transport message is
+/// empty.
 class Aead {
  public:
-  explicit Aead(const AeadKey& key);
-  ~Aead();
-  Aead(Aead&&) noexcept;
-  Aead& operator=(Aead&&) noexcept;
-
-  /// Encrypts `text` in place and writes the tag. `aad` may be empty.  HOT PATH
-  void seal(std::uint64_t counter, base::Bytes aad, base::MutableBytes text,
-            std::span<std::uint8_t, kTagSize> tag);
-  /// Checks the tag and decrypts `text` in place. On false `text` is unspecified and must not be
-  /// used.  HOT PATH
-  [[nodiscard]] bool open(std::uint64_t counter, base::Bytes aad, base::MutableBytes text,
-                          std::span<const std::uint8_t, kTagSize> tag);
+  explicit Aead(const AeadKey& key) : key_(key.clone()) {}
+  [[nodiscard]] std::span<const std::uint8_t, 32> key() const { return key_.view(); }
 
  private:
-  struct State;
-  std::unique_ptr<State> state_;
+  AeadKey key_;
 };
+
+/// One packet to be sealed or opened where it lies. The jobs of one call may have different keys.
+struct AeadJob {
+  const Aead* key = nullptr;
+  std::uint64_t counter = 0;
+  base::MutableBytes text;      ///< encrypted or decrypted in place; may be empty
+  std::uint8_t* tag = nullptr;  ///< kTagSize bytes: written by seal, read by open
+  bool authentic = false;       ///< set by open
+};
+/// The batch size that the implementations are made for; a call may have more jobs or fewer.
+inline constexpr std::size_t kAeadBatch = 64;
+
+/// Encrypts every text and writes its tag. Thread-safe.  HOT PATH
+void seal(std::span<AeadJob> jobs);
+/// Checks every tag and decrypts every text. The text of a job that is not `authentic` is
+/// unspecified and must not be used. Thread-safe.  HOT PATH
+void open(std::span<AeadJob> jobs);
+
+/// The implementation that seal and open were bound to when the program started: the fastest of
+/// those measured for this processor (docs/design/0006-aead.md). WARREN_AEAD=NAME in the
+/// environment chooses another one that runs here; an unknown name is ignored.
+[[nodiscard]] std::string_view aead_implementation();
+/// All that run on this processor, fastest first; `use_aead` is for tests and benchmarks.
+[[nodiscard]] std::span<const std::string_view> aead_implementations();
+bool use_aead(std::string_view name);
 
 /// One-shot AEAD for handshake messages: `out` = ciphertext || tag (plaintext size + 16).
 void aead_seal(std::span<const std::uint8_t, 32> key, std::uint64_t counter, base::Bytes aad,

@@ -19,6 +19,7 @@
 #include "base/random.hpp"
 #include "base/time.hpp"
 #include "crypto/secret.hpp"
+#include "node/batch.hpp"
 #include "wire/packet.hpp"
 
 namespace warren::node {
@@ -44,16 +45,6 @@ enum class Drop : std::uint8_t {
   kCount,
 };
 [[nodiscard]] std::string_view to_string(Drop drop);
-
-/// ECN codepoint and DSCP travel in the outer header: the low two bits are ECN.
-using TrafficClass = std::uint8_t;
-
-/// A datagram received from, or to be sent to, `remote`.
-struct Datagram {
-  wire::Packet packet;
-  base::Endpoint remote;
-  TrafficClass traffic_class = 0;  ///< outer TOS / traffic class
-};
 
 /// Timing constants, so that a test can run the protocol in a compressed time. Shipped programs
 /// use the defaults, which are the whitepaper's (section 6.1).
@@ -163,9 +154,29 @@ class Node {
 
   // --- input ---
 
-  /// Datagrams from the network. Consumes the packets (they are moved out of the span).  HOT PATH
+  /// The hot path, in the steps that batch.hpp describes. Each of these three is short: no
+  /// cryptography but what handle_handshakes does. A shell with several workers holds one lock
+  /// around every call of a Node; keys and buffers of a batch stay valid without it until clear().
+  ///
+  /// Chooses peer, session and counters for every packet; without a session the packet is copied
+  /// and waits for the handshake that this starts.  HOT PATH
+  void plan(Outgoing& batch, base::Instant now, base::WallTime wall);
+  /// Finds the session of every transport message. Handshake messages that have the right length
+  /// and mac1 wait, copied, in a bounded queue for handle_handshakes.  HOT PATH
+  void identify(Incoming& batch, base::Instant now, base::WallTime wall);
+  /// Takes over what has authenticated: replay window, endpoint, timers, figures, allowed IPs,
+  /// ECN. Packets of a peer that was removed meanwhile are dropped.  HOT PATH
+  void accept(Incoming& batch, base::Instant now, base::WallTime wall);
+  /// Handles at most `at_most` waiting handshake messages (about 0.1 ms each); true when more wait.
+  /// Bounded so that data does not wait behind a storm of strangers.
+  bool handle_handshakes(std::size_t at_most, base::Instant now, base::WallTime wall);
+
+  /// The same in one call and without a lock, for tests, simulation and fuzzing: what goes out
+  /// comes from poll_datagram (never as a train) and poll_packet; handshakes are handled at once.
+  ///
+  /// Datagrams from the network. Consumes the packets (they are moved out of the span).
   void handle_datagrams(std::span<Datagram> batch, base::Instant now, base::WallTime wall);
-  /// IP packets from the tun. Consumes the packets.  HOT PATH
+  /// IP packets from the tun. Consumes the packets.
   void handle_packets(std::span<wire::Packet> batch, base::Instant now, base::WallTime wall);
   /// Runs every timer that is due.
   void handle_timeout(base::Instant now, base::WallTime wall);
@@ -174,7 +185,8 @@ class Node {
 
   // --- output ---
 
-  /// The next datagram to send; nullopt when there is none. Order per peer is the send order.
+  /// The next datagram to send: handshakes, keepalives, packets that had waited for a session. A
+  /// packet from the node's own pool: a worker copies it. Order per peer is the send order.
   [[nodiscard]] std::optional<Datagram> poll_datagram();
   /// The next decrypted IP packet to write to the tun (already trimmed to its IP length).
   [[nodiscard]] std::optional<wire::Packet> poll_packet();
