@@ -1,4 +1,4 @@
-// ChaCha20-Poly1305 on an EVP context whose key schedule is kept: a packet sets only the nonce.
+// ChaCha20-Poly1305 of single messages, with OpenSSL; packets go through aead_choice.cpp.
 // XChaCha20-Poly1305 needs HChaCha20, which OpenSSL does not offer by itself but contains: its
 // ChaCha20 takes 16 bytes of counter and nonce, and the key stream is the permuted state plus the
 // input state. Subtracting the known input words 0..3 and 12..15 leaves HChaCha20's output.
@@ -90,29 +90,6 @@ void hchacha20(std::span<const std::uint8_t, 32> key, base::Bytes nonce16, AeadK
 }
 
 }  // namespace
-
-struct Aead::State {
-  CipherContext context{EVP_CIPHER_CTX_new()};
-};
-
-Aead::Aead(const AeadKey& key) : state_(std::make_unique<State>()) {
-  WARREN_ASSERT(state_->context);
-  set_key(state_->context.get(), key.view());
-}
-
-Aead::~Aead() = default;  // EVP_CIPHER_CTX_free wipes the key schedule
-Aead::Aead(Aead&&) noexcept = default;
-Aead& Aead::operator=(Aead&&) noexcept = default;
-
-void Aead::seal(std::uint64_t counter, base::Bytes aad, base::MutableBytes text,
-                std::span<std::uint8_t, kTagSize> tag) {
-  seal_with(state_->context.get(), counter, aad, text, text, tag);
-}
-
-bool Aead::open(std::uint64_t counter, base::Bytes aad, base::MutableBytes text,
-                std::span<const std::uint8_t, kTagSize> tag) {
-  return open_with(state_->context.get(), counter, aad, text, text, tag);
-}
 
 void aead_seal(std::span<const std::uint8_t, 32> key, std::uint64_t counter, base::Bytes aad,
                base::Bytes plaintext, base::MutableBytes out) {

@@ -27,9 +27,12 @@ Contexts::Contexts()
     : digest(EVP_MD_CTX_new()),
       mac(EVP_MAC_CTX_new(algorithms().keyed_blake2s)),
       aead(EVP_CIPHER_CTX_new()),
+      packets(EVP_CIPHER_CTX_new()),
       stream(EVP_CIPHER_CTX_new()),
       import_x25519(EVP_PKEY_CTX_new_from_name(algorithms().library, "X25519", nullptr)) {
-  WARREN_ASSERT(digest && mac && aead && stream && import_x25519);
+  WARREN_ASSERT(digest && mac && aead && packets && stream && import_x25519);
+  WARREN_ASSERT(EVP_CipherInit_ex2(packets.get(), algorithms().chacha20_poly1305, nullptr, nullptr,
+                                   1, nullptr) == 1);
   WARREN_ASSERT(EVP_PKEY_fromdata_init(import_x25519.get()) == 1);
 }
 

@@ -43,7 +43,8 @@ struct Contexts {
 
   DigestContext digest;
   MacContext mac;
-  CipherContext aead;
+  CipherContext aead;     ///< of one message
+  CipherContext packets;  ///< keeps the cipher, not the key
   CipherContext stream;
   PublicKeyContext import_x25519;
 };

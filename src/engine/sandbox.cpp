@@ -49,10 +49,11 @@ void warm_up() {
   crypto::Hash hash = crypto::blake2s({key.view()});
   std::ignore = crypto::keyed_blake2s_128(hash, hash);
   crypto::kdf(hash, hash, {std::span(hash)});
-  crypto::Aead aead(shared);
+  const crypto::Aead aead(shared);
   std::array<std::uint8_t, crypto::kTagSize> tag{};
-  aead.seal(0, {}, hash, tag);
-  std::ignore = aead.open(0, {}, hash, tag);
+  crypto::AeadJob job{.key = &aead, .text = hash, .tag = tag.data()};
+  crypto::seal({&job, 1});
+  crypto::open({&job, 1});
   std::array<std::uint8_t, crypto::kTagSize> sealed{};
   crypto::aead_seal(key.view(), 0, hash, {}, sealed);
   const std::array<std::uint8_t, 24> nonce{};

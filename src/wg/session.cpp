@@ -19,8 +19,11 @@ void Session::seal(wire::Packet& packet, std::size_t padding) {
   const base::MutableBytes bytes = packet.bytes();
   write_transport_header({.receiver = remote_index_, .counter = counter},
                          bytes.first<kTransportHeaderSize>());
-  send_.seal(counter, {}, bytes.subspan(kTransportHeaderSize, text_size),
-             bytes.last<crypto::kTagSize>());
+  crypto::AeadJob job{.key = &send_,
+                      .counter = counter,
+                      .text = bytes.subspan(kTransportHeaderSize, text_size),
+                      .tag = bytes.last<crypto::kTagSize>().data()};
+  crypto::seal({&job, 1});
 }
 
 OpenResult Session::open(wire::Packet& packet, std::uint64_t counter) {
@@ -28,10 +31,12 @@ OpenResult Session::open(wire::Packet& packet, std::uint64_t counter) {
   if (!window_.would_accept(counter)) return OpenResult::Replayed;
   packet.pop_front(kTransportHeaderSize);
   const base::MutableBytes bytes = packet.bytes();
-  if (!receive_.open(counter, {}, bytes.first(bytes.size() - crypto::kTagSize),
-                     bytes.last<crypto::kTagSize>())) {
-    return OpenResult::BadTag;
-  }
+  crypto::AeadJob job{.key = &receive_,
+                      .counter = counter,
+                      .text = bytes.first(bytes.size() - crypto::kTagSize),
+                      .tag = bytes.last<crypto::kTagSize>().data()};
+  crypto::open({&job, 1});
+  if (!job.authentic) return OpenResult::BadTag;
   packet.pop_back(crypto::kTagSize);
   return window_.accept(counter) ? OpenResult::Opened : OpenResult::Replayed;
 }
