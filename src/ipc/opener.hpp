@@ -17,7 +17,7 @@
 
 namespace warren::ipc {
 
-inline constexpr std::uint16_t kOpenerVersion = 1;
+inline constexpr std::uint16_t kOpenerVersion = 2;
 /// The inherited descriptor of the engine's end.
 inline constexpr int kOpenerFd = 3;
 inline constexpr std::size_t kMaxOpenerMessage = 4096;
@@ -36,6 +36,16 @@ struct OpenUdp {
   std::uint16_t port = 0;  ///< 0: the kernel chooses, the same for both families
   std::uint32_t mark = 0;  ///< SO_MARK; 0 = none
 };
+/// What one more worker of the engine needs. Answer: OpenWorkerReply with, as descriptors, in this
+/// order: a further queue of the tun (absent where `queue` is false; offloads as in HelloReply),
+/// the UDP sockets v4, v6 that share the port of the last OpenUdp (each absent where its flag is
+/// false). The opener keeps none of them, so neither a later OpenUdp nor SetMark reaches these
+/// sockets: the worker asks for new ones then, without a queue.
+struct OpenWorker {
+  std::uint16_t port = 0;  ///< of the last OpenUdpReply; another is answered with EINVAL
+  std::uint32_t mark = 0;
+  bool queue = true;
+};
 /// Changes SO_MARK of the open sockets (needs privilege, hence the opener's job). Answer: Done.
 struct SetMark {
   std::uint32_t mark = 0;
@@ -49,11 +59,18 @@ struct HelloReply {
   std::uint16_t mtu = 1420;    ///< the tun's MTU
   bool extension = false;
   bool hints = false;
-  bool exit_with_opener = true;  ///< end when the opener's socket closes (a run, the drop-in)
+  bool exit_with_opener = true;   ///< end when the opener's socket closes (a run, the drop-in)
+  std::uint8_t tun_offloads = 0;  ///< os::TunOffloads as a byte: six bits
+  std::uint8_t max_workers = 1;   ///< at least 1; that many queues and pairs of sockets may be had
 };
 struct OpenUdpReply {
   int error = 0;  ///< errno; 0 = opened
   std::uint16_t port = 0;
+  bool has_v4 = false;
+  bool has_v6 = false;
+};
+struct OpenWorkerReply {
+  int error = 0;  ///< errno; 0 = opened
   bool has_v4 = false;
   bool has_v6 = false;
 };
@@ -86,10 +103,12 @@ struct Adopted {
   bool hints = false;
   bool has_v4 = false;
   bool has_v6 = false;
+  std::uint8_t tun_offloads = 0;  ///< as in HelloReply
 };
 
-using OpenerBody = std::variant<Hello, OpenUdp, SetMark, HelloReply, OpenUdpReply, Done,
-                                LinkChanged, NetworkChanged, Shutdown, Adopted>;
+using OpenerBody =
+    std::variant<Hello, OpenUdp, SetMark, HelloReply, OpenUdpReply, Done, LinkChanged,
+                 NetworkChanged, Shutdown, Adopted, OpenWorker, OpenWorkerReply>;
 struct OpenerMessage {
   std::uint32_t sequence = 0;
   OpenerBody body;

@@ -1,4 +1,7 @@
 // UDP sockets in batches, with the outer traffic class and the source address kept.
+//
+// A train is a row of datagrams of one size (the last may be shorter) that lie one behind the other
+// in one buffer and pass through the kernel as one: UDP_SEGMENT outward, UDP_GRO inward.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +19,7 @@ struct UdpOptions {
   base::Family family = base::Family::V4;
   std::uint16_t port = 0;      ///< 0: the kernel chooses
   std::uint32_t mark = 0;      ///< SO_MARK
-  bool reuse_port = false;     ///< SO_REUSEPORT, for several workers
+  bool reuse_port = false;     ///< SO_REUSEPORT: joins sockets that share the port
   int buffer_bytes = 7 << 20;  ///< SO_RCVBUF/SO_SNDBUF (the FORCE variants where permitted)
 };
 /// A bound, non-blocking socket on the wildcard address (v6 sockets are v6-only) with packet info
@@ -24,6 +27,16 @@ struct UdpOptions {
 [[nodiscard]] base::Result<Fd> open_udp(const UdpOptions& options);
 [[nodiscard]] base::Result<std::uint16_t> local_port(const Fd& socket);
 [[nodiscard]] base::Status set_mark(const Fd& socket, std::uint32_t mark);
+/// From now on sockets of this user, opened with `reuse_port`, may join the port. Called on a
+/// socket that was bound without it: so a port that another program has is still a conflict.
+[[nodiscard]] base::Status share_port(const Fd& socket);
+
+struct UdpOffloads {
+  bool segment = false;  ///< takes trains to send
+  bool gro = false;      ///< hands received trains over: slots need 64 KiB of room
+};
+/// Asks for both; what the kernel lacks stays false. Errors: the descriptor is no UDP socket.
+[[nodiscard]] base::Result<UdpOffloads> enable_udp_offloads(const Fd& socket);
 
 /// The local address a datagram came to, so that the answer leaves from it.
 struct LocalAddress {
@@ -40,6 +53,7 @@ struct UdpReceived {
   LocalAddress local;
   std::uint8_t traffic_class = 0;
   bool truncated = false;
+  std::uint16_t segment_size = 0;  ///< of a train: bytes of each datagram but the last; else 0
 };
 /// The most datagrams that one system call moves.
 inline constexpr std::size_t kUdpBatchMax = 64;
@@ -54,14 +68,34 @@ struct UdpToSend {
   base::Endpoint remote;
   LocalAddress local;  ///< source to use when known
   std::uint8_t traffic_class = 0;
+  /// Smaller than the size: `bytes` is a train of such datagrams; 0: it is one datagram.
+  std::uint16_t segment_size = 0;
 };
-/// sendmmsg, without blocking: the number sent. `refused` is added to, never cleared, so the first
-/// (sent + newly refused) datagrams of the span are done with. A datagram that the kernel refuses
-/// for itself (EMSGSIZE, ENETUNREACH, EPERM, ECONNREFUSED …) is skipped and counted in `refused`;
-/// the count stops short only on EAGAIN/ENOBUFS. A stale source address (EINVAL) is retried
-/// without. HOT PATH
-[[nodiscard]] base::Result<std::size_t> send_batch(const Fd& socket,
-                                                   std::span<const UdpToSend> datagrams,
-                                                   std::size_t& refused);
+/// The most datagrams of a train that every kernel with UDP_SEGMENT takes, and the most bytes.
+inline constexpr std::size_t kTrainSegmentsMax = 64;
+inline constexpr std::size_t kTrainBytesMax = 65507;
+
+/// How far a call came. The first (sent + refused) items of the span are done with.
+struct SendOutcome {
+  std::size_t sent = 0;     ///< items; a train is one
+  std::size_t refused = 0;  ///< items that the kernel would not send at all
+  /// Of the sent: trains that the kernel refused as such and that went out datagram by datagram.
+  std::size_t split = 0;
+  /// Bytes of the item behind those done with that went out already: a split train met a full
+  /// socket. Send the rest of it later, from there on.
+  std::size_t partial = 0;
+  /// EIO: the device on the way does no checksums, so it takes no trains; make none for a while.
+  bool trains_unsupported = false;
+
+  [[nodiscard]] std::size_t done() const { return sent + refused; }
+};
+/// sendmmsg, without blocking. An item that the kernel refuses for itself (EMSGSIZE, ENETUNREACH,
+/// ENODEV, EPERM, ECONNREFUSED …) is skipped and counted in `refused`; a train that it refuses as a
+/// train (EIO; EINVAL or EMSGSIZE: a segment exceeds the MTU of the way) is sent datagram by
+/// datagram, fragmented if need be. Stops short only when the socket is full (EAGAIN) or the kernel
+/// out of memory (ENOBUFS, ENOMEM: epoll calls the socket writable all the same). A stale source
+/// address (EINVAL) is retried without. Error: no UDP socket.  HOT PATH
+[[nodiscard]] base::Result<SendOutcome> send_batch(const Fd& socket,
+                                                   std::span<const UdpToSend> items);
 
 }  // namespace warren::os
