@@ -1,6 +1,6 @@
 // The trie: a node holds a prefix that is a proper prefix of both children's. A node without an
-// owner exists only to branch, so it has two children; remove() restores that. Nodes live in one
-// vector and name each other by position: links are pointers into it only while nothing grows.
+// owner exists only to branch, so it has two children; remove() restores that. Nodes live in blocks
+// that never move and name each other by number.
 #include "wg/allowed_ips.hpp"
 
 #include <algorithm>
@@ -10,158 +10,204 @@ namespace warren::wg {
 
 namespace {
 
-using Key = PrefixTrie::Key;
+unsigned common_bits(Key32 a, Key32 b) {
+  return static_cast<unsigned>(std::countl_zero(a.bits ^ b.bits));
+}
 
-unsigned common_bits(Key a, Key b) {
+unsigned common_bits(Key128 a, Key128 b) {
   const std::uint64_t high = a.high ^ b.high;
   if (high != 0) return static_cast<unsigned>(std::countl_zero(high));
   return 64 + static_cast<unsigned>(std::countl_zero(a.low ^ b.low));
 }
 
-unsigned bit_at(Key key, unsigned index) {
+unsigned bit_at(Key32 key, unsigned index) { return key.bits >> (31 - index) & 1; }
+
+unsigned bit_at(Key128 key, unsigned index) {
   return static_cast<unsigned>((index < 64 ? key.high >> (63 - index) : key.low >> (127 - index)) &
                                1);
 }
 
-Key key_of(const base::IpAddress& address) {
+Key32 key32_of(const base::IpAddress& address) {
+  return {base::ByteReader(address.bytes()).u32_be()};
+}
+
+Key128 key128_of(const base::IpAddress& address) {
   base::ByteReader reader(address.bytes());
-  if (address.is_v4()) return {.high = std::uint64_t{reader.u32_be()} << 32};
   const std::uint64_t high = reader.u64_be();
   return {.high = high, .low = reader.u64_be()};
 }
 
+base::IpAddress address_of(Key32 key) { return base::IpAddress::v4(key.bits); }
+
+base::IpAddress address_of(Key128 key) {
+  std::array<std::uint8_t, 16> bytes;
+  base::ByteWriter(bytes).u64_be(key.high).u64_be(key.low);
+  return base::IpAddress::v6(bytes);
+}
+
+template <typename Key>
+constexpr unsigned kBits = sizeof(Key) * 8;
+
 }  // namespace
 
-PrefixTrie::NodeIndex PrefixTrie::make(Key key, unsigned length, std::optional<PeerId> owner) {
-  const Node node{.key = key, .length = static_cast<std::uint8_t>(length), .owner = owner};
-  if (free_.empty()) {
-    nodes_.push_back(node);
-    return static_cast<NodeIndex>(nodes_.size() - 1);
+template <typename Key>
+PrefixTrie<Key>::NodeIndex PrefixTrie<Key>::make(Key key, unsigned length) {
+  if (free_ == kNone) {
+    auto first = static_cast<NodeIndex>(blocks_.size() << kBlockBits);
+    blocks_.push_back(std::make_unique<Node[]>(std::size_t{kBlockMask} + 1));
+    for (NodeIndex at = first + kBlockMask + 1; at-- > first;) {
+      node(at).child[0] = std::exchange(free_, at);
+    }
   }
-  const NodeIndex index = free_.back();
-  free_.pop_back();
-  nodes_[index] = node;
+  const NodeIndex index = free_;
+  free_ = node(index).child[0];
+  node(index) = Node{.key = key, .length = static_cast<std::uint8_t>(length)};
+  ++used_;
   return index;
 }
 
-void PrefixTrie::insert(Key key, unsigned length, PeerId owner) {
-  const NodeIndex leaf = make(key, length, owner);
-  const NodeIndex spare = make(key, 0, std::nullopt);  // both made before links are taken
-  bool leaf_used = true;
-  bool spare_used = false;
+/// Puts the node, which nobody has, on the owner's list.
+template <typename Key>
+void PrefixTrie<Key>::give(NodeIndex at, PeerId owner) {
+  if (owner.value >= first_of_.size()) first_of_.resize(owner.value + 1, kNone);
+  NodeIndex& first = first_of_[owner.value];
+  Node& given = node(at);
+  given.owner = owner.value;
+  given.previous = kNone;
+  given.next = std::exchange(first, at);
+  if (given.next != kNone) node(given.next).previous = at;
+}
+
+template <typename Key>
+void PrefixTrie<Key>::take(NodeIndex at) {
+  Node& taken = node(at);
+  if (taken.next != kNone) node(taken.next).previous = taken.previous;
+  (taken.previous != kNone ? node(taken.previous).next : first_of_[taken.owner]) = taken.next;
+  taken.owner = kNobody;
+}
+
+template <typename Key>
+void PrefixTrie<Key>::insert(Key key, unsigned length, PeerId owner) {
   NodeIndex* link = &root_;
   unsigned common = 0;
   while (*link != kNone) {
-    Node& node = nodes_[*link];
-    common = std::min({common_bits(node.key, key), unsigned{node.length}, length});
-    if (common < node.length || node.length == length) break;
-    link = &node.child[bit_at(key, node.length)];
+    Node& at = node(*link);
+    common = std::min({common_bits(at.key, key), unsigned{at.length}, length});
+    if (common < at.length || at.length == length) break;
+    link = &at.child[bit_at(key, at.length)];
   }
-  if (*link == kNone) {
-    *link = leaf;
-  } else if (nodes_[*link].length == length && common == length) {
-    nodes_[*link].owner = owner;
-    leaf_used = false;
-  } else {
-    const NodeIndex below = *link;
-    NodeIndex above = leaf;
-    if (common < length) {
-      spare_used = true;
-      above = spare;
-      nodes_[spare].length = static_cast<std::uint8_t>(common);
-      nodes_[spare].child[bit_at(key, common)] = leaf;
-    }
-    nodes_[above].child[bit_at(nodes_[below].key, common)] = below;
+  const NodeIndex below = *link;
+  if (below != kNone && node(below).length == length && common == length) {
+    if (node(below).owner != kNobody) take(below);
+    return give(below, owner);
+  }
+  const NodeIndex leaf = make(key, length);
+  give(leaf, owner);
+  *link = leaf;
+  if (below == kNone) return;
+  NodeIndex above = leaf;
+  if (common < length) {
+    above = make(key, common);
+    node(above).child[bit_at(key, common)] = leaf;
     *link = above;
   }
-  if (!spare_used) free_.push_back(spare);
-  if (!leaf_used) free_.push_back(leaf);
+  node(above).child[bit_at(node(below).key, common)] = below;
 }
 
-bool PrefixTrie::remove(Key key, unsigned length) {
+template <typename Key>
+bool PrefixTrie<Key>::remove(Key key, unsigned length, PeerId owner) {
   NodeIndex* parent = nullptr;
   NodeIndex* link = &root_;
   while (*link != kNone) {
-    Node& node = nodes_[*link];
-    if (node.length > length || common_bits(node.key, key) < node.length) return false;
-    if (node.length == length) break;
+    Node& at = node(*link);
+    if (at.length > length || common_bits(at.key, key) < at.length) return false;
+    if (at.length == length) break;
     parent = link;
-    link = &node.child[bit_at(key, node.length)];
+    link = &at.child[bit_at(key, at.length)];
   }
-  if (*link == kNone || !nodes_[*link].owner) return false;
-  nodes_[*link].owner.reset();
+  if (*link == kNone || node(*link).owner != owner.value) return false;
+  take(*link);
   free_if_useless(link);
   if (parent != nullptr) free_if_useless(parent);
   return true;
 }
 
 /// Takes the node at `link` out if it has no owner and does not branch.
-void PrefixTrie::free_if_useless(NodeIndex* link) {
+template <typename Key>
+void PrefixTrie<Key>::free_if_useless(NodeIndex* link) {
   const NodeIndex index = *link;
-  const Node& node = nodes_[index];
-  if (node.owner || (node.child[0] != kNone && node.child[1] != kNone)) return;
-  *link = node.child[0] != kNone ? node.child[0] : node.child[1];
-  free_.push_back(index);
+  Node& useless = node(index);
+  if (useless.owner != kNobody) return;
+  if (useless.child[0] != kNone && useless.child[1] != kNone) return;
+  *link = useless.child[0] != kNone ? useless.child[0] : useless.child[1];
+  useless.child[0] = std::exchange(free_, index);
+  --used_;
 }
 
-std::optional<PeerId> PrefixTrie::find_exact(Key key, unsigned length) const {
-  NodeIndex at = root_;
-  while (at != kNone) {
-    const Node& node = nodes_[at];
-    if (node.length > length || common_bits(node.key, key) < node.length) return std::nullopt;
-    if (node.length == length) return node.owner;
-    at = node.child[bit_at(key, node.length)];
+template <typename Key>
+void PrefixTrie<Key>::remove_all(PeerId owner) {
+  if (owner.value >= first_of_.size()) return;
+  while (first_of_[owner.value] != kNone) {
+    const Node& first = node(first_of_[owner.value]);
+    remove(first.key, first.length, owner);
   }
-  return std::nullopt;
 }
 
-std::optional<PeerId> PrefixTrie::lookup(Key key, unsigned length) const {
-  std::optional<PeerId> best;
-  NodeIndex at = root_;
-  while (at != kNone) {
-    const Node& node = nodes_[at];
-    if (common_bits(node.key, key) < node.length) break;
-    if (node.owner) best = node.owner;
-    if (node.length == length) break;
-    at = node.child[bit_at(key, node.length)];
+// HOT PATH
+template <typename Key>
+std::optional<PeerId> PrefixTrie<Key>::lookup(Key key) const {
+  std::uint32_t best = kNobody;
+  NodeIndex index = root_;
+  while (index != kNone) {
+    const Node& at = node(index);
+    if (common_bits(at.key, key) < at.length) break;
+    if (at.owner != kNobody) best = at.owner;
+    if (at.length == kBits<Key>) break;
+    index = at.child[bit_at(key, at.length)];
   }
-  return best;
+  if (best == kNobody) return std::nullopt;
+  return PeerId{best};
 }
+
+template class PrefixTrie<Key32>;
+template class PrefixTrie<Key128>;
 
 void AllowedIps::insert(const base::Prefix& prefix, PeerId owner) {
-  const base::Prefix network = prefix.network();
-  PrefixTrie& trie = trie_of(network.address.family());
-  const Key key = key_of(network.address);
-  if (const auto before = trie.find_exact(key, network.length)) owned_[*before].erase(network);
-  trie.insert(key, network.length, owner);
-  owned_[owner].insert(network);
+  const base::IpAddress network = prefix.network().address;
+  if (network.is_v4()) {
+    v4_.insert(key32_of(network), prefix.length, owner);
+  } else {
+    v6_.insert(key128_of(network), prefix.length, owner);
+  }
 }
 
 void AllowedIps::remove(const base::Prefix& prefix, PeerId owner) {
-  const base::Prefix network = prefix.network();
-  const auto found = owned_.find(owner);
-  if (found == owned_.end() || found->second.erase(network) == 0) return;
-  trie_of(network.address.family()).remove(key_of(network.address), network.length);
+  const base::IpAddress network = prefix.network().address;
+  if (network.is_v4()) {
+    v4_.remove(key32_of(network), prefix.length, owner);
+  } else {
+    v6_.remove(key128_of(network), prefix.length, owner);
+  }
 }
 
 void AllowedIps::remove_all(PeerId owner) {
-  const auto found = owned_.find(owner);
-  if (found == owned_.end()) return;
-  for (const base::Prefix& prefix : found->second) {
-    trie_of(prefix.address.family()).remove(key_of(prefix.address), prefix.length);
-  }
-  owned_.erase(found);
+  v4_.remove_all(owner);
+  v6_.remove_all(owner);
 }
 
 std::optional<PeerId> AllowedIps::lookup(const base::IpAddress& address) const {
-  const PrefixTrie& trie = address.is_v4() ? v4_ : v6_;
-  return trie.lookup(key_of(address), address.bit_count());
+  return address.is_v4() ? v4_.lookup(key32_of(address)) : v6_.lookup(key128_of(address));
 }
 
 std::vector<base::Prefix> AllowedIps::of(PeerId owner) const {
-  const auto found = owned_.find(owner);
-  if (found == owned_.end()) return {};
-  return {found->second.begin(), found->second.end()};
+  std::vector<base::Prefix> prefixes;
+  const auto collect = [&](auto key, unsigned length) {
+    prefixes.push_back({address_of(key), static_cast<std::uint8_t>(length)});
+  };
+  v4_.for_each_of(owner, collect);
+  v6_.for_each_of(owner, collect);
+  std::ranges::sort(prefixes);
+  return prefixes;
 }
 
 }  // namespace warren::wg

@@ -3,9 +3,8 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
+#include <memory>
 #include <optional>
-#include <set>
 #include <vector>
 
 #include "base/address.hpp"
@@ -13,40 +12,75 @@
 
 namespace warren::wg {
 
-/// A binary trie with compressed paths over keys of up to 128 bits. Lookup costs at most one step
-/// per stored prefix length on the way and allocates nothing.
+/// The bits of an address, the first one highest.
+struct Key32 {
+  std::uint32_t bits = 0;
+};
+struct Key128 {
+  std::uint64_t high = 0;
+  std::uint64_t low = 0;
+};
+
+/// A binary trie with compressed paths. Lookup costs at most one step per stored prefix length on
+/// the way and allocates nothing; a prefix costs at most two nodes (28 bytes each for IPv4, 40 for
+/// IPv6). Each peer's prefixes are a list through their nodes, so that removing a peer never looks
+/// at another's.
+template <typename Key>
 class PrefixTrie {
  public:
-  struct Key {
-    std::uint64_t high = 0;
-    std::uint64_t low = 0;
-  };
-
+  /// Gives the prefix to `owner`, taking it from whoever had it.
   void insert(Key key, unsigned length, PeerId owner);
-  /// False when the prefix is not there.
-  bool remove(Key key, unsigned length);
-  [[nodiscard]] std::optional<PeerId> find_exact(Key key, unsigned length) const;
-  [[nodiscard]] std::optional<PeerId> lookup(Key key, unsigned length) const;
+  /// False when `owner` does not have it.
+  bool remove(Key key, unsigned length, PeerId owner);
+  void remove_all(PeerId owner);
+  /// The owner of the longest prefix of a whole address.  HOT PATH
+  [[nodiscard]] std::optional<PeerId> lookup(Key key) const;
+  /// Calls `visit(key, length)` for each prefix of the peer, in no order.
+  template <typename Visit>
+  void for_each_of(PeerId owner, Visit visit) const {
+    if (owner.value >= first_of_.size()) return;
+    for (NodeIndex at = first_of_[owner.value]; at != kNone; at = node(at).next) {
+      visit(node(at).key, unsigned{node(at).length});
+    }
+  }
   /// Nodes in use: never more than twice the prefixes.
-  [[nodiscard]] std::size_t node_count() const { return nodes_.size() - free_.size(); }
+  [[nodiscard]] std::size_t node_count() const { return used_; }
 
  private:
   using NodeIndex = std::uint32_t;
   static constexpr NodeIndex kNone = ~NodeIndex{0};
+  static constexpr std::uint32_t kNobody = ~std::uint32_t{0};
+  /// Nodes are allocated this many at a time and never move.
+  static constexpr unsigned kBlockBits = 7;
+  static constexpr NodeIndex kBlockMask = (NodeIndex{1} << kBlockBits) - 1;
+
   struct Node {
-    Key key;
+    Key key{};
+    NodeIndex child[2] = {kNone, kNone};  ///< of a free node, child[0] is the next free one
+    NodeIndex next = kNone;               ///< among the owner's prefixes
+    NodeIndex previous = kNone;
+    std::uint32_t owner = kNobody;
     std::uint8_t length = 0;
-    std::optional<PeerId> owner;
-    NodeIndex child[2] = {kNone, kNone};
   };
 
-  NodeIndex make(Key key, unsigned length, std::optional<PeerId> owner);
+  [[nodiscard]] Node& node(NodeIndex at) { return blocks_[at >> kBlockBits][at & kBlockMask]; }
+  [[nodiscard]] const Node& node(NodeIndex at) const {
+    return blocks_[at >> kBlockBits][at & kBlockMask];
+  }
+  [[nodiscard]] NodeIndex make(Key key, unsigned length);
   void free_if_useless(NodeIndex* link);
+  void give(NodeIndex at, PeerId owner);
+  void take(NodeIndex at);
 
-  std::vector<Node> nodes_;
-  std::vector<NodeIndex> free_;
+  std::vector<std::unique_ptr<Node[]>> blocks_;
+  std::vector<NodeIndex> first_of_;  ///< by peer
+  NodeIndex free_ = kNone;
   NodeIndex root_ = kNone;
+  std::size_t used_ = 0;
 };
+
+extern template class PrefixTrie<Key32>;
+extern template class PrefixTrie<Key128>;
 
 class AllowedIps {
  public:
@@ -57,16 +91,14 @@ class AllowedIps {
   void remove_all(PeerId owner);
   /// HOT PATH
   [[nodiscard]] std::optional<PeerId> lookup(const base::IpAddress& address) const;
+  /// In order of family, address and length.
   [[nodiscard]] std::vector<base::Prefix> of(PeerId owner) const;
   /// Trie nodes in use, for tests and figures.
   [[nodiscard]] std::size_t node_count() const { return v4_.node_count() + v6_.node_count(); }
 
  private:
-  PrefixTrie& trie_of(base::Family family) { return family == base::Family::V4 ? v4_ : v6_; }
-
-  PrefixTrie v4_;
-  PrefixTrie v6_;
-  std::map<PeerId, std::set<base::Prefix>> owned_;
+  PrefixTrie<Key32> v4_;
+  PrefixTrie<Key128> v6_;
 };
 
 }  // namespace warren::wg

@@ -4,11 +4,11 @@
 
 #include <cstdint>
 #include <optional>
-#include <unordered_map>
 #include <utility>
 
 #include "base/random.hpp"
 #include "wg/messages.hpp"
+#include "wg/tag_table.hpp"
 
 namespace warren::wg {
 
@@ -41,28 +41,35 @@ class IndexLease {
   Index index_ = 0;
 };
 
+/// A flat table; indices are random, so that they are their own hash. What strangers ask for does
+/// not enter it.
 class IndexTable {
  public:
   [[nodiscard]] IndexLease lease(PeerId peer, base::RandomSource& random) {
     for (;;) {
       const Index index = random.u32();
-      if (owners_.emplace(index, peer).second) return {*this, index};
+      if (find(index)) continue;
+      owners_.insert(index, peer.value);
+      return {*this, index};
     }
   }
+  /// HOT PATH
   [[nodiscard]] std::optional<PeerId> find(Index index) const {
-    const auto found = owners_.find(index);
-    if (found == owners_.end()) return std::nullopt;
-    return found->second;
+    const auto found = owners_.find(index, [](std::uint32_t) { return true; });
+    if (!found) return std::nullopt;
+    return PeerId{*found};
   }
   [[nodiscard]] std::size_t size() const { return owners_.size(); }
 
  private:
   friend class IndexLease;
-  std::unordered_map<Index, PeerId> owners_;
+  void end_lease(Index index) { owners_.erase(index, find(index)->value); }
+
+  TagTable owners_;
 };
 
 inline IndexLease::~IndexLease() {
-  if (table_ != nullptr) table_->owners_.erase(index_);
+  if (table_ != nullptr) table_->end_lease(index_);
 }
 
 }  // namespace warren::wg

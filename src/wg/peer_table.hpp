@@ -1,17 +1,24 @@
 // All peers, by slot and by public key.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <memory>
-#include <unordered_map>
+#include <optional>
 #include <vector>
 
+#include "base/random.hpp"
 #include "wg/peer.hpp"
+#include "wg/tag_table.hpp"
 
 namespace warren::wg {
 
+/// Adding, finding and removing cost O(1) on average (see TagTable for the worst case).
 class PeerTable {
  public:
-  explicit PeerTable(std::size_t limit) : limit_(limit) {}
+  /// With `random` the hash of public keys is keyed: whoever may choose the keys of many peers, or
+  /// sends handshakes with keys of his choice, cannot make them meet in one place.
+  explicit PeerTable(std::size_t limit, base::RandomSource* random = nullptr);
 
   /// A new peer; nullptr when the table is full. The key must not be there yet.
   [[nodiscard]] Peer* add(const base::PublicKey& key, base::Duration cookie_lifetime);
@@ -28,12 +35,27 @@ class PeerTable {
       if (slot) visit(*slot);
     }
   }
+  /// The same for the peers of `count` slots from `first` on; the slot to go on with, or nullopt at
+  /// the end. Peers may come and go between calls: one that stays is visited once.
+  template <typename Visit>
+  [[nodiscard]] std::optional<std::size_t> for_slots(std::size_t first, std::size_t count,
+                                                     Visit visit) const {
+    const std::size_t end = std::min(slots_.size(), first + count);
+    for (std::size_t slot = first; slot < end; ++slot) {
+      if (slots_[slot]) visit(*slots_[slot]);
+    }
+    if (end >= slots_.size()) return std::nullopt;
+    return end;
+  }
 
  private:
+  [[nodiscard]] std::uint32_t tag_of(const base::PublicKey& key) const;
+
   std::size_t limit_;
+  std::array<std::uint64_t, 4> hash_key_;
   std::vector<std::unique_ptr<Peer>> slots_;
   std::vector<PeerId> free_;
-  std::unordered_map<base::PublicKey, PeerId> by_key_;
+  TagTable by_key_;
   std::uint64_t next_serial_ = 1;
 };
 
