@@ -1,6 +1,7 @@
 // Offload: what the kernel left undone on a packet that it handed over, or may finish on one that
 // it is handed: the virtio-net header of a tun or tap, decoded.
-// Source: virtio 1.2, section 5.1.6; linux/virtio_net.h (IFF_VNET_HDR, native byte order, 10 bytes).
+// Source: virtio 1.2, section 5.1.6; linux/virtio_net.h (IFF_VNET_HDR, native byte order, 10
+// bytes).
 #pragma once
 
 #include <cstdint>
@@ -23,9 +24,9 @@ struct Offload {
   Cut cut = Cut::None;
   /// The transport checksum holds only the pseudo-header's sum and has to be completed.
   bool needs_checksum = false;
-  std::uint16_t header_size = 0;      ///< bytes before the payload, where cut (a hint of the kernel)
-  std::uint16_t segment_size = 0;     ///< payload bytes of every piece but the last, where cut
-  std::uint16_t checksum_start = 0;   ///< where summing begins, where needs_checksum
+  std::uint16_t header_size = 0;     ///< bytes before the payload, where cut (a hint of the kernel)
+  std::uint16_t segment_size = 0;    ///< payload bytes of every piece but the last, where cut
+  std::uint16_t checksum_start = 0;  ///< where summing begins, where needs_checksum
   std::uint16_t checksum_offset = 0;  ///< where the sum goes, from checksum_start
 
   bool operator==(const Offload&) const = default;

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/bytes.hpp"
+#include "wire/checksum.hpp"
 #include "wire/offload.hpp"
 
 namespace warren::wire {
@@ -30,14 +31,28 @@ class Segments {
  private:
   Segments() = default;
 
+  [[nodiscard]] bool prepare_cut(Layer layer);
+  void write_whole(std::uint8_t* out) const;
+  void write_network(std::size_t index, base::MutableBytes out) const;
+  void write_tcp(std::size_t index, base::MutableBytes out, Sum payload_sum) const;
+  void write_udp(base::MutableBytes out, Sum payload_sum) const;
+
   base::Bytes packet_;
   Offload offload_;
-  Layer layer_ = Layer::Packet;
   std::size_t header_ = 0;   ///< bytes before the payload
   std::size_t payload_ = 0;  ///< payload bytes of every segment but the last
   std::size_t last_ = 0;     ///< size of the last segment, headers included
   std::size_t count_ = 0;
-  // The writer may keep here what is the same for all segments (partial checksums, offsets).
+
+  // Where cut: the headers' places, and what all segments share.
+  bool v6_ = false;
+  bool tcp_ = false;
+  std::size_t network_ = 0;
+  std::size_t transport_ = 0;
+  Sum network_sum_ = 0;    ///< the unchanging words of an IPv4 header
+  Sum transport_sum_ = 0;  ///< of the pseudo-header and the transport header
+  std::uint16_t first_id_ = 0;
+  std::uint32_t first_sequence_ = 0;
 };
 
 }  // namespace warren::wire
