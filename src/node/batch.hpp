@@ -29,7 +29,8 @@ struct Datagram {
   wire::Packet packet;
   base::Endpoint remote;
   TrafficClass traffic_class = 0;  ///< outer TOS / traffic class
-  /// 0: one datagram. Otherwise a train of datagrams of this size, the last of which may be shorter.
+  /// 0: one datagram. Otherwise a train of datagrams of this size, the last of which may be
+  /// shorter.
   std::uint16_t segment_size = 0;
 };
 
@@ -42,11 +43,15 @@ inline constexpr std::size_t kMaxTrainBytes = 65507;
 /// traffic has flowed.
 class Outgoing {
  public:
-  explicit Outgoing(wire::PacketPool& pool);
+  /// Trains have at most `max_segments` datagrams (1..kMaxTrainSegments): 1 where the socket has no
+  /// UDP_SEGMENT.
+  explicit Outgoing(wire::PacketPool& pool, std::size_t max_segments = kMaxTrainSegments);
   ~Outgoing();
   Outgoing(const Outgoing&) = delete;
   Outgoing& operator=(const Outgoing&) = delete;
 
+  /// From the next seal() on: the socket refused a train, or takes them again.
+  void set_max_segments(std::size_t max_segments);
   /// A packet or super-packet as the tun gave it (without its vnet header).  HOT PATH
   void add(wire::Packet packet, const wire::Offload& offload);
   [[nodiscard]] bool empty() const;
@@ -60,6 +65,8 @@ class Outgoing {
   [[nodiscard]] std::uint64_t take_lost();
   /// Ends the batch: forgets everything, releases keys.
   void clear();
+  /// How many session keys the batch keeps alive, for tests and figures.
+  [[nodiscard]] std::size_t held_keys() const;
 
  private:
   friend class Node;
@@ -83,7 +90,10 @@ class Incoming {
   /// After Node::accept: the inner packets in their order, trimmed to their IP length. They lie in
   /// the buffers that were added; valid, and free to be changed, until clear().
   [[nodiscard]] std::span<const base::MutableBytes> packets() const;
+  /// Ends the batch: releases buffers and keys.
   void clear();
+  /// How many session keys the batch keeps alive, for tests and figures.
+  [[nodiscard]] std::size_t held_keys() const;
 
  private:
   friend class Node;

@@ -9,65 +9,114 @@
 
 namespace warren::node {
 
-void Load::count(base::Instant now) {
+void Load::note_futile(base::Instant now) {
   if (now - second_began_ >= std::chrono::seconds(1)) {
     second_began_ = now;
-    in_this_second_ = 0;
+    futile_in_this_second_ = 0;
   }
-  if (++in_this_second_ > wg::kUnderLoadHandshakes) high_until_ = now + wg::kUnderLoadPeriod;
+  if (++futile_in_this_second_ > wg::kUnderLoadHandshakes) {
+    high_until_ = now + wg::kUnderLoadPeriod;
+  }
 }
 
-/// Whether a handshake message may cost us public-key work. If we are under load, and its sender
-/// has not shown that it receives at its address, it gets a cookie instead.
-bool Node::State::admit_handshake(const Datagram& datagram, wg::Index sender, base::Instant now) {
-  const base::Bytes bytes = datagram.packet.bytes();
-  if (!interface->cookies.mac1_ok(bytes)) {
-    drop(Drop::BadMac1);
-    return false;
+void Node::State::enqueue_handshake(base::Bytes bytes, const base::Endpoint& from,
+                                    base::Instant now) {
+  if (!interface->cookies.mac1_ok(bytes)) return drop(Drop::BadMac1);
+  wg::Ring<WaitingHandshake>* queue = &unproven;
+  if (is_under_load(now) && interface->cookies.mac2_ok(bytes, from, now)) {
+    if (!rate_limit.allow(from.address, now)) return drop(Drop::UnderLoad);
+    queue = &proven;
   }
-  load.count(now);
-  if (!options.under_load_always && !load.is_high(now)) return true;
-  if (interface->cookies.mac2_ok(bytes, datagram.remote, now)) {
-    if (rate_limit.allow(datagram.remote.address, now)) return true;
-    drop(Drop::UnderLoad);
-    return false;
+  if (queue->size() >= kMaxWaitingHandshakes) return drop(Drop::HandshakeQueueFull);
+  WaitingHandshake& waiting = queue->emplace();
+  waiting.size = static_cast<std::uint8_t>(bytes.size());
+  std::memcpy(waiting.storage.data(), bytes.data(), bytes.size());
+  waiting.remote = from;
+  load.note_waiting(proven.size() + unproven.size(), now);
+}
+
+bool Node::handle_handshakes(std::size_t at_most, base::Instant now, base::WallTime wall) {
+  State& state = *state_;
+  std::size_t budget = at_most * kCheapHandshakes;
+  while (budget != 0 && !(state.proven.empty() && state.unproven.empty())) {
+    const bool cheap = state.handle_waiting({now, wall}) == State::Cost::Cheap;
+    budget -= std::min(budget, cheap ? 1 : kCheapHandshakes);
   }
-  drop(Drop::UnderLoad);
+  const bool more = !(state.proven.empty() && state.unproven.empty());
+  if (!more && !state.load.is_high(now)) {  // a storm's memory goes with it
+    state.proven.release_memory();
+    state.unproven.release_memory();
+  }
+  return more;
+}
+
+/// One message, a proven one first.
+Node::State::Cost Node::State::handle_waiting(Moment at) {
+  const bool is_proven = !proven.empty();
+  const WaitingHandshake message = is_proven ? proven.pop() : unproven.pop();
+  if (!interface) {
+    drop(Drop::UnknownPeer);
+    return Cost::Cheap;
+  }
+  if (!is_proven && is_under_load(at.now)) {
+    const bool receives = interface->cookies.mac2_ok(message.bytes(), message.remote, at.now);
+    const bool allowed = receives && rate_limit.allow(message.remote.address, at.now);
+    if (!allowed) drop(Drop::UnderLoad);
+    if (!receives) send_cookie(message, at.now);
+    if (!allowed) return Cost::Cheap;
+  }
+  receive_handshake(message, at);
+  return Cost::PublicKey;
+}
+
+void Node::State::receive_handshake(const WaitingHandshake& message, Moment at) {
+  if (message.size == wg::kInitiationSize) {
+    receive_initiation(message, at);
+  } else {
+    receive_response(message, at);
+  }
+}
+
+void Node::State::send_cookie(const WaitingHandshake& message, base::Instant now) {
   wire::Packet packet = pool.take(wg::kCookieSize);
-  if (!packet) {
-    drop(Drop::NoBuffer);
-    return false;
-  }
-  write_cookie_reply(interface->cookies.reply(bytes, sender, datagram.remote, now, random),
+  if (!packet) return drop(Drop::NoBuffer);
+  const base::Bytes bytes = message.bytes();
+  const wg::Index sender = base::ByteReader(bytes.subspan(4)).u32_le();  // in both kinds
+  write_cookie_reply(interface->cookies.reply(bytes, sender, message.remote, now, random),
                      packet.bytes().first<wg::kCookieSize>());
   ++counters.cookies_sent;
   datagrams.push({.peer_serial = kNobody,
                   .datagram = {.packet = std::move(packet),
-                               .remote = datagram.remote,
+                               .remote = message.remote,
                                .traffic_class = kHandshakeClass}});
-  return false;
 }
 
-void Node::State::receive_initiation(const Datagram& datagram, Moment at) {
-  const auto message = wg::parse_initiation(datagram.packet.bytes());
+void Node::State::drop_futile(Drop reason, base::Instant now) {
+  drop(reason);
+  load.note_futile(now);
+}
+
+void Node::State::receive_initiation(const WaitingHandshake& waiting, Moment at) {
+  const auto message = wg::parse_initiation(waiting.bytes());
   if (!message) return drop(Drop::Malformed);
-  if (!admit_handshake(datagram, message->sender, at.now)) return;
   wg::ResponderState state;
   const auto sender = wg::read_initiator(interface->identity, *message, state);
-  if (!sender) return drop(Drop::BadHandshake);
+  if (!sender) return drop_futile(Drop::BadHandshake, at.now);
   wg::Peer* peer = peers.find(*sender);
-  if (peer == nullptr) return drop(Drop::UnknownPeer);
+  if (peer == nullptr) return drop_futile(Drop::UnknownPeer, at.now);
   const auto remote = remote_of(*peer);
   const auto timestamp = remote ? wg::read_timestamp(*remote, *message, state) : std::nullopt;
-  if (!timestamp || *timestamp <= peer->last_accepted_timestamp) return drop(Drop::BadHandshake);
+  if (!timestamp || *timestamp <= peer->last_accepted_timestamp) {
+    return drop_futile(Drop::BadHandshake, at.now);
+  }
   if (peer->last_initiation_accepted &&
       at.now - *peer->last_initiation_accepted < wg::kInitiationInterval) {
-    return drop(Drop::HandshakeFlood);
+    return drop_futile(Drop::HandshakeFlood, at.now);
   }
   peer->last_accepted_timestamp = *timestamp;
   peer->last_initiation_accepted = at.now;
-  peer->rx_bytes += datagram.packet.size();
-  learn_endpoint(*peer, datagram.remote);
+  peer->rx_bytes += waiting.size;
+  learn_endpoint(*peer, waiting.remote);
   on_authenticated_received(*peer, at.now);
   answer(*peer, state, at);
   emit(Event::Kind::HintsChanged, *peer);
@@ -90,10 +139,9 @@ void Node::State::answer(wg::Peer& peer, wg::ResponderState& state, Moment at) {
   on_authenticated_sent(peer, at.now);
 }
 
-void Node::State::receive_response(const Datagram& datagram, Moment at) {
-  const auto message = wg::parse_response(datagram.packet.bytes());
+void Node::State::receive_response(const WaitingHandshake& waiting, Moment at) {
+  const auto message = wg::parse_response(waiting.bytes());
   if (!message) return drop(Drop::Malformed);
-  if (!admit_handshake(datagram, message->sender, at.now)) return;
   const std::optional<wg::PeerId> owner = indices.find(message->receiver);
   if (!owner) return drop(Drop::UnknownIndex);
   wg::Peer& peer = peers.at(*owner);
@@ -104,9 +152,9 @@ void Node::State::receive_response(const Datagram& datagram, Moment at) {
   const auto keys =
       remote ? wg::consume_response(interface->identity, *remote, *message, peer.pending->state)
              : std::nullopt;
-  if (!keys) return drop(Drop::BadHandshake);
-  peer.rx_bytes += datagram.packet.size();
-  learn_endpoint(peer, datagram.remote);
+  if (!keys) return drop_futile(Drop::BadHandshake, at.now);
+  peer.rx_bytes += waiting.size;
+  learn_endpoint(peer, waiting.remote);
   on_authenticated_received(peer, at.now);
   wg::IndexLease lease = std::move(peer.pending->lease);
   peer.pending.reset();
@@ -120,8 +168,8 @@ void Node::State::receive_response(const Datagram& datagram, Moment at) {
   }
 }
 
-void Node::State::receive_cookie(const Datagram& datagram, base::Instant now) {
-  const auto message = wg::parse_cookie_reply(datagram.packet.bytes());
+void Node::State::receive_cookie(base::Bytes bytes, base::Instant now) {
+  const auto message = wg::parse_cookie_reply(bytes);
   if (!message) return drop(Drop::Malformed);
   const std::optional<wg::PeerId> owner = indices.find(message->receiver);
   if (!owner) return drop(Drop::UnknownIndex);

@@ -15,4 +15,15 @@ inline constexpr std::size_t kMinPoolContent = 2048;
 /// answer must not take the buffers that the others receive and send with.
 inline constexpr std::size_t kStagedShare = 4;
 
+/// Handshake messages that wait to be handled: those whose senders have shown that they receive at
+/// their address, and as many others. Their memory (200 bytes each) exists only while they wait.
+inline constexpr std::size_t kMaxWaitingHandshakes = 4096;
+/// More waiting than this is a load: senders must prove their address.
+inline constexpr std::size_t kUnderLoadWaiting = kMaxWaitingHandshakes / 8;
+/// A message that is answered with a cookie, or refused before any public-key work, costs this
+/// fraction of one that is not.
+inline constexpr std::size_t kCheapHandshakes = 32;
+/// Trains that one batch keeps open at a time: one per peer that it sends to.
+inline constexpr std::size_t kOpenTrains = 16;
+
 }  // namespace warren::node

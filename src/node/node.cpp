@@ -60,6 +60,8 @@ std::string_view to_string(Drop drop) {
       return "no-buffer";
     case Drop::Congestion:
       return "congestion";
+    case Drop::HandshakeQueueFull:
+      return "handshake-queue-full";
     case Drop::kCount:
       break;
   }
@@ -190,17 +192,40 @@ void Node::initiate(const base::PublicKey& key, base::Instant now, base::WallTim
 
 // --- input ---
 
+void Node::plan(Outgoing& batch, base::Instant now, base::WallTime wall) {
+  state_->plan(*batch.state_, {now, wall});
+}
+
+void Node::identify(Incoming& batch, base::Instant now, base::WallTime wall) {
+  state_->identify(*batch.state_, {now, wall});
+}
+
+void Node::accept(Incoming& batch, base::Instant now, base::WallTime wall) {
+  state_->accept(*batch.state_, {now, wall});
+}
+
 void Node::handle_datagrams(std::span<Datagram> batch, base::Instant now, base::WallTime wall) {
+  State& state = *state_;
   for (Datagram& datagram : batch) {
-    state_->receive(datagram, {now, wall});
-    datagram.packet = {};
+    state.single_in.add(std::move(datagram));
+    identify(state.single_in, now, wall);
+    state.single_in.open();
+    accept(state.single_in, now, wall);
+    state.queue_accepted(*state.single_in.state_);
+    state.single_in.clear();
+    while (handle_handshakes(1, now, wall)) {
+    }
   }
 }
 
 void Node::handle_packets(std::span<wire::Packet> batch, base::Instant now, base::WallTime wall) {
+  State& state = *state_;
   for (wire::Packet& packet : batch) {
-    state_->send_packet(packet, {now, wall});
-    packet = {};
+    state.single_out.add(std::move(packet), {});
+    plan(state.single_out, now, wall);
+    state.single_out.seal();
+    state.queue_sealed(*state.single_out.state_);
+    state.single_out.clear();
   }
 }
 

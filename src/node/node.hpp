@@ -26,22 +26,23 @@ namespace warren::node {
 
 /// Why a packet or datagram was dropped. Counted, never logged per packet.
 enum class Drop : std::uint8_t {
-  Malformed,       ///< not a WireGuard message, or an inner packet that is not IP
-  BadMac1,         ///< mac1 does not match our key
-  UnderLoad,       ///< answered with a cookie instead, or over the source's rate
-  UnknownPeer,     ///< a handshake by a key that is not configured
-  BadHandshake,    ///< does not decrypt, or a replayed timestamp
-  HandshakeFlood,  ///< a second initiation of one peer within 20 ms
-  UnknownIndex,    ///< a transport or response message for no session of ours
-  BadTag,          ///< transport message that does not authenticate
-  Replayed,        ///< counter seen or behind the window
-  SessionExpired,  ///< key too old or used up
-  BadSource,       ///< inner source address not allowed for the peer
-  NoRoute,         ///< no peer for the inner destination
-  NoEndpoint,      ///< the peer's address is not known
-  QueueFull,       ///< more packets waiting for a handshake than kept
-  NoBuffer,        ///< packet pool exhausted
-  Congestion,      ///< outer congestion mark on an inner packet that cannot carry it
+  Malformed,           ///< not a WireGuard message, or an inner packet that is not IP
+  BadMac1,             ///< mac1 does not match our key
+  UnderLoad,           ///< answered with a cookie instead, or over the source's rate
+  UnknownPeer,         ///< a handshake by a key that is not configured
+  BadHandshake,        ///< does not decrypt, or a replayed timestamp
+  HandshakeFlood,      ///< a second initiation of one peer within 20 ms
+  UnknownIndex,        ///< a transport or response message for no session of ours
+  BadTag,              ///< transport message that does not authenticate
+  Replayed,            ///< counter seen or behind the window
+  SessionExpired,      ///< key too old or used up
+  BadSource,           ///< inner source address not allowed for the peer
+  NoRoute,             ///< no peer for the inner destination
+  NoEndpoint,          ///< the peer's address is not known
+  QueueFull,           ///< more packets waiting for a handshake than kept
+  NoBuffer,            ///< packet pool exhausted
+  Congestion,          ///< outer congestion mark on an inner packet that cannot carry it
+  HandshakeQueueFull,  ///< more handshake messages waiting than kept
   kCount,
 };
 [[nodiscard]] std::string_view to_string(Drop drop);

@@ -4,22 +4,85 @@
 namespace warren::node {
 
 // HOT PATH
-void Node::State::send_packet(wire::Packet& packet, Moment at) {
-  const auto inner = packet ? parse_inner(packet.bytes()) : std::nullopt;
-  if (!inner) return drop(Drop::Malformed);
-  const std::optional<wg::PeerId> owner = allowed_ips.lookup(inner->destination);
-  if (!owner) return drop(Drop::NoRoute);
-  wg::Peer& peer = peers.at(*owner);
-  if (!peer.endpoint) return drop(Drop::NoEndpoint);
-  packet.pop_back(packet.size() - inner->length);
-  wg::Session* session = usable_session(peer, at.now);
-  if (session != nullptr && peer.staged.empty()) {
-    seal_and_queue(peer, *session, std::move(packet), at);
-    renew_if_old(peer, *session, at);
-    return;
+void Node::State::plan(Outgoing::State& batch, Moment at) {
+  batch.mtu = options.mtu;
+  Route route;
+  for (Outgoing::State::Input& input : batch.inputs) plan_input(batch, input, route, at);
+}
+
+// HOT PATH
+void Node::State::plan_input(Outgoing::State& batch, Outgoing::State::Input& input, Route& route,
+                             Moment at) {
+  if (!input.segments) return drop(Drop::Malformed);
+  const std::size_t count = input.segments->count();
+  const bool same = route.destination == input.inner->destination;
+  if (!same) {
+    const std::optional<wg::PeerId> owner = allowed_ips.lookup(input.inner->destination);
+    route = {.destination = input.inner->destination, .peer = owner ? &peers.at(*owner) : nullptr};
   }
-  if (!stage(peer, std::move(packet))) return send_initiation(peer, Attempt::New, at);
+  if (route.peer == nullptr) return drop(Drop::NoRoute);
+  wg::Peer& peer = *route.peer;
+  if (!peer.endpoint) return drop(Drop::NoEndpoint);
+  wg::Session* session = usable_session(peer, at.now, count);
+  if (session == nullptr || !peer.staged.empty()) {
+    route = {};
+    return stage_input(peer, input, batch.pool_is(pool), at);
+  }
+  if (route.session != session) {
+    route.session = session;
+    route.key = batch.keys.hold(session->send_key());
+    peer.last_activity = at.now;
+    on_authenticated_sent(peer, at.now);
+    on_data_sent(peer, at.now);
+  }
+  reserve(batch, input, route);
+  renew_if_old(peer, *session, at);
+}
+
+/// All that sealing the input without the node needs.
+void Node::State::reserve(Outgoing::State& batch, Outgoing::State::Input& input,
+                          const Route& route) {
+  const std::size_t count = input.segments->count();
+  input.key = route.key;
+  input.first_counter = route.session->reserve(count);
+  input.receiver = route.session->remote_index();
+  input.peer_serial = route.peer->serial;
+  input.remote = *route.peer->endpoint;
+  input.traffic_class = inner_ecn(input.packet.bytes());
+  const auto outer_size = [&](std::size_t segment) {
+    const std::size_t size = input.segments->size(segment);
+    return size + wg::padding_of(size, batch.mtu) + wg::kTransportOverhead;
+  };
+  route.peer->tx_bytes += (count - 1) * outer_size(0) + outer_size(count - 1);
+}
+
+/// What waits is whole packets in slots of our own pool, whatever the batch brought. `may_keep`:
+/// the batch's packets are ours to keep.
+void Node::State::stage_input(wg::Peer& peer, Outgoing::State::Input& input, bool may_keep,
+                              Moment at) {
+  for (std::size_t i = 0; i < input.segments->count(); ++i) {
+    wire::Packet packet;
+    if (may_keep && input.plain) {
+      packet = std::move(input.packet);
+    } else {
+      packet = pool.take(input.segments->size(i));
+      if (packet) input.segments->write(i, packet.bytes());
+    }
+    if (!packet) {
+      drop(Drop::NoBuffer);
+    } else if (!stage(peer, std::move(packet))) {
+      return send_initiation(peer, Attempt::New, at);
+    }
+  }
+  if (peer.staged.empty()) return send_initiation(peer, Attempt::New, at);
   send_staged(peer, at);
+}
+
+void Node::State::queue_sealed(Outgoing::State& batch) {
+  for (std::size_t i = 0; i < batch.trains.size(); ++i) {
+    datagrams.push({.peer_serial = batch.train_peers[i], .datagram = std::move(batch.trains[i])});
+  }
+  counters.drops[static_cast<std::size_t>(Drop::NoBuffer)] += std::exchange(batch.lost, 0);
 }
 
 bool Node::State::stage(wg::Peer& peer, wire::Packet packet) {
@@ -88,13 +151,12 @@ void Node::State::queue(wg::Peer& peer, wire::Packet packet, TrafficClass traffi
            .packet = std::move(packet), .remote = *peer.endpoint, .traffic_class = traffic_class}});
 }
 
-wg::Session* Node::State::usable_session(wg::Peer& peer, base::Instant now) {
+wg::Session* Node::State::usable_session(wg::Peer& peer, base::Instant now, std::uint64_t count) {
   wg::Session* session = peer.sessions.current();
-  if (session == nullptr || session->age(now) >= options.timing.reject_after ||
-      session->next_counter() >= options.timing.reject_after_messages) {
-    return nullptr;
-  }
-  return session;
+  if (session == nullptr || session->age(now) >= options.timing.reject_after) return nullptr;
+  const std::uint64_t used = session->next_counter();
+  const std::uint64_t limit = options.timing.reject_after_messages;
+  return used < limit && count <= limit - used ? session : nullptr;
 }
 
 /// After sending: a session that has carried much is renewed by either side, one that has lived

@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "node/batch_state.hpp"
 #include "node/inner.hpp"
 #include "node/limits.hpp"
 #include "node/node.hpp"
@@ -34,21 +35,38 @@ struct Interface {
   wg::CookieChecker cookies;
 };
 
-/// Counts handshake messages per second and says whether they are too many.
+/// A handshake message that waits to be handled.
+struct WaitingHandshake {
+  [[nodiscard]] base::Bytes bytes() const { return base::Bytes(storage).first(size); }
+
+  std::array<std::uint8_t, wg::kInitiationSize> storage;
+  std::uint8_t size = 0;
+  base::Endpoint remote;
+};
+
+/// Whether handshakes are more than we should trust strangers with. The rule is in handshakes.cpp.
 class Load {
  public:
-  void count(base::Instant now);
+  void note_waiting(std::size_t count, base::Instant now) {
+    if (count >= kUnderLoadWaiting) high_until_ = now + wg::kUnderLoadPeriod;
+  }
+  /// A message has cost public-key work and has not authenticated.
+  void note_futile(base::Instant now);
   [[nodiscard]] bool is_high(base::Instant now) const { return high_until_ && now < *high_until_; }
 
  private:
   base::Instant second_began_{};
-  std::size_t in_this_second_ = 0;
+  std::size_t futile_in_this_second_ = 0;
   std::optional<base::Instant> high_until_;
 };
 
 struct Node::State {
   State(Options the_options, base::RandomSource& the_random, wire::PacketPool& the_pool)
-      : options(the_options), random(the_random), pool(the_pool), peers(the_options.max_peers) {}
+      : options(the_options),
+        random(the_random),
+        pool(the_pool),
+        peers(the_options.max_peers),
+        single_out(pool, 1) {}
 
   struct OutgoingDatagram {
     std::uint64_t peer_serial = kNobody;
@@ -67,16 +85,48 @@ struct Node::State {
   void expire(wg::Peer& peer);
 
   // receive.cpp
-  void receive(Datagram& datagram, Moment at);
-  void receive_transport(Datagram& datagram, Moment at);
-  void consume_data(wg::Peer& peer, Datagram& datagram);
+  /// The session that the last transport message belonged to: a train names one many times.
+  struct KnownIndex {
+    std::optional<wg::Index> index;
+    wg::Session* session = nullptr;
+    const crypto::Aead* key = nullptr;
+  };
+  void identify(Incoming::State& batch, Moment at);
+  void identify_message(Incoming::State& batch, base::MutableBytes bytes, std::uint32_t datagram,
+                        KnownIndex& known, Moment at);
+  void identify_transport(Incoming::State& batch, base::MutableBytes bytes, std::uint32_t datagram,
+                          KnownIndex& known, base::Instant now);
+  /// Messages of one session in one datagram or train, of which at least one has authenticated.
+  struct Run {
+    const crypto::Aead* key = nullptr;
+    std::uint32_t datagram = 0;
+    wg::Peer* peer = nullptr;  ///< nullptr: removed meanwhile
+    wg::Session* session = nullptr;
+    bool heard = false;          ///< one was not a replay
+    unsigned data_messages = 0;  ///< told to the timers
+  };
+  void accept(Incoming::State& batch, Moment at);
+  [[nodiscard]] Run begin_run(const Incoming::State::Message& message);
+  [[nodiscard]] bool accept_message(const Incoming::State::Message& message, Run& run,
+                                    const base::Endpoint& from, Moment at);
+  void on_first_of_run(wg::Peer& peer, wg::Session& session, const base::Endpoint& from, Moment at);
   void learn_endpoint(wg::Peer& peer, const base::Endpoint& from);
+  /// Moves what was accepted into the queue of poll_packet.
+  void queue_accepted(Incoming::State& batch);
 
   // handshakes.cpp
-  [[nodiscard]] bool admit_handshake(const Datagram& datagram, wg::Index sender, base::Instant now);
-  void receive_initiation(const Datagram& datagram, Moment at);
-  void receive_response(const Datagram& datagram, Moment at);
-  void receive_cookie(const Datagram& datagram, base::Instant now);
+  enum class Cost : std::uint8_t { Cheap, PublicKey };
+  void enqueue_handshake(base::Bytes bytes, const base::Endpoint& from, base::Instant now);
+  [[nodiscard]] Cost handle_waiting(Moment at);
+  [[nodiscard]] bool is_under_load(base::Instant now) const {
+    return options.under_load_always || load.is_high(now);
+  }
+  void send_cookie(const WaitingHandshake& message, base::Instant now);
+  void receive_handshake(const WaitingHandshake& message, Moment at);
+  void receive_initiation(const WaitingHandshake& waiting, Moment at);
+  void receive_response(const WaitingHandshake& waiting, Moment at);
+  void receive_cookie(base::Bytes bytes, base::Instant now);
+  void drop_futile(Drop reason, base::Instant now);
   void answer(wg::Peer& peer, wg::ResponderState& state, Moment at);
   /// Starts a handshake unless one was sent within rekey_timeout. A retry goes on with the attempt
   /// that runs; anything else begins a new one.
@@ -88,7 +138,19 @@ struct Node::State {
   void handshake_completed(wg::Peer& peer, base::WallTime wall);
 
   // send.cpp
-  void send_packet(wire::Packet& packet, Moment at);
+  /// Where packets for one destination go: the next is mostly for the same.
+  struct Route {
+    std::optional<base::IpAddress> destination;
+    wg::Peer* peer = nullptr;
+    wg::Session* session = nullptr;
+    const crypto::Aead* key = nullptr;
+  };
+  void plan(Outgoing::State& batch, Moment at);
+  void plan_input(Outgoing::State& batch, Outgoing::State::Input& input, Route& route, Moment at);
+  void reserve(Outgoing::State& batch, Outgoing::State::Input& input, const Route& route);
+  void stage_input(wg::Peer& peer, Outgoing::State::Input& input, bool may_keep, Moment at);
+  /// Moves what was sealed into the queue of poll_datagram.
+  void queue_sealed(Outgoing::State& batch);
   /// False when the packet was dropped because too many wait for other peers.
   [[nodiscard]] bool stage(wg::Peer& peer, wire::Packet packet);
   [[nodiscard]] wire::Packet unstage(wg::Peer& peer);
@@ -98,7 +160,9 @@ struct Node::State {
   void send_keepalive(wg::Peer& peer, Moment at);
   void seal_and_queue(wg::Peer& peer, wg::Session& session, wire::Packet packet, Moment at);
   void queue(wg::Peer& peer, wire::Packet packet, TrafficClass traffic_class);
-  [[nodiscard]] wg::Session* usable_session(wg::Peer& peer, base::Instant now);
+  /// A session that `count` more messages may be sent with.
+  [[nodiscard]] wg::Session* usable_session(wg::Peer& peer, base::Instant now,
+                                            std::uint64_t count = 1);
   void renew_if_old(wg::Peer& peer, const wg::Session& session, Moment at);
 
   // timers.cpp
@@ -124,7 +188,12 @@ struct Node::State {
   wg::RateLimit rate_limit;
   Load load;
 
-  std::size_t staged_count = 0;  ///< of all peers together
+  std::size_t staged_count = 0;         ///< of all peers together
+  wg::Ring<WaitingHandshake> proven;    ///< of senders that receive at their address: first
+  wg::Ring<WaitingHandshake> unproven;  ///< of anybody who knows our public key
+
+  Outgoing single_out;  ///< for handle_packets
+  Incoming single_in;   ///< for handle_datagrams
 
   wg::Ring<OutgoingDatagram> datagrams;
   wg::Ring<OutgoingPacket> packets;

@@ -16,10 +16,12 @@ class Ring {
   [[nodiscard]] bool empty() const { return size_ == 0; }
   [[nodiscard]] std::size_t size() const { return size_; }
 
-  void push(T value) {
+  void push(T value) { emplace() = std::move(value); }
+  /// A new last element in whatever state its slot is in, to be filled by the caller.
+  T& emplace() {
     if (size_ == slots_.size()) grow();
-    slots_[(first_ + size_) % slots_.size()] = std::move(value);
     ++size_;
+    return slots_[(first_ + size_ - 1) % slots_.size()];
   }
   /// Needs a non-empty queue.
   [[nodiscard]] T pop() {
@@ -37,13 +39,19 @@ class Ring {
       if (!unwanted(std::as_const(value))) push(std::move(value));
     }
   }
+  /// Gives the memory of an empty queue back if it has grown beyond the smallest size.
+  void release_memory() {
+    if (empty() && slots_.size() > kSmallest) slots_ = std::vector<T>();
+  }
   void clear() {
     while (!empty()) static_cast<void>(pop());
   }
 
  private:
+  static constexpr std::size_t kSmallest = 8;
+
   void grow() {
-    std::vector<T> larger(std::max<std::size_t>(8, slots_.size() * 2));
+    std::vector<T> larger(std::max(kSmallest, slots_.size() * 2));
     for (std::size_t i = 0; i < size_; ++i) {
       larger[i] = std::move(slots_[(first_ + i) % slots_.size()]);
     }

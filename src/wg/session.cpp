@@ -7,9 +7,16 @@
 
 namespace warren::wg {
 
+std::uint64_t Session::reserve(std::uint64_t count) {
+  // Only ever forward: no counter is given out twice.
+  WARREN_ASSERT(count <= std::numeric_limits<std::uint64_t>::max() - next_counter_);
+  const std::uint64_t first = next_counter_;
+  next_counter_ += count;
+  return first;
+}
+
 void Session::seal(wire::Packet& packet, std::size_t padding) {
-  const std::uint64_t counter = next_counter_++;
-  WARREN_ASSERT(next_counter_ != 0);
+  const std::uint64_t counter = reserve(1);
   const std::size_t size = packet.size();
   packet.push_back(padding);
   if (padding != 0) std::memset(packet.bytes().data() + size, 0, padding);
@@ -19,7 +26,7 @@ void Session::seal(wire::Packet& packet, std::size_t padding) {
   const base::MutableBytes bytes = packet.bytes();
   write_transport_header({.receiver = remote_index_, .counter = counter},
                          bytes.first<kTransportHeaderSize>());
-  crypto::AeadJob job{.key = &send_,
+  crypto::AeadJob job{.key = send_.get(),
                       .counter = counter,
                       .text = bytes.subspan(kTransportHeaderSize, text_size),
                       .tag = bytes.last<crypto::kTagSize>().data()};
@@ -31,7 +38,7 @@ OpenResult Session::open(wire::Packet& packet, std::uint64_t counter) {
   if (!window_.would_accept(counter)) return OpenResult::Replayed;
   packet.pop_front(kTransportHeaderSize);
   const base::MutableBytes bytes = packet.bytes();
-  crypto::AeadJob job{.key = &receive_,
+  crypto::AeadJob job{.key = receive_.get(),
                       .counter = counter,
                       .text = bytes.first(bytes.size() - crypto::kTagSize),
                       .tag = bytes.last<crypto::kTagSize>().data()};

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "base/time.hpp"
 #include "crypto/crypto.hpp"
@@ -15,11 +16,16 @@ namespace warren::wg {
 enum class Role : std::uint8_t { Initiator, Responder };
 enum class OpenResult : std::uint8_t { Opened, BadTag, Replayed };
 
+/// A key that its session shares with the batches that are being sealed or opened with it on other
+/// threads: it is wiped when the last of them lets go. The one counted pointer of this module,
+/// taken once per run of packets.
+using SharedKey = std::shared_ptr<const crypto::Aead>;
+
 class Session {
  public:
   Session(const SessionKeys& keys, Index local, Index remote, Role role, base::Instant born)
-      : send_(keys.send),
-        receive_(keys.receive),
+      : send_(std::make_shared<const crypto::Aead>(keys.send)),
+        receive_(std::make_shared<const crypto::Aead>(keys.receive)),
         local_index_(local),
         remote_index_(remote),
         role_(role),
@@ -33,6 +39,20 @@ class Session {
   /// marked as seen only if the message authenticates.  HOT PATH
   [[nodiscard]] OpenResult open(wire::Packet& packet, std::uint64_t counter);
 
+  // The same in steps, for batches whose cryptography happens elsewhere.
+
+  [[nodiscard]] const SharedKey& send_key() const { return send_; }
+  [[nodiscard]] const SharedKey& receive_key() const { return receive_; }
+  /// Takes `count` counters out of use and returns the first: whoever reserved them may seal one
+  /// message with each. The caller has checked the limit for the whole range.
+  [[nodiscard]] std::uint64_t reserve(std::uint64_t count);
+  /// Whether a message with this counter is worth decrypting.
+  [[nodiscard]] bool would_accept(std::uint64_t counter) const {
+    return window_.would_accept(counter);
+  }
+  /// Marks the counter of an authentic message as seen; false for a replay.
+  [[nodiscard]] bool accept(std::uint64_t counter) { return window_.accept(counter); }
+
   [[nodiscard]] std::uint64_t next_counter() const { return next_counter_; }
   [[nodiscard]] Index local_index() const { return local_index_; }
   [[nodiscard]] Index remote_index() const { return remote_index_; }
@@ -40,8 +60,8 @@ class Session {
   [[nodiscard]] base::Duration age(base::Instant now) const { return now - born_; }
 
  private:
-  crypto::Aead send_;
-  crypto::Aead receive_;
+  SharedKey send_;
+  SharedKey receive_;
   std::uint64_t next_counter_ = 0;
   Index local_index_;
   Index remote_index_;
