@@ -137,4 +137,12 @@ base::Status in_netns(const Fd& netns, const std::function<base::Status()>& fn) 
   });
 }
 
+base::Status in_new_netns(const std::function<base::Status()>& fn) {
+  return on_own_thread([&]() -> base::Status {
+    if (unshare(CLONE_NEWNET) < 0)
+      return os_error("create a network namespace").with_hint("this needs CAP_SYS_ADMIN");
+    return fn();
+  });
+}
+
 }  // namespace warren::os

@@ -19,5 +19,8 @@ namespace warren::os {
 [[nodiscard]] base::Status delete_named_netns(const std::string& name);
 /// Runs `fn` on a dedicated thread inside the namespace and waits for it.
 [[nodiscard]] base::Status in_netns(const Fd& netns, const std::function<base::Status()>& fn);
+/// The same in a new namespace that has no name: nobody else can enter it, and it goes with the
+/// last thing that holds it.
+[[nodiscard]] base::Status in_new_netns(const std::function<base::Status()>& fn);
 
 }  // namespace warren::os

@@ -339,6 +339,14 @@ base::Status Rtnl::set_mtu(const std::string& name, std::uint32_t mtu) {
                   [&](NetlinkRequest& request) { request.u32(IFLA_MTU, mtu); });
 }
 
+base::Status Rtnl::set_queueing(const std::string& name, const LinkQueueing& queueing) {
+  return set_link(name, "set the queueing of " + name, 0, 0, [&](NetlinkRequest& request) {
+    if (queueing.queue_length != 0) request.u32(IFLA_TXQLEN, queueing.queue_length);
+    if (queueing.gso_max_segments != 0) request.u32(IFLA_GSO_MAX_SEGS, queueing.gso_max_segments);
+    if (queueing.gso_max_bytes != 0) request.u32(IFLA_GSO_MAX_SIZE, queueing.gso_max_bytes);
+  });
+}
+
 base::Status Rtnl::set_alias(const std::string& name, const std::string& alias) {
   return set_link(name, "set alias of " + name, 0, 0, [&](NetlinkRequest& request) {
     // Without the terminating zero, which would become part of the alias; empty removes it.

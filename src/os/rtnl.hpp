@@ -38,6 +38,13 @@ struct Route {
   std::uint8_t protocol = 0;
 };
 
+/// How a device queues and cuts; 0 leaves a value as it is.
+struct LinkQueueing {
+  std::uint32_t queue_length = 0;      ///< packets that wait for the device
+  std::uint32_t gso_max_segments = 0;  ///< the largest super-packet the device is handed
+  std::uint32_t gso_max_bytes = 0;
+};
+
 class Rtnl {
  public:
   /// A socket in the calling thread's namespace.
@@ -59,6 +66,9 @@ class Rtnl {
   [[nodiscard]] base::Status delete_link(const std::string& name);
   [[nodiscard]] base::Status set_up(const std::string& name, bool up);
   [[nodiscard]] base::Status set_mtu(const std::string& name, std::uint32_t mtu);
+  /// Sockets of the namespace make their super-packets as small as `gso_*` says; a larger one that
+  /// is forwarded to the device is cut into single packets by the kernel, which is slow.
+  [[nodiscard]] base::Status set_queueing(const std::string& name, const LinkQueueing& queueing);
   [[nodiscard]] base::Status set_alias(const std::string& name, const std::string& alias);
   /// Empty `master` detaches.
   [[nodiscard]] base::Status set_master(const std::string& name, const std::string& master);

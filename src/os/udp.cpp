@@ -12,6 +12,7 @@
 #include "os/udp.hpp"
 
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -25,7 +26,9 @@ using base::os_error;
 
 namespace {
 
-constexpr std::size_t kControlSize = CMSG_SPACE(sizeof(in6_pktinfo)) + CMSG_SPACE(sizeof(int));
+// Address, traffic class, segment size.
+constexpr std::size_t kControlSize =
+    CMSG_SPACE(sizeof(in6_pktinfo)) + CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(int));
 
 struct alignas(cmsghdr) Control {
   std::uint8_t bytes[kControlSize];
@@ -110,6 +113,10 @@ void append_control(Control& control, std::size_t& used, int level, int type,
   used += CMSG_SPACE(sizeof payload);
 }
 
+bool is_train(const UdpToSend& item) {
+  return item.segment_size != 0 && item.segment_size < item.bytes.size();
+}
+
 std::size_t fill_control(Control& control, const UdpToSend& datagram, bool with_source) {
   std::size_t used = 0;
   const bool v4 = datagram.remote.address.is_v4();
@@ -130,12 +137,15 @@ std::size_t fill_control(Control& control, const UdpToSend& datagram, bool with_
   if (datagram.traffic_class != 0)
     append_control(control, used, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TOS : IPV6_TCLASS,
                    int{datagram.traffic_class});
+  if (is_train(datagram))
+    append_control(control, used, SOL_UDP, UDP_SEGMENT, datagram.segment_size);
   return used;
 }
 
 void read_control(msghdr& message, UdpReceived& slot) {
   slot.local = {};
   slot.traffic_class = 0;
+  slot.segment_size = 0;
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
        header = CMSG_NXTHDR(&message, header)) {
     const unsigned char* data = CMSG_DATA(header);
@@ -157,6 +167,10 @@ void read_control(msghdr& message, UdpReceived& slot) {
       int value = 0;
       std::memcpy(&value, data, sizeof value);
       slot.traffic_class = static_cast<std::uint8_t>(value);
+    } else if (header->cmsg_level == SOL_UDP && header->cmsg_type == UDP_GRO) {
+      int value = 0;
+      std::memcpy(&value, data, sizeof value);
+      slot.segment_size = static_cast<std::uint16_t>(value);
     }
   }
 }
@@ -205,6 +219,27 @@ base::Status set_mark(const Fd& socket, std::uint32_t mark) {
   return {};
 }
 
+base::Status share_port(const Fd& socket) {
+  return set_option(socket, SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT");
+}
+
+base::Result<UdpOffloads> enable_udp_offloads(const Fd& socket) {
+  UdpOffloads out;
+  int value = 0;
+  socklen_t size = sizeof value;
+  const auto missing = [] { return errno == ENOPROTOOPT || errno == EOPNOTSUPP; };
+  if (getsockopt(socket.get(), SOL_UDP, UDP_SEGMENT, &value, &size) == 0)
+    out.segment = true;
+  else if (!missing())
+    return os_error("probe the offloads of a UDP socket");
+  const int on = 1;
+  if (setsockopt(socket.get(), SOL_UDP, UDP_GRO, &on, sizeof on) == 0)
+    out.gro = true;
+  else if (!missing())
+    return os_error("set UDP_GRO of a UDP socket");
+  return out;
+}
+
 base::Result<std::size_t> receive_batch(const Fd& socket, std::span<UdpReceived> slots) {
   const std::size_t room = std::min(slots.size(), kUdpBatchMax);
   mmsghdr messages[kUdpBatchMax];
@@ -218,7 +253,8 @@ base::Result<std::size_t> receive_batch(const Fd& socket, std::span<UdpReceived>
                            .msg_iov = &pieces[i],
                            .msg_iovlen = 1,
                            .msg_control = controls[i].bytes,
-                           .msg_controllen = sizeof controls[i].bytes};
+                           .msg_controllen = sizeof controls[i].bytes,
+                           .msg_flags = 0};
   }
   const int got =
       recvmmsg(socket.get(), messages, static_cast<unsigned>(room), MSG_DONTWAIT, nullptr);
@@ -259,83 +295,169 @@ bool may_be_stale_source(int error_number) {
   return error_number == EINVAL || error_number == ENETUNREACH || error_number == EADDRNOTAVAIL;
 }
 
-/// The first datagram of the chunk failed with `error_number`; true when a second attempt without
-/// its source address sent it. Otherwise `error_number` says what counts now.
-bool resend_without_source(const Fd& socket, const UdpToSend& datagram, msghdr message,
-                           int& error_number) {
-  if (!may_be_stale_source(error_number) || !datagram.local.known) return false;
-  Control control;
-  message.msg_controllen = fill_control(control, datagram, false);
-  message.msg_control = message.msg_controllen == 0 ? nullptr : control.bytes;
-  if (sendmsg(socket.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return true;
-  error_number = errno;
-  return false;
-}
-
-struct ChunkResult {
-  std::size_t sent = 0;
-  bool full = false;
-};
-
-base::Result<ChunkResult> send_chunk(const Fd& socket, std::span<const UdpToSend> chunk,
-                                     std::size_t& refused) {
-  mmsghdr messages[kUdpBatchMax];
+/// Messages over a row of items, all on the stack.
+struct Messages {
+  mmsghdr headers[kUdpBatchMax];
   iovec pieces[kUdpBatchMax];
   SocketAddress remotes[kUdpBatchMax];
   Control controls[kUdpBatchMax];
-  for (std::size_t i = 0; i < chunk.size(); ++i) {
-    pieces[i] = {.iov_base = const_cast<std::uint8_t*>(chunk[i].bytes.data()),
-                 .iov_len = chunk[i].bytes.size()};
-    const std::size_t used = fill_control(controls[i], chunk[i], true);
-    messages[i].msg_hdr = {.msg_name = &remotes[i],
-                           .msg_namelen = fill_address(remotes[i], chunk[i].remote),
-                           .msg_iov = &pieces[i],
-                           .msg_iovlen = 1,
-                           .msg_control = used == 0 ? nullptr : controls[i].bytes,
-                           .msg_controllen = used};
+
+  void fill(std::size_t i, const UdpToSend& item, bool with_source) {
+    pieces[i] = {.iov_base = const_cast<std::uint8_t*>(item.bytes.data()),
+                 .iov_len = item.bytes.size()};
+    const std::size_t used = fill_control(controls[i], item, with_source);
+    headers[i].msg_hdr = {.msg_name = &remotes[i],
+                          .msg_namelen = fill_address(remotes[i], item.remote),
+                          .msg_iov = &pieces[i],
+                          .msg_iovlen = 1,
+                          .msg_control = used == 0 ? nullptr : controls[i].bytes,
+                          .msg_controllen = used,
+                          .msg_flags = 0};
   }
-  ChunkResult result;
+};
+
+/// 0, or why it was not sent.
+int send_one(const Fd& socket, const UdpToSend& item, bool with_source) {
+  Control control;
+  SocketAddress remote;
+  iovec piece = {.iov_base = const_cast<std::uint8_t*>(item.bytes.data()),
+                 .iov_len = item.bytes.size()};
+  const std::size_t used = fill_control(control, item, with_source);
+  const msghdr message = {.msg_name = &remote,
+                          .msg_namelen = fill_address(remote, item.remote),
+                          .msg_iov = &piece,
+                          .msg_iovlen = 1,
+                          .msg_control = used == 0 ? nullptr : control.bytes,
+                          .msg_controllen = used,
+                          .msg_flags = 0};
+  while (sendmsg(socket.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+    if (errno != EINTR) return errno;
+  return 0;
+}
+
+/// One datagram of `train`; a stale source address is left out. 0, or why it was not sent.
+int send_segment(const Fd& socket, const UdpToSend& segment) {
+  const int error_number = send_one(socket, segment, true);
+  if (!may_be_stale_source(error_number) || !segment.local.known) return error_number;
+  return send_one(socket, segment, false);
+}
+
+struct SplitResult {
+  std::size_t bytes = 0;  ///< of the train, gone or refused
+  std::size_t sent = 0;   ///< datagrams
+  int error_number = 0;   ///< why it stopped, or the last refusal
+};
+
+/// The next datagrams of a train, up to a batch of them, one sendmmsg; then, for the first that is
+/// not sent, its reason.
+SplitResult send_some_segments(const Fd& socket, const UdpToSend& train) {
+  Messages messages;
+  std::size_t count = 0;
+  UdpToSend segment = train;
+  segment.segment_size = 0;
+  for (base::Bytes rest = train.bytes; !rest.empty() && count < kUdpBatchMax; ++count) {
+    segment.bytes = rest.first(std::min<std::size_t>(rest.size(), train.segment_size));
+    messages.fill(count, segment, true);
+    rest = rest.subspan(segment.bytes.size());
+  }
+  SplitResult result;
+  const int done = sendmmsg(socket.get(), messages.headers, static_cast<unsigned>(count),
+                            MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (done > 0) {
+    result.sent = static_cast<std::size_t>(done);
+    result.bytes = std::min(result.sent * train.segment_size, train.bytes.size());
+    return result;
+  }
+  segment.bytes = train.bytes.first(std::min<std::size_t>(train.bytes.size(), train.segment_size));
+  result.error_number = send_segment(socket, segment);
+  if (result.error_number == 0) result.sent = 1;
+  if (result.error_number == 0 || failure_of(result.error_number) == SendFailure::ThisDatagram)
+    result.bytes = segment.bytes.size();
+  return result;
+}
+
+/// The whole train, datagram by datagram.
+SplitResult send_split(const Fd& socket, UdpToSend train) {
+  SplitResult all;
+  while (!train.bytes.empty()) {
+    const SplitResult some = send_some_segments(socket, train);
+    all.sent += some.sent;
+    all.bytes += some.bytes;
+    all.error_number = some.error_number;
+    if (some.bytes == 0) return all;
+    train.bytes = train.bytes.subspan(some.bytes);
+  }
+  return all;
+}
+
+/// What became of an item that sendmmsg stopped at.
+enum class ItemFate { Sent, Refused, Full };
+
+base::Result<ItemFate> fate_of(const Fd& socket, const UdpToSend& item, int error_number,
+                               SendOutcome& outcome) {
+  if (may_be_stale_source(error_number) && item.local.known) {
+    error_number = send_one(socket, item, false);
+    if (error_number == 0) return ItemFate::Sent;
+  }
+  SendFailure failure = failure_of(error_number);
+  if (failure == SendFailure::ThisDatagram && is_train(item)) {
+    if (error_number == EIO) outcome.trains_unsupported = true;
+    const SplitResult split = send_split(socket, item);
+    if (split.bytes == item.bytes.size()) {
+      if (split.sent == 0) return ItemFate::Refused;
+      ++outcome.split;
+      return ItemFate::Sent;
+    }
+    outcome.partial = split.bytes;
+    error_number = split.error_number;
+    failure = failure_of(error_number);
+  }
+  switch (failure) {
+    case SendFailure::Again:
+      return ItemFate::Full;
+    case SendFailure::ThisDatagram:
+      return ItemFate::Refused;
+    case SendFailure::Socket:
+      break;
+  }
+  return os_error("send datagrams", error_number);
+}
+
+/// At most a batch; false when the socket is full.
+base::Result<bool> send_chunk(const Fd& socket, std::span<const UdpToSend> chunk,
+                              SendOutcome& outcome) {
+  Messages messages;
+  for (std::size_t i = 0; i < chunk.size(); ++i) messages.fill(i, chunk[i], true);
   for (std::size_t next = 0; next < chunk.size();) {
     const int done =
-        sendmmsg(socket.get(), messages + next, static_cast<unsigned>(chunk.size() - next),
+        sendmmsg(socket.get(), messages.headers + next, static_cast<unsigned>(chunk.size() - next),
                  MSG_DONTWAIT | MSG_NOSIGNAL);
     if (done > 0) {
       next += static_cast<std::size_t>(done);
-      result.sent += static_cast<std::size_t>(done);
+      outcome.sent += static_cast<std::size_t>(done);
       continue;
     }
-    int error_number = errno;
+    const int error_number = errno;
     if (error_number == EINTR) continue;
-    if (resend_without_source(socket, chunk[next], messages[next].msg_hdr, error_number)) {
-      ++result.sent;
-      ++next;
-      continue;
-    }
-    const SendFailure failure = failure_of(error_number);
-    if (failure == SendFailure::Socket) return os_error("send datagrams", error_number);
-    if (failure == SendFailure::Again) {
-      result.full = true;
-      return result;
-    }
-    ++refused;
+    WARREN_TRY_ASSIGN(const ItemFate fate, fate_of(socket, chunk[next], error_number, outcome));
+    if (fate == ItemFate::Full) return false;
+    ++(fate == ItemFate::Sent ? outcome.sent : outcome.refused);
     ++next;
   }
-  return result;
+  return true;
 }
 
 }  // namespace
 
-base::Result<std::size_t> send_batch(const Fd& socket, std::span<const UdpToSend> datagrams,
-                                     std::size_t& refused) {
-  std::size_t sent = 0;
-  while (!datagrams.empty()) {
-    const auto chunk = datagrams.first(std::min(datagrams.size(), kUdpBatchMax));
-    WARREN_TRY_ASSIGN(const ChunkResult result, send_chunk(socket, chunk, refused));
-    sent += result.sent;
-    if (result.full) break;
-    datagrams = datagrams.subspan(chunk.size());
+base::Result<SendOutcome> send_batch(const Fd& socket, std::span<const UdpToSend> items) {
+  SendOutcome outcome;
+  while (!items.empty()) {
+    const auto chunk = items.first(std::min(items.size(), kUdpBatchMax));
+    WARREN_TRY_ASSIGN(const bool room, send_chunk(socket, chunk, outcome));
+    if (!room) break;
+    items = items.subspan(chunk.size());
   }
-  return sent;
+  return outcome;
 }
 
 }  // namespace warren::os

@@ -56,9 +56,8 @@ class UdpTest : public testing::TestWithParam<Family> {
     b_ = std::move(*b);
     to_a_ = {.address = loopback(), .port = local_port(a_).value()};
     to_b_ = {.address = loopback(), .port = local_port(b_).value()};
-    std::size_t refused = 0;
     const UdpToSend probe{.bytes = base::as_bytes("probe"), .remote = to_b_};
-    if (send_batch(a_, {&probe, 1}, refused).value() == 0)
+    if (send_batch(a_, {&probe, 1}).value().sent == 0)
       GTEST_SKIP() << "this host has no loopback address " << loopback().to_string();
     ASSERT_EQ(receive(b_, 1).size(), 1U);
   }
@@ -80,9 +79,7 @@ TEST_P(UdpTest, KeepsBytesAddressesAndTrafficClass) {
   const std::array<UdpToSend, 2> batch{
       UdpToSend{.bytes = base::as_bytes("one"), .remote = to_b_, .traffic_class = 0xb8},
       UdpToSend{.bytes = base::as_bytes("second"), .remote = to_b_}};
-  std::size_t refused = 0;
-  ASSERT_EQ(send_batch(a_, batch, refused).value(), 2U);
-  EXPECT_EQ(refused, 0U);
+  ASSERT_EQ(send_batch(a_, batch).value().sent, 2U);
   const auto arrived = receive(b_, 2);
   ASSERT_EQ(arrived.size(), 2U);
   EXPECT_EQ(arrived[0].text, "one");
@@ -100,14 +97,13 @@ TEST_P(UdpTest, KeepsBytesAddressesAndTrafficClass) {
 
 TEST_P(UdpTest, AnswersFromTheAddressThatWasAsked) {
   const UdpToSend ask{.bytes = base::as_bytes("ask"), .remote = to_b_};
-  std::size_t refused = 0;
-  ASSERT_EQ(send_batch(a_, {&ask, 1}, refused).value(), 1U);
+  ASSERT_EQ(send_batch(a_, {&ask, 1}).value().sent, 1U);
   const auto asked = receive(b_, 1);
   ASSERT_EQ(asked.size(), 1U);
   const UdpToSend answer{.bytes = base::as_bytes("answer"),
                          .remote = asked[0].slot.remote,
                          .local = asked[0].slot.local};
-  ASSERT_EQ(send_batch(b_, {&answer, 1}, refused).value(), 1U);
+  ASSERT_EQ(send_batch(b_, {&answer, 1}).value().sent, 1U);
   const auto answered = receive(a_, 1);
   ASSERT_EQ(answered.size(), 1U);
   EXPECT_EQ(answered[0].slot.remote, to_b_);
@@ -119,9 +115,7 @@ TEST_P(UdpTest, GoesWithoutASourceAddressThatTheHostHasLost) {
                            .remote = to_b_,
                            .local = {.address = lost, .known = true},
                            .traffic_class = 0x28};
-  std::size_t refused = 0;
-  ASSERT_EQ(send_batch(a_, {&datagram, 1}, refused).value(), 1U);
-  EXPECT_EQ(refused, 0U);
+  ASSERT_EQ(send_batch(a_, {&datagram, 1}).value().sent, 1U);
   const auto arrived = receive(b_, 1);
   ASSERT_EQ(arrived.size(), 1U);
   EXPECT_EQ(arrived[0].slot.remote.address, loopback());
@@ -137,9 +131,10 @@ TEST_P(UdpTest, SkipsAndCountsWhatTheKernelRefuses) {
       UdpToSend{.bytes = huge, .remote = to_b_},
       UdpToSend{.bytes = base::as_bytes("nowhere"), .remote = nowhere},
       UdpToSend{.bytes = base::as_bytes("last"), .remote = to_b_}};
-  std::size_t refused = 5;
-  EXPECT_EQ(send_batch(a_, batch, refused).value(), 2U);
-  EXPECT_EQ(refused, 7U);
+  const SendOutcome outcome = send_batch(a_, batch).value();
+  EXPECT_EQ(outcome.sent, 2U);
+  EXPECT_EQ(outcome.refused, 2U);
+  EXPECT_EQ(outcome.done(), batch.size());
   const auto arrived = receive(b_, 2);
   ASSERT_EQ(arrived.size(), 2U);
   EXPECT_EQ(arrived[1].text, "last");
@@ -149,9 +144,7 @@ TEST_P(UdpTest, ADatagramOfTheOtherFamilyIsRefused) {
   const base::Endpoint other{
       .address = *IpAddress::parse(GetParam() == Family::V4 ? "::1" : "127.0.0.1"), .port = 9};
   const UdpToSend datagram{.bytes = base::as_bytes("x"), .remote = other};
-  std::size_t refused = 0;
-  EXPECT_EQ(send_batch(a_, {&datagram, 1}, refused).value(), 0U);
-  EXPECT_EQ(refused, 1U);
+  EXPECT_EQ(send_batch(a_, {&datagram, 1}).value().refused, 1U);
 }
 
 TEST_P(UdpTest, MovesMoreThanOneBatch) {
@@ -161,8 +154,7 @@ TEST_P(UdpTest, MovesMoreThanOneBatch) {
   std::vector<UdpToSend> batch;
   for (const std::string& text : texts)
     batch.push_back({.bytes = base::as_bytes(text), .remote = to_b_});
-  std::size_t refused = 0;
-  ASSERT_EQ(send_batch(a_, batch, refused).value(), kCount);
+  ASSERT_EQ(send_batch(a_, batch).value().sent, kCount);
   const auto arrived = receive(b_, kCount);
   ASSERT_EQ(arrived.size(), kCount);
   for (std::size_t i = 0; i < kCount; ++i) EXPECT_EQ(arrived[i].text, texts[i]);
@@ -170,8 +162,7 @@ TEST_P(UdpTest, MovesMoreThanOneBatch) {
 
 TEST_P(UdpTest, MarksWhatDidNotFit) {
   const UdpToSend datagram{.bytes = base::as_bytes("0123456789"), .remote = to_b_};
-  std::size_t refused = 0;
-  ASSERT_EQ(send_batch(a_, {&datagram, 1}, refused).value(), 1U);
+  ASSERT_EQ(send_batch(a_, {&datagram, 1}).value().sent, 1U);
   const auto arrived = receive(b_, 1, 4);
   ASSERT_EQ(arrived.size(), 1U);
   EXPECT_EQ(arrived[0].text, "0123");
@@ -193,8 +184,7 @@ TEST(Udp, SendsFromAChosenAddress) {
       .bytes = base::as_bytes("x"),
       .remote = {.address = *IpAddress::parse("127.0.0.1"), .port = local_port(*b).value()},
       .local = {.address = *IpAddress::parse("127.0.0.5"), .known = true}};
-  std::size_t refused = 0;
-  ASSERT_EQ(send_batch(*a, {&datagram, 1}, refused).value(), 1U);
+  ASSERT_EQ(send_batch(*a, {&datagram, 1}).value().sent, 1U);
   const auto arrived = receive(*b, 1);
   ASSERT_EQ(arrived.size(), 1U);
   EXPECT_EQ(arrived[0].slot.remote.address.to_string(), "127.0.0.5");

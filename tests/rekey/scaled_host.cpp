@@ -120,8 +120,7 @@ void ScaledHost::drain() {
                             .remote = datagram->remote,
                             .local = {},
                             .traffic_class = datagram->traffic_class};
-    std::size_t refused = 0;  // the peer may be away: a test of its own
-    const auto sent = os::send_batch(socket_, {&out, 1}, refused);
+    const auto sent = os::send_batch(socket_, {&out, 1});  // may be refused: the peer may be away
     EXPECT_TRUE(sent) << sent.error().message;
   }
   while (const auto event = node_.poll_event()) {
