@@ -19,5 +19,6 @@ struct AeadKernel {
 };
 
 [[nodiscard]] const AeadKernel& openssl_kernel();
+[[nodiscard]] const AeadKernel& avx512_kernel();
 
 }  // namespace warren::crypto
