@@ -39,11 +39,12 @@ std::optional<IpAddress> IpAddress::from_bytes(Bytes bytes) {
 
 std::optional<IpAddress> IpAddress::parse(std::string_view text) {
   if (text.size() >= INET6_ADDRSTRLEN) return std::nullopt;
-  const std::string terminated(text);
+  char terminated[INET6_ADDRSTRLEN] = {};
+  std::ranges::copy(text, terminated);
   IpAddress address;
-  if (inet_pton(AF_INET, terminated.c_str(), address.bytes_.data()) == 1) return address;
+  if (inet_pton(AF_INET, terminated, address.bytes_.data()) == 1) return address;
   address.family_ = Family::V6;
-  if (inet_pton(AF_INET6, terminated.c_str(), address.bytes_.data()) == 1) return address;
+  if (inet_pton(AF_INET6, terminated, address.bytes_.data()) == 1) return address;
   return std::nullopt;
 }
 

@@ -82,12 +82,18 @@ std::string to_hex(Bytes bytes) {
 
 namespace {
 
-int hex_value(char digit) {
-  if (digit >= '0' && digit <= '9') return digit - '0';
-  if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
-  if (digit >= 'A' && digit <= 'F') return digit - 'A' + 10;
-  return -1;
-}
+/// The value of every character as a hexadecimal digit, 0xff where it is none.
+constexpr std::array<std::uint8_t, 256> kHexValues = [] {
+  std::array<std::uint8_t, 256> values{};
+  values.fill(0xff);
+  for (std::uint8_t i = 0; i < 10; ++i) values[std::size_t{'0'} + i] = i;
+  for (std::uint8_t i = 0; i < 6; ++i) {
+    values[std::size_t{'a'} + i] = values[std::size_t{'A'} + i] = static_cast<std::uint8_t>(10 + i);
+  }
+  return values;
+}();
+
+std::uint8_t hex_value(char digit) { return kHexValues[static_cast<std::uint8_t>(digit)]; }
 
 constexpr std::string_view kStandard =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -134,13 +140,14 @@ std::optional<std::vector<std::uint8_t>> decode64(std::string_view text,
 
 bool parse_hex(std::string_view text, MutableBytes out) {
   if (text.size() != out.size() * 2) return false;
+  unsigned seen = 0;  // a bit above 15 tells of a wrong digit
   for (std::size_t i = 0; i < out.size(); ++i) {
-    const int high = hex_value(text[2 * i]);
-    const int low = hex_value(text[2 * i + 1]);
-    if (high < 0 || low < 0) return false;
+    const unsigned high = hex_value(text[2 * i]);
+    const unsigned low = hex_value(text[2 * i + 1]);
+    seen |= high | low;
     out[i] = static_cast<std::uint8_t>(high << 4 | low);
   }
-  return true;
+  return seen < 16;
 }
 
 std::string to_base64(Bytes bytes) { return encode64(bytes, kStandard, true); }

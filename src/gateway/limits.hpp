@@ -26,11 +26,9 @@ inline constexpr base::Duration kMaxBackoff = std::chrono::seconds(30);
 /// An engine that ran this long is healthy: its earlier ends are forgotten.
 inline constexpr base::Duration kStableAfter = std::chrono::seconds(60);
 
-/// Peers whose hints survive an engine's crash; further ones are reached when they call.
-inline constexpr std::size_t kHintedPeers = 16384;
 /// An engine's log file is set aside (one generation is kept) when it is larger.
 inline constexpr std::size_t kEngineLogBytes = 1 << 20;
-/// What the answer of an engine may measure: 65,536 peers with a few allowed IPs each.
+/// What the answer of an engine may measure: 130,000 peers with a few allowed IPs each.
 inline constexpr std::size_t kEngineAnswerBytes = 64 << 20;
 
 /// How often what a denial could not apply at once is tried again.

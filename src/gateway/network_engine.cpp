@@ -228,8 +228,9 @@ base::Status NetworkEngine::open_tun() {
 }
 
 base::Status NetworkEngine::open_hints() {
+  const std::size_t slots = ipc::HintsTable::capacity_for(wanted_.peers.size());
   WARREN_TRY_ASSIGN(descriptors_.hints,
-                    os::memory_file("warren-hints", ipc::HintsTable::size_for(kHintedPeers)));
+                    os::memory_file("warren-hints", ipc::HintsTable::size_for(slots)));
   WARREN_TRY_ASSIGN(const os::Mapping memory, os::Mapping::create(descriptors_.hints));
   ipc::HintsTable::format(memory.bytes());
   return {};

@@ -19,6 +19,8 @@ constexpr std::size_t kHeaderSize = 128;
 constexpr std::size_t kSlotSize = 128;
 constexpr std::size_t kChecksumAt = 120;
 constexpr std::size_t kKeyAt = 8;
+/// Slots that a search looks at: a table that is full must not cost a scan per handshake.
+constexpr std::size_t kMaxProbes = 128;
 
 constexpr std::uint8_t kFree = 0;
 constexpr std::uint8_t kUsed = 1;
@@ -36,8 +38,9 @@ bool is_whole(base::Bytes slot) {
   return slot[0] == kUsed && in.u64_le() == checksum(slot.first(kChecksumAt));
 }
 
+/// The key first: its first byte already tells most slots apart, the checksum costs 120.
 bool is_of(base::Bytes slot, const base::PublicKey& peer) {
-  return is_whole(slot) && std::equal(peer.bytes.begin(), peer.bytes.end(), &slot[kKeyAt]);
+  return std::equal(peer.bytes.begin(), peer.bytes.end(), &slot[kKeyAt]) && is_whole(slot);
 }
 
 void write_slot(base::MutableBytes slot, const base::PublicKey& peer, const Hint& hint) {
@@ -92,6 +95,10 @@ std::size_t HintsTable::size_for(std::size_t capacity) {
   return kHeaderSize + capacity * kSlotSize;
 }
 
+std::size_t HintsTable::capacity_for(std::size_t peers) {
+  return std::clamp(2 * peers, kMinHints, kMaxHints);
+}
+
 void HintsTable::format(base::MutableBytes memory) {
   base::ByteWriter out(memory);
   const std::size_t capacity = (memory.size() - kHeaderSize) / kSlotSize;
@@ -118,7 +125,7 @@ base::MutableBytes HintsTable::slot(std::size_t index) const {
 
 std::optional<std::size_t> HintsTable::find(const base::PublicKey& peer) const {
   const std::size_t home = home_of(peer, capacity());
-  for (std::size_t step = 0; step < capacity(); ++step) {
+  for (std::size_t step = 0; step < std::min(capacity(), kMaxProbes); ++step) {
     const std::size_t index = (home + step) % capacity();
     if (slot(index)[0] == kFree) return std::nullopt;
     if (is_of(slot(index), peer)) return index;
@@ -129,7 +136,7 @@ std::optional<std::size_t> HintsTable::find(const base::PublicKey& peer) const {
 bool HintsTable::put(const base::PublicKey& peer, const Hint& hint) {
   std::optional<std::size_t> index = find(peer);
   const std::size_t home = home_of(peer, capacity());
-  for (std::size_t step = 0; !index && step < capacity(); ++step) {
+  for (std::size_t step = 0; !index && step < std::min(capacity(), kMaxProbes); ++step) {
     const std::size_t candidate = (home + step) % capacity();
     if (!is_whole(slot(candidate))) index = candidate;  // free, erased or torn
   }

@@ -24,6 +24,11 @@ struct Hint {
   base::Instant last_activity{};
 };
 
+/// Slots of a table that follows its peers: 2 MiB, of which only what is used takes memory, and
+/// 128 MiB for half a million peers.
+inline constexpr std::size_t kMinHints = std::size_t{1} << 14;
+inline constexpr std::size_t kMaxHints = std::size_t{1} << 20;
+
 class HintsTable {
  public:
   /// Bytes needed for a table of `capacity` peers.
@@ -33,7 +38,9 @@ class HintsTable {
   /// nullopt when the memory is not a table of this version or has the wrong size.
   [[nodiscard]] static std::optional<HintsTable> open(base::MutableBytes memory);
 
-  /// False when the table is full.
+  /// Room for this many peers and as many more, within kMinHints and kMaxHints.
+  [[nodiscard]] static std::size_t capacity_for(std::size_t peers);
+  /// False when the table is full, or so nearly that no slot is found in a bounded search.
   bool put(const base::PublicKey& peer, const Hint& hint);
   [[nodiscard]] std::optional<Hint> get(const base::PublicKey& peer) const;
   void erase(const base::PublicKey& peer);

@@ -71,6 +71,23 @@ TEST(Hints, KeepsWhatWasPutAcrossReopening) {
   EXPECT_FALSE(memory.table().get(key_of(8)));
 }
 
+TEST(Hints, AFullTableIsSearchedNoFurtherThanABound) {
+  Memory memory(4096);
+  std::uint32_t kept = 0;
+  for (std::uint32_t i = 0; i < 8192; ++i) kept += memory.table().put(key_of(i), hint_of(i));
+  EXPECT_GE(kept, 4096U * 9 / 10) << "nearly all room is used";
+  EXPECT_LE(kept, 4096U);
+  std::uint32_t found = 0;
+  for (std::uint32_t i = 0; i < 8192; ++i) found += memory.table().get(key_of(i)).has_value();
+  EXPECT_EQ(found, kept) << "what was taken is found";
+}
+
+TEST(Hints, TheTableFollowsItsPeersWithinBounds) {
+  EXPECT_EQ(HintsTable::capacity_for(0), kMinHints);
+  EXPECT_EQ(HintsTable::capacity_for(100'000), 200'000U);
+  EXPECT_EQ(HintsTable::capacity_for(10'000'000), kMaxHints);
+}
+
 TEST(Hints, ASlotCutAtAnyByteReadsAsAbsentAndHidesNoOther) {
   Memory before(4);
   ASSERT_TRUE(before.table().put(key_of(1), hint_of(1)));

@@ -32,6 +32,8 @@ std::optional<std::string> read_name(base::ByteReader& in) {
   return std::string(raw.begin(), end);
 }
 
+constexpr std::uint8_t kAllOffloads = 0x3f;
+
 /// 0 or 1 and nothing else.
 bool read_flag(base::ByteReader& in, bool& valid) {
   const std::uint8_t value = in.u8();
@@ -50,6 +52,7 @@ struct BodyWriter {
   void operator()(const HelloReply& m) const {
     out.u16_le(m.version).u16_le(m.mtu);
     out.u8(flag(m.extension)).u8(flag(m.hints)).u8(flag(m.exit_with_opener));
+    out.u8(m.tun_offloads).u8(m.max_workers);
     write_name(out, m.interface_name);
   }
   void operator()(const OpenUdpReply& m) const {
@@ -62,8 +65,14 @@ struct BodyWriter {
   void operator()(const Shutdown&) const {}
   void operator()(const Adopted& m) const {
     out.u16_le(m.version).u16_le(m.port).u32_le(m.mark);
-    out.u8(flag(m.hints)).u8(flag(m.has_v4)).u8(flag(m.has_v6));
+    out.u8(flag(m.hints)).u8(flag(m.has_v4)).u8(flag(m.has_v6)).u8(m.tun_offloads);
     write_name(out, m.interface_name);
+  }
+  void operator()(const OpenWorker& m) const {
+    out.u16_le(m.port).u32_le(m.mark).u8(flag(m.queue));
+  }
+  void operator()(const OpenWorkerReply& m) const {
+    out.u32_le(static_cast<std::uint32_t>(m.error)).u8(flag(m.has_v4)).u8(flag(m.has_v6));
   }
 };
 
@@ -82,6 +91,24 @@ struct BodyReader {
     return std::move(text).value_or(std::string());
   }
 
+  std::uint8_t offloads() {
+    const std::uint8_t bits = in.u8();
+    if ((bits & ~kAllOffloads) != 0) valid = false;
+    return bits;
+  }
+  std::uint8_t workers() {
+    const std::uint8_t count = in.u8();
+    if (count == 0) valid = false;
+    return count;
+  }
+
+  /// Of a message that another release wrote: what it says behind its version is not ours to read.
+  bool foreign(std::uint16_t version) {
+    if (version == kOpenerVersion) return false;
+    static_cast<void>(in.take(in.rest().size()));
+    return true;
+  }
+
   // Fields are read in wire order, one statement each.
   void read(Hello& m) { m.version = in.u16_le(); }
   void read(OpenUdp& m) {
@@ -91,10 +118,13 @@ struct BodyReader {
   void read(SetMark& m) { m.mark = in.u32_le(); }
   void read(HelloReply& m) {
     m.version = in.u16_le();
+    if (foreign(m.version)) return;
     m.mtu = in.u16_le();
     m.extension = read_flag(in, valid);
     m.hints = read_flag(in, valid);
     m.exit_with_opener = read_flag(in, valid);
+    m.tun_offloads = offloads();
+    m.max_workers = workers();
     m.interface_name = name();
   }
   void read(OpenUdpReply& m) {
@@ -112,12 +142,24 @@ struct BodyReader {
   void read(Shutdown&) {}
   void read(Adopted& m) {
     m.version = in.u16_le();
+    if (foreign(m.version)) return;
     m.port = in.u16_le();
     m.mark = in.u32_le();
     m.hints = read_flag(in, valid);
     m.has_v4 = read_flag(in, valid);
     m.has_v6 = read_flag(in, valid);
+    m.tun_offloads = offloads();
     m.interface_name = name();
+  }
+  void read(OpenWorker& m) {
+    m.port = in.u16_le();
+    m.mark = in.u32_le();
+    m.queue = read_flag(in, valid);
+  }
+  void read(OpenWorkerReply& m) {
+    m.error = error();
+    m.has_v4 = read_flag(in, valid);
+    m.has_v6 = read_flag(in, valid);
   }
 };
 

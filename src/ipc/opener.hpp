@@ -115,6 +115,7 @@ struct OpenerMessage {
 };
 
 [[nodiscard]] std::vector<std::uint8_t> write_opener(const OpenerMessage& message);
+/// A HelloReply or Adopted of another version than ours tells that version and nothing else.
 /// Invalid: unknown type, wrong length, trailing bytes, a string without its end.
 [[nodiscard]] base::Result<OpenerMessage> parse_opener(base::Bytes bytes);
 

@@ -10,13 +10,15 @@ std::vector<OpenerMessage> one_of_each() {
       {1, Hello{}},
       {2, OpenUdp{51820, 0xdeadbeef}},
       {3, SetMark{7}},
-      {1, HelloReply{kOpenerVersion, "wr0123abcd", 9000, true, true, false}},
+      {1, HelloReply{kOpenerVersion, "wr0123abcd", 9000, true, true, false, 0x3f, 4}},
       {2, OpenUdpReply{EADDRINUSE, 4711, true, false}},
       {3, Done{EPERM}},
       {0, LinkChanged{false, 1280}},
       {0, NetworkChanged{}},
       {0, Shutdown{}},
-      {0, Adopted{kOpenerVersion, "wg0", 51820, 0xffff, true, true, false}},
+      {0, Adopted{kOpenerVersion, "wg0", 51820, 0xffff, true, true, false, 0x0f}},
+      {4, OpenWorker{51820, 0xffff, true}},
+      {4, OpenWorkerReply{0, true, false}},
   };
 }
 
@@ -51,6 +53,35 @@ TEST(Opener, KeepsEveryField) {
   EXPECT_EQ(reply.mtu, 9000);
   EXPECT_TRUE(reply.extension && reply.hints);
   EXPECT_FALSE(reply.exit_with_opener);
+  EXPECT_EQ(reply.tun_offloads, 0x3f);
+  EXPECT_EQ(reply.max_workers, 4);
+
+  const auto asked = parse_opener(write_opener({5, OpenWorker{51820, 7, false}}));
+  ASSERT_TRUE(asked);
+  const auto& worker = std::get<OpenWorker>(asked->body);
+  EXPECT_EQ(worker.port, 51820);
+  EXPECT_EQ(worker.mark, 7U);
+  EXPECT_FALSE(worker.queue);
+}
+
+// An engine and an opener of two releases tell each other apart.
+TEST(Opener, OfAnotherVersionReadsTheVersionAlone) {
+  const std::vector<std::uint8_t> hello = {1, 0, 0, 0, 1, 0, 0, 0, 1, 0};
+  const auto greeting = parse_opener(hello);
+  ASSERT_TRUE(greeting);
+  EXPECT_EQ(std::get<Hello>(greeting->body).version, 1);
+
+  std::vector<std::uint8_t> first = {4, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0x8c, 0x05, 1, 1, 0, 'w', 'g'};
+  first.resize(15 + 16);
+  const auto reply = parse_opener(first);
+  ASSERT_TRUE(reply);
+  EXPECT_EQ(std::get<HelloReply>(reply->body).version, 1);
+  EXPECT_EQ(std::get<HelloReply>(reply->body).interface_name, "");
+
+  const std::vector<std::uint8_t> later = {10, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0xff, 0xff};
+  const auto adopted = parse_opener(later);
+  ASSERT_TRUE(adopted);
+  EXPECT_EQ(std::get<Adopted>(adopted->body).version, 9);
 }
 
 TEST(Opener, RefusesEveryTruncationAndTrailingByte) {
@@ -83,8 +114,17 @@ TEST(Opener, RefusesBadTypesNamesFlagsAndErrors) {
   adopted[name_at + 3] = 0;
   EXPECT_FALSE(parse_opener(adopted)) << "bytes behind the end of a name";
   adopted[name_at + 3] = 'a';
-  adopted[name_at - 1] = 2;
+  adopted[name_at - 1] = 0x40;
+  EXPECT_FALSE(parse_opener(adopted)) << "an offload that does not exist";
+  adopted[name_at - 1] = 0x3f;
+  EXPECT_TRUE(parse_opener(adopted));
+  adopted[name_at - 2] = 2;
   EXPECT_FALSE(parse_opener(adopted)) << "a flag is 0 or 1";
+
+  auto reply = write_opener({1, HelloReply{}});
+  EXPECT_TRUE(parse_opener(reply));
+  reply[reply.size() - 17] = 0;
+  EXPECT_FALSE(parse_opener(reply)) << "an engine has one worker at least";
 
   auto done = write_opener({1, Done{1}});
   done.back() = 0xff;

@@ -1,8 +1,6 @@
 // The WireGuard cross-platform userspace API (https://www.wireguard.com/xplatform/): text lines
 // `key=value`, a request ends with an empty line. Pure codec, used by the engine (server side) and
 // by the daemon (client side).
-//
-// A `set` is parsed whole before anything is applied, so that a malformed line changes nothing.
 #pragma once
 
 #include <cstdint>
@@ -95,6 +93,57 @@ class UapiFramer {
   std::deque<Request> requests_;
 };
 inline constexpr std::size_t kMaxUapiRequest = std::size_t{64} << 20;
+
+/// Bounds of what UapiStream hands out at once: peers, and their allowed IPs together.
+inline constexpr std::size_t kUapiPiecePeers = 256;
+inline constexpr std::size_t kUapiPieceAllowedIps = 4096;
+/// The longest line of a request; every valid one is far shorter.
+inline constexpr std::size_t kMaxUapiLine = 1024;
+
+/// Reads requests from a byte stream while it comes in. A `set` is handed out in pieces, each a
+/// UapiSet: the interface's settings come with the first one, each piece has some of the peers, and
+/// the last one ends the request. So a request of any size takes the memory of one piece, and one
+/// of up to kUapiPiecePeers peers is a single piece: parsed whole before anything is applied. When
+/// a line is malformed, its piece and all that follow are not handed out; the pieces before it
+/// stay applied, as with other implementations.
+///
+/// A peer with very many allowed IPs is cut too: it goes on in the next piece under the same key.
+/// `update_only` has to stand before them, as every client writes it.
+class UapiStream {
+ public:
+  UapiStream() = default;
+  UapiStream(const UapiStream&) = delete;
+  UapiStream& operator=(const UapiStream&) = delete;
+  ~UapiStream();
+
+  struct Piece {
+    bool is_get = false;           ///< a whole get request; nothing else is set
+    const UapiSet* set = nullptr;  ///< valid until the next call
+    bool last = false;             ///< the request ends with it
+  };
+  /// Adds received bytes. Call poll() until it gives nothing before adding more: then this holds
+  /// one unfinished line at most.
+  void add(std::string_view bytes);
+  /// The next piece. Error: os_errno is what the API answers (EINVAL, EPROTO); the stream is of no
+  /// use afterwards.
+  [[nodiscard]] base::Result<std::optional<Piece>> poll();
+
+ private:
+  enum class Inside { Nothing, Get, Set };
+  [[nodiscard]] base::Status begin_request(std::string_view line);
+  [[nodiscard]] base::Status handle_set_line(std::string_view line);
+  void begin_piece();
+
+  std::string buffer_;
+  std::size_t read_ = 0;  ///< bytes of buffer_ that are done with
+  Inside inside_ = Inside::Nothing;
+  bool past_interface_ = false;  ///< a peer has begun
+  bool handed_out_ = false;      ///< set_ was the last piece
+  UapiSet set_;
+  std::size_t allowed_ips_ = 0;   ///< in set_
+  std::optional<UapiPeer> next_;  ///< begins the next piece
+  std::optional<base::Error> error_;
+};
 
 /// Parses the body of a `set`. Error: os_errno is what the API answers (EINVAL, EPROTO …).
 [[nodiscard]] base::Result<UapiSet> parse_uapi_set(std::string_view body);

@@ -39,8 +39,11 @@ void append_hex_line(std::string& out, std::string_view key, base::Bytes bytes) 
   constexpr std::string_view kDigits = "0123456789abcdef";
   reserve_wiped(out, key.size() + 2 * bytes.size() + 2);
   out.append(key).append(1, '=');
+  std::size_t at = out.size();
+  out.resize(at + 2 * bytes.size());
   for (const std::uint8_t byte : bytes) {
-    out.append(1, kDigits[byte >> 4]).append(1, kDigits[byte & 15]);
+    out[at++] = kDigits[byte >> 4];
+    out[at++] = kDigits[byte & 15];
   }
   out.append(1, '\n');
 }
@@ -49,6 +52,10 @@ std::optional<UapiLine> next_line(std::string_view& rest) {
   const std::size_t end = rest.find('\n');
   const std::string_view line = rest.substr(0, end);
   rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+  return split_line(line);
+}
+
+std::optional<UapiLine> split_line(std::string_view line) {
   const std::size_t equals = line.find('=');
   if (equals == std::string_view::npos) return std::nullopt;
   return UapiLine{line.substr(0, equals), line.substr(equals + 1)};

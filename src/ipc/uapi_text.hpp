@@ -27,4 +27,7 @@ struct UapiLine {
 /// counts as a line.
 [[nodiscard]] std::optional<UapiLine> next_line(std::string_view& rest);
 
+/// A line that has no newline at its end; nullopt when it has no '='.
+[[nodiscard]] std::optional<UapiLine> split_line(std::string_view line);
+
 }  // namespace warren::ipc
