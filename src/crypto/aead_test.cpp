@@ -38,8 +38,8 @@ std::vector<std::string> implementations() {
   return {aead_implementations().begin(), aead_implementations().end()};
 }
 INSTANTIATE_TEST_SUITE_P(Every, AeadTest, testing::ValuesIn(implementations()),
-                         [](const auto& info) {
-                           std::string name = info.param;
+                         [](const auto& parameter) {
+                           std::string name = parameter.param;
                            std::erase_if(name, [](char c) { return std::isalnum(c) == 0; });
                            return name;
                          });
