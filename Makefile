@@ -7,6 +7,10 @@ BUILD  := build/release
 JOBS   ?= $(shell nproc)
 STAMP  := build/packages.stamp
 
+# BENCH_QUICK=1: one short round; BENCH_ONLY=warren,wireguard,handshakes: some of the contenders.
+BENCH_ROUNDS ?= 3
+BENCH_STAMP  := build/bench-packages.stamp
+
 .PHONY: help build test test-fast slow demo bench asan tsan interop fuzz tidy format packages install clean
 
 help:
@@ -35,13 +39,14 @@ demo: build
 
 ## interop    against the newest foreign programs: fetched to a scratch folder, never installed
 interop: build
-	tools/fetch_newest_wireguard_go.sh build/newest
+	tools/fetch_newest.sh build/newest wireguard-go
 	ctest --test-dir $(BUILD) --output-on-failure -L 'interop'
 
-## bench      warren beside its rivals, interleaved in the same run
-bench: build
-	bench/throughput.py $(BUILD)/bin
-	bench/member.py $(BUILD)/bin
+## bench      warren beside its rivals, interleaved in one run (BENCH_ROUNDS, BENCH_QUICK, BENCH_ONLY)
+bench: $(BENCH_STAMP)
+	@cmake --preset release >build/configure.log || { cat build/configure.log; exit 1; }
+	@cmake --build $(BUILD) -j $(JOBS) --target benchmark_programs
+	bench/run.py $(BUILD)/bin --rounds $(BENCH_ROUNDS) --only "$(BENCH_ONLY)" $(if $(BENCH_QUICK),--quick)
 
 ## asan       unit tests, stories and corpora with AddressSanitizer and UBSan
 asan: $(STAMP)
@@ -75,6 +80,12 @@ packages: $(STAMP)
 $(STAMP): packages.txt
 	@mkdir -p build
 	tools/install_packages.sh packages.txt
+	@touch $@
+
+# The rivals: those of Debian 12 are installed, the newest of others only unpacked below build/.
+$(BENCH_STAMP): $(STAMP) bench/packages.txt tools/fetch_newest.sh
+	tools/install_packages.sh bench/packages.txt
+	tools/fetch_newest.sh build/rivals wireguard-go nebula
 	@touch $@
 
 clean:

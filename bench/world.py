@@ -1,11 +1,23 @@
-"""Two hosts on one wire, in namespaces of their own; used by the benchmarks."""
+"""Two hosts on one wire, in namespaces of their own; used by the benchmarks.
+
+     namespace wb<pid>-<n>-a                    namespace wb<pid>-<n>-b
+    +------------------------+                 +------------------------+
+    | tunnel  10.99.0.x      |                 |      10.99.0.x  tunnel |
+    | wire    192.0.2.1 -----+------ veth -----+----- 192.0.2.2    wire |
+    | clients                |                 |                servers |
+    +------------------------+                 +------------------------+
+"""
+import itertools
 import os
 import re
 import subprocess
+import tempfile
 import time
 
 A, B = "192.0.2.1", "192.0.2.2"          # the wire (TEST-NET-1)
 INNER_A, INNER_B = "10.99.0.1", "10.99.0.2"
+INNER_MTU = 1420                          # the same for every tunnel
+OFFLOADS = ("tso", "gso", "gro", "tx-udp-segmentation")
 
 
 def sh(*argv, **kwargs):
@@ -13,10 +25,12 @@ def sh(*argv, **kwargs):
 
 
 class Wire:
-    """Namespaces <tag>-a and <tag>-b joined by a veth pair; removed on exit."""
+    """Namespaces <tag>-a and <tag>-b joined by a veth pair; removed on exit, with all children."""
+
+    numbers = itertools.count()
 
     def __init__(self):
-        self.tag = f"wb{os.getpid()}"
+        self.tag = f"wb{os.getpid()}-{next(self.numbers)}"
         self.names = {"a": f"{self.tag}-a", "b": f"{self.tag}-b"}
         self.children = []
 
@@ -43,10 +57,17 @@ class Wire:
         return sh(*self.inside(side, *argv), **kwargs)
 
     def start(self, side, *argv, **kwargs):
-        child = subprocess.Popen(self.inside(side, *argv), stdout=subprocess.DEVNULL,
-                                 stderr=subprocess.DEVNULL, **kwargs)
+        """A child that ends with the wire; what it says is in `child.log`, a file."""
+        log = tempfile.TemporaryFile(mode="w+", errors="replace")
+        child = subprocess.Popen(self.inside(side, *argv), stdout=kwargs.pop("stdout", log), stderr=log, **kwargs)
+        child.log = log
         self.children.append(child)
         return child
+
+    def set_offloads(self, state):
+        """Segmentation and receive offloads of both ends of the wire: "on" or "off"."""
+        for side in "ab":
+            self.run(side, "ethtool", "-K", "wire", *(word for feature in OFFLOADS for word in (feature, state)))
 
     def stop(self):
         for child in reversed(self.children):
@@ -58,6 +79,7 @@ class Wire:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
+            child.log.close()
         self.children = []
 
 
@@ -93,35 +115,23 @@ def resident_kib(pid):
     return int(re.search(r"^Pss:\s+(\d+)", text, re.M)[1])
 
 
-class Tunnel:
-    """A WireGuard program on both ends, configured with `wg`."""
-
-    def __init__(self, wire, program, name):
-        self.wire, self.name = wire, name
-        keys = {}
-        self.engines = {}
-        for side in "ab":
-            keys[side] = sh("wg", "genkey").strip()
-            interface = f"{name}{side}"
-            env = dict(os.environ, LOG_LEVEL="silent", WG_PROCESS_FOREGROUND="1")
-            self.engines[side] = wire.start(side, *program, interface, env=env)
-            deadline = time.monotonic() + 5
-            while not os.path.exists(f"/var/run/wireguard/{interface}.sock"):
-                if time.monotonic() > deadline or self.engines[side].poll() is not None:
-                    raise RuntimeError(f"{program[0]} did not start")
-                time.sleep(0.01)
-        public = {side: sh("wg", "pubkey", input=keys[side]).strip() for side in "ab"}
-        for side, other, outer, inner in (("a", "b", B, INNER_A), ("b", "a", A, INNER_B)):
-            interface = f"{name}{side}"
-            conf = (f"[Interface]\nPrivateKey={keys[side]}\nListenPort=51820\n[Peer]\n"
-                    f"PublicKey={public[other]}\nEndpoint={outer}:51820\nAllowedIPs=10.99.0.0/24\n")
-            wire.run(side, "wg", "setconf", interface, "/dev/stdin", input=conf)
-            wire.run(side, "ip", "addr", "add", f"{inner}/24", "dev", interface)
-            wire.run(side, "ip", "link", "set", interface, "mtu", "1420", "up")
-        wire.run("a", "ping", "-c", "3", "-i", "0.2", "-W", "5", INNER_B)
-
-    def pids(self):
-        return [pid for engine in self.engines.values() for pid in process_tree(engine.pid)]
-
-    def memory_kib(self):
-        return sum(resident_kib(pid) for pid in process_tree(self.engines["a"].pid))
+def tree_kib(pids):
+    """Resident memory of the processes of one end, as (all of it, what is not pages of files).
+    Pages of files that several of them map count once, as if the machine ran nothing else."""
+    own, files = 0, {}
+    for pid in pids:
+        try:
+            text = open(f"/proc/{pid}/smaps").read()
+        except OSError:
+            continue
+        mapped = {}
+        for match in re.finditer(r"^[0-9a-f]+-[0-9a-f]+ \S+ (\S+) \S+ (\d+) *(.*)\n(?:(?![0-9a-f]+-).*\n)*?Rss:\s+(\d+)",
+                                 text, re.M):
+            offset, inode, name, size = match[1], match[2], match[3], int(match[4])
+            if inode == "0":
+                own += size
+            else:
+                mapped[name, offset] = mapped.get((name, offset), 0) + size
+        for key, size in mapped.items():
+            files[key] = max(files.get(key, 0), size)
+    return own + sum(files.values()), own
