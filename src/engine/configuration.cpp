@@ -11,6 +11,7 @@
 // A peer that is new to this process but has a hint existed before a crash: it gets its timestamps
 // and its last endpoint back, and if it was active within three minutes a handshake starts at once,
 // paced so that a gateway's thousand peers do not answer in one burst.
+#include <algorithm>
 #include <unordered_set>
 
 #include "engine/engine.hpp"
@@ -55,8 +56,9 @@ base::Status failed(std::string_view what, int error) {
 }  // namespace
 
 void Engine::write_status(std::string& out) {
-  ipc::write_uapi_interface(out, node_.private_key(), udp_.port(), mark_);
-  node_.for_each_peer(
+  auto node = shared_.lock();
+  ipc::write_uapi_interface(out, node->private_key(), worker_.udp().port(), mark_);
+  node->for_each_peer(
       [&](const node::PeerStatus& peer) { ipc::write_uapi_peer(out, status_of(peer)); });
 }
 
@@ -68,20 +70,35 @@ int Engine::apply(const ipc::UapiSet& set) {
     log_line(base::LogLevel::Error, "set refused: " + sockets.error().message);
     return sockets.error().os_errno != 0 ? sockets.error().os_errno : EIO;
   }
-  if (set.private_key) node_.set_private_key(set.private_key->clone(), os::now());
+  if (set.private_key) shared_.lock()->set_private_key(set.private_key->clone(), os::now());
   if (set.replace_peers) forget_all_peers();
   for (const ipc::UapiPeer& peer : set.peers) apply_peer(peer);
-  drain();
-  return 0;
+  const bool removes = set.private_key || set.replace_peers ||
+                       std::ranges::any_of(set.peers, [](const auto& peer) { return peer.remove; });
+  int error = 0;
+  if (removes) {
+    if (const auto done = make_removals_final(); !done) {
+      log_line(base::LogLevel::Error, done.error().message);
+      error = done.error().os_errno;
+    }
+  }
+  worker_.drain();
+  return error;
 }
 
-bool Engine::fits(const ipc::UapiSet& set) const {
-  const std::size_t kept = set.replace_peers ? 0 : node_.peer_count();
+base::Status Engine::make_removals_final() {
+  shared_.count_removal();
+  return crew_.pass_epoch();
+}
+
+bool Engine::fits(const ipc::UapiSet& set) {
+  auto node = shared_.lock();
+  const std::size_t kept = set.replace_peers ? 0 : node->peer_count();
   if (kept + set.peers.size() <= max_peers_) return true;
   std::unordered_set<base::PublicKey> added;
   for (const ipc::UapiPeer& peer : set.peers) {
     if (peer.remove || peer.update_only) continue;
-    if (set.replace_peers || !node_.hints(peer.public_key)) added.insert(peer.public_key);
+    if (set.replace_peers || !node->hints(peer.public_key)) added.insert(peer.public_key);
   }
   return kept + added.size() <= max_peers_;
 }
@@ -89,10 +106,11 @@ bool Engine::fits(const ipc::UapiSet& set) const {
 base::Status Engine::apply_sockets(const ipc::UapiSet& set) {
   const std::uint32_t mark = set.fwmark.value_or(mark_);
   const bool gets_key = set.private_key && !set.private_key->is_zero();
-  const bool other_port = set.listen_port && *set.listen_port != udp_.port();
-  if (other_port || ((gets_key || set.listen_port) && !udp_.is_open())) {
+  const bool other_port = set.listen_port && *set.listen_port != worker_.udp().port();
+  if (other_port || ((gets_key || set.listen_port) && !worker_.udp().is_open())) {
     WARREN_TRY(open_udp(set.listen_port.value_or(0), mark));
-  } else if (mark != mark_ && udp_.is_open()) {
+  } else if (mark != mark_ && worker_.udp().is_open()) {
+    crew_.recall_all();  // the opener has only the first worker's sockets to mark
     WARREN_TRY_ASSIGN(const auto answer, opener_.ask(ipc::SetMark{mark}));
     const auto* done = std::get_if<ipc::Done>(&answer.body);
     WARREN_TRY(failed("set the firewall mark", done != nullptr ? done->error : EPROTO));
@@ -113,41 +131,48 @@ base::Status Engine::open_udp(std::uint16_t port, std::uint32_t mark) {
   auto next = answer.descriptors.begin();
   os::Fd v4 = reply->has_v4 ? std::move(*next++) : os::Fd();
   os::Fd v6 = reply->has_v6 ? std::move(*next++) : os::Fd();
-  return udp_.replace(std::move(v4), std::move(v6), reply->port);
+  crew_.recall_all();  // they are on the former port
+  return worker_.set_sockets(std::move(v4), std::move(v6), reply->port);
 }
 
 void Engine::forget_all_peers() {
-  node_.for_each_peer([this](const node::PeerStatus& peer) { hints_.erase(peer.public_key); });
-  node_.remove_all_peers();
+  auto node = shared_.lock();
+  node->for_each_peer([&](const node::PeerStatus& peer) { node.hints().erase(peer.public_key); });
+  node->remove_all_peers();
   resume_.clear();
 }
 
+/// Takes the lock for each peer anew, so that traffic flows while a hundred thousand are set.
 void Engine::apply_peer(const ipc::UapiPeer& peer) {
-  if (peer.remove) hints_.erase(peer.public_key);
-  const bool is_new = !node_.hints(peer.public_key).has_value();
-  std::ignore = node_.update_peer(update_of(peer), os::now());  // fits() made sure of the room
-  if (is_new && hints_.is_kept() && !peer.remove) restore(peer);
+  auto node = shared_.lock();
+  if (peer.remove) node.hints().erase(peer.public_key);
+  const bool is_new = node.hints().is_kept() && !node->hints(peer.public_key).has_value();
+  std::ignore = node->update_peer(update_of(peer), os::now());  // fits() made sure of the room
+  if (is_new && !peer.remove) restore(node, peer);
 }
 
-void Engine::restore(const ipc::UapiPeer& peer) {
-  auto hints = hints_.find(peer.public_key);
-  if (!hints || !node_.hints(peer.public_key)) return;
+void Engine::restore(SharedNode::Access& node, const ipc::UapiPeer& peer) {
+  auto hints = node.hints().find(peer.public_key);
+  if (!hints || !node->hints(peer.public_key)) return;
   const base::Duration since = os::now() - hints->last_activity;
   const bool recent = hints->last_activity.ns != 0 && since <= kResumeWithin;
   // The configured endpoint counts, unless the peer was seen elsewhere a moment ago.
   if (peer.endpoint && !recent) hints->endpoint = peer.endpoint;
-  node_.restore_hints(peer.public_key, *hints);
+  node->restore_hints(peer.public_key, *hints);
   if (!recent) return;
   resume_.push_back(peer.public_key);
   if (resume_.size() == 1) loop_->at(os::now(), [this] { resume_some(); });
 }
 
 void Engine::resume_some() {
-  for (std::size_t i = 0; i < kResumePerTick && !resume_.empty(); ++i) {
-    node_.initiate(resume_.front(), os::now(), os::wall_now());
-    resume_.pop_front();
+  {
+    auto node = shared_.lock();
+    for (std::size_t i = 0; i < kResumePerTick && !resume_.empty(); ++i) {
+      node->initiate(resume_.front(), os::now(), os::wall_now());
+      resume_.pop_front();
+    }
   }
-  drain();
+  worker_.drain();
   if (!resume_.empty()) loop_->at(os::now() + kResumeTick, [this] { resume_some(); });
 }
 

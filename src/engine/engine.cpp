@@ -1,40 +1,40 @@
 // Theory of operation
 //
-// One thread, one epoll loop. Four sources drive it: the tun, two UDP sockets, the node's timer and
-// the control sockets. Each wake-up takes one bounded batch from one source, hands it to the node,
-// and then drains the node: datagrams to the sockets, packets to the tun, events to hints and log.
-// epoll hands out ready sources in turn, so no direction starves the other.
+// The first worker's loop is the engine's: it carries packets (worker.hpp) and does everything
+// else, too: the opener, the userspace API, the load. Further workers wait on threads of their own
+// (crew.hpp). Once a second it is looked at how busy those at work are; when all are, the opener is
+// asked for one more queue and pair of sockets and a parked worker gets them; after half a minute
+// of quiet the last one gives them back. A worker more pays only where flows can be spread: the
+// kernel's hashes keep a peer's flows on one.
 //
-// Because one thread does everything, configuration has a simple epoch rule: when the answer to a
-// `set` that removes a peer is written, the node has already forgotten that peer and the queues
-// were drained by the batch before; no packet of it can pass afterwards. (With more workers the
-// answer will have to wait until each has passed the new epoch.)
-//
-// The node's timer is armed lazily: a deadline that moved later lets the old timer fire early,
-// which costs a look at the clock and spares a timer update per batch.
+// Configuration happens on this thread, under the node's lock. The answer to a `set` that removes a
+// peer is written when every worker has passed an epoch: the node has forgotten the peer, and
+// batches that may have known it are done; no packet of it can pass afterwards.
 #include "engine/engine.hpp"
 
 #include <malloc.h>
 
-#include <array>
+#include <algorithm>
+#include <thread>
 #include <utility>
 
 #include "engine/limits.hpp"
 #include "os/process.hpp"
-#include "os/tun.hpp"
 #include "os/unix_socket.hpp"
 
 namespace warren::engine {
 
-Engine::Engine(std::unique_ptr<os::Loop> loop, base::Log& log, Options options)
+Engine::Engine(std::unique_ptr<os::Loop> loop, base::Log& log, const Options& options)
     : log_(log),
       loop_(std::move(loop)),
-      pool_(kMaxPacketBytes, kPoolPackets),
       max_peers_(options.node.max_peers),
-      node_(options.node, random_, pool_),
-      udp_(*loop_, pool_, [this](std::span<node::Datagram> batch) { handle_received(batch); }) {
-  from_tun_.reserve(kTunBatch);
-}
+      max_workers_(options.max_workers),
+      shared_(options.node, log),
+      worker_(*loop_, shared_,
+              {.tun_gone = [this](base::Error error) { handle_tun_gone(std::move(error)); },
+               .idle = [this] { handle_idle(); },
+               .busy = [this] { note_busy(); }}),
+      crew_(shared_) {}
 
 Engine::~Engine() = default;
 
@@ -62,20 +62,27 @@ base::Status Engine::take_over(OpenerChannel::Answer answer) {
   auto next = answer.descriptors.begin();
   name_ = reply->interface_name;
   exit_with_opener_ = reply->exit_with_opener;
-  node_.set_mtu(reply->mtu);
-  tun_ = std::move(*next++);
+  os::Fd tun = std::move(*next++);
   os::Fd listener = std::move(*next++);
   if (reply->extension) extension_ = std::move(*next++);
-  if (reply->hints) {
-    WARREN_TRY_ASSIGN(hints_, HintsKeeper::create(std::move(*next++)));
+  {
+    auto node = shared_.lock();
+    node->set_mtu(reply->mtu);
+    if (reply->hints) {
+      WARREN_TRY_ASSIGN(node.hints(), HintsKeeper::create(std::move(*next++)));
+    }
   }
-  WARREN_TRY(tun_.set_nonblocking());
+  WARREN_TRY(worker_.set_tun(std::move(tun), os::TunOffloads::from_byte(reply->tun_offloads)));
+  const std::size_t processors = std::max(1U, std::thread::hardware_concurrency());
+  max_workers_ = std::min(
+      {max_workers_, kMaxWorkers, processors, std::max<std::size_t>(1, reply->max_workers)});
   WARREN_TRY_ASSIGN(api_, ApiServer::create(*loop_, std::move(listener), *this));
   return {};
 }
 
+base::Status Engine::start_crew() { return crew_.start(max_workers_ - 1); }
+
 base::Status Engine::watch_all() {
-  WARREN_TRY(loop_->watch(tun_.get(), [this](os::Ready) { handle_tun(); }));
   if (extension_) {
     WARREN_TRY(extension_.set_nonblocking());
     WARREN_TRY(loop_->watch(extension_.get(), [this](os::Ready) { handle_adoption(); }));
@@ -84,8 +91,10 @@ base::Status Engine::watch_all() {
 }
 
 base::Status Engine::run() {
+  log_line(base::LogLevel::Info, features());
   handle_notices();
   WARREN_TRY(loop_->run());
+  log_line(base::LogLevel::Debug, counters());
   if (failure_) return *failure_;
   return {};
 }
@@ -94,111 +103,69 @@ void Engine::log_line(base::LogLevel level, std::string_view message) {
   log_.write(level, "engine", message);
 }
 
-// HOT PATH
-void Engine::handle_tun() {
-  while (from_tun_.size() < kTunBatch) {
-    wire::Packet packet = pool_.take(kMaxPacketBytes);
-    if (!packet) {
-      drop_from_tun();
-      break;
+void Engine::handle_tun_gone(base::Error error) {
+  failure_ = base::make_error(base::ErrorKind::Unavailable,
+                              "interface " + name_ + " is gone: " + error.message);
+  loop_->stop();
+}
+
+void Engine::note_busy() {
+  busy_ = true;
+  if (std::exchange(load_ticking_, true)) return;
+  loop_->at(os::now(), [this] { handle_load_tick(); });  // not within the batch that said so
+}
+
+void Engine::handle_load_tick() {
+  const base::Instant now = os::now();
+  if (crew_.size() > 0) {
+    std::vector<base::Duration> used = {os::thread_cpu_time()};
+    crew_.append_cpu_times(used);
+    const LoadPolicy::Verdict verdict = load_.handle_tick(now, used);
+    if (verdict == LoadPolicy::Verdict::Shrink) shrink();
+    if (verdict == LoadPolicy::Verdict::Grow) {
+      // Refused: the opener has said all there is to say, it is asked again at the next tick.
+      if (const auto grown = grow(); !grown) log_line(base::LogLevel::Debug, grown.error().message);
     }
-    const auto size = os::read_packet(tun_, packet.bytes());
-    if (!size) {
-      failure_ = base::make_error(base::ErrorKind::Unavailable,
-                                  "interface " + name_ + " is gone: " + size.error().message);
-      loop_->stop();
-      break;
-    }
-    if (*size == 0) break;
-    packet.pop_back(packet.size() - *size);
-    from_tun_.push_back(std::move(packet));
+    worker_.drain();  // deadlines and handshakes that another worker may have left
   }
-  if (from_tun_.empty()) return;
-  node_.handle_packets(from_tun_, os::now(), os::wall_now());
-  from_tun_.clear();
-  note_activity();
-  drain();
-}
-
-/// No slot is free: takes one packet out of the tun's queue all the same, so that the loop moves
-/// on.
-void Engine::drop_from_tun() {
-  std::array<std::uint8_t, 64> scrap;
-  const auto size = os::read_packet(tun_, scrap);
-  if (size && *size > 0) ++counters_.tun_no_buffer;
-}
-
-// HOT PATH
-void Engine::handle_received(std::span<node::Datagram> batch) {
-  node_.handle_datagrams(batch, os::now(), os::wall_now());
-  note_activity();
-  drain();
-}
-
-void Engine::drain() {
-  // Hints first: a timestamp is remembered before it is sent.
-  while (const auto event = node_.poll_event()) handle_event(*event);
-  while (auto datagram = node_.poll_datagram()) udp_.enqueue(std::move(*datagram));
-  udp_.flush();
-  while (const auto packet = node_.poll_packet()) {
-    const auto written = os::write_packet(tun_, packet->bytes());
-    // A tun that is gone shows itself when it is read.
-    if (!written || !*written) ++counters_.tun_full;
+  if (now - counters_logged_ >= kCountersEvery) {
+    counters_logged_ = now;
+    log_line(base::LogLevel::Debug, counters());
   }
-  arm_timer();
+  load_ticking_ = busy_ || crew_.at_work() > 0;
+  if (load_ticking_) loop_->at(now + kLoadTick, [this] { handle_load_tick(); });
 }
 
-void Engine::arm_timer() {
-  const auto due = node_.poll_timeout();
-  if (!due || (armed_ && *armed_ <= *due)) return;
-  if (armed_) loop_->cancel(timer_);
-  armed_ = due;
-  timer_ = loop_->at(*due, [this] { handle_timer(); });
-}
-
-void Engine::handle_timer() {
-  armed_.reset();
-  node_.handle_timeout(os::now(), os::wall_now());
-  drain();
-}
-
-void Engine::handle_event(const node::Event& event) {
-  using Kind = node::Event::Kind;
-  const auto say = [&](std::string_view what) {
-    log_line(base::LogLevel::Debug,
-             "peer " + event.peer.base64().substr(0, 8) + "…: " + std::string(what));
-  };
-  switch (event.kind) {
-    case Kind::HandshakeCompleted:
-      return say("handshake completed");
-    case Kind::EndpointChanged:
-      return say("endpoint changed");
-    case Kind::HandshakeGivenUp:
-      return say("no answer to the handshake, giving up");
-    case Kind::HintsChanged:
-      if (!hints_.is_kept()) return;
-      if (const auto hints = node_.hints(event.peer)) hints_.save(event.peer, *hints);
-      return;
+base::Status Engine::grow() {
+  if (!crew_.has_parked() || !worker_.udp().is_open()) return {};
+  const std::uint16_t port = worker_.udp().port();
+  WARREN_TRY_ASSIGN(auto answer, opener_.ask(ipc::OpenWorker{.port = port, .mark = mark_}));
+  handle_notices();  // what arrived meanwhile
+  const auto* reply = std::get_if<ipc::OpenWorkerReply>(&answer.body);
+  if (reply == nullptr) return base::os_error("ask for a worker's descriptors", EPROTO);
+  if (reply->error != 0) return base::os_error("open a worker's descriptors", reply->error);
+  const std::size_t expected = 1U + (reply->has_v4 ? 1U : 0U) + (reply->has_v6 ? 1U : 0U);
+  if (answer.descriptors.size() != expected) {
+    return base::os_error("ask for a worker's descriptors", EPROTO);
   }
+  auto next = answer.descriptors.begin();
+  Crew::Kit kit{.tun = std::move(*next++), .offloads = worker_.offloads(), .port = port};
+  if (reply->has_v4) kit.v4 = std::move(*next++);
+  if (reply->has_v6) kit.v6 = std::move(*next++);
+  WARREN_TRY(crew_.dispatch(std::move(kit)));
+  log_line(base::LogLevel::Debug, "a worker joins, now " + std::to_string(1 + crew_.at_work()));
+  return {};
 }
 
-void Engine::note_activity() {
-  active_ = true;
-  if (idle_timer_set_) return;
-  idle_timer_set_ = true;
-  loop_->at(os::now() + kIdleAfter, [this] { handle_idle(); });
+void Engine::shrink() {
+  crew_.recall();
+  worker_.drain();
+  log_line(base::LogLevel::Debug, "a worker leaves, now " + std::to_string(1 + crew_.at_work()));
 }
 
-/// An idle engine gives its packet memory back.
 void Engine::handle_idle() {
-  idle_timer_set_ = false;
-  if (std::exchange(active_, false)) {
-    idle_timer_set_ = true;
-    loop_->at(os::now() + kIdleAfter, [this] { handle_idle(); });
-    return;
-  }
-  udp_.release_spares();
-  pool_.trim();
+  busy_ = false;
+  shared_.trim();
   malloc_trim(0);
 }
 
@@ -229,7 +196,7 @@ void Engine::handle_notices() {
     if (const auto* link = std::get_if<ipc::LinkChanged>(&*notice)) {
       const bool came_up = link->up && !link_up_;
       link_up_ = link->up;
-      node_.set_mtu(link->mtu);
+      shared_.lock()->set_mtu(link->mtu);
       if (came_up) handle_network_change();
     } else if (std::holds_alternative<ipc::NetworkChanged>(*notice)) {
       handle_network_change();
@@ -237,7 +204,7 @@ void Engine::handle_notices() {
       loop_->stop();
     }
   }
-  drain();
+  worker_.drain();
 }
 
 void Engine::handle_network_change() {
@@ -248,10 +215,11 @@ void Engine::handle_network_change() {
     network_change_paced_ = false;
     if (!network_change_pending_) return;
     handle_network_change();
-    drain();
+    worker_.drain();
   });
-  udp_.forget_sources();
-  node_.handle_network_change(os::now(), os::wall_now());
+  worker_.forget_sources();
+  crew_.forget_sources();
+  shared_.lock()->handle_network_change(os::now(), os::wall_now());
 }
 
 void Engine::handle_adoption() {
@@ -260,16 +228,23 @@ void Engine::handle_adoption() {
   if (opener_.is_open()) handle_opener();  // it may have ended just now
   if (opener_.is_open() || exit_with_opener_) return;
   opener_ = OpenerChannel(std::move(*connection));
-  ipc::Adopted adopted{.interface_name = name_,
-                       .port = udp_.port(),
-                       .mark = mark_,
-                       .hints = hints_.is_kept(),
-                       .has_v4 = static_cast<bool>(udp_.v4()),
-                       .has_v6 = static_cast<bool>(udp_.v6())};
-  std::vector<const os::Fd*> descriptors = {&tun_, &api_->listener(), &extension_};
-  if (adopted.hints) descriptors.push_back(&hints_.memfd());
-  if (adopted.has_v4) descriptors.push_back(&udp_.v4());
-  if (adopted.has_v6) descriptors.push_back(&udp_.v6());
+  const UdpPort& udp = worker_.udp();
+  const os::Fd* hints = nullptr;
+  {
+    auto node = shared_.lock();
+    if (node.hints().is_kept()) hints = &node.hints().memfd();
+  }
+  const ipc::Adopted adopted{.interface_name = name_,
+                             .port = udp.port(),
+                             .mark = mark_,
+                             .hints = hints != nullptr,
+                             .has_v4 = static_cast<bool>(udp.v4()),
+                             .has_v6 = static_cast<bool>(udp.v6()),
+                             .tun_offloads = worker_.offloads().to_byte()};
+  std::vector<const os::Fd*> descriptors = {&worker_.tun(), &api_->listener(), &extension_};
+  if (adopted.hints) descriptors.push_back(hints);
+  if (adopted.has_v4) descriptors.push_back(&udp.v4());
+  if (adopted.has_v6) descriptors.push_back(&udp.v6());
   if (!opener_.notify(adopted, descriptors) || !watch_opener()) {
     opener_.close();
     return;

@@ -1,8 +1,8 @@
 // Engine: one WireGuard interface as a running process: node × (UDP, tun, timers, control sockets).
 //
 // An engine creates no descriptor itself: everything comes from its opener
-// (docs/formats/opener.md). One thread runs it all, so that a configuration change and a packet
-// never overlap.
+// (docs/formats/opener.md). The thread of run() is the first worker and does all configuration;
+// further workers join under load (crew.hpp).
 #pragma once
 
 #include <deque>
@@ -14,14 +14,14 @@
 #include "base/log.hpp"
 #include "base/result.hpp"
 #include "engine/api_server.hpp"
-#include "engine/hints_keeper.hpp"
+#include "engine/crew.hpp"
+#include "engine/load_policy.hpp"
 #include "engine/opener_channel.hpp"
-#include "engine/udp_port.hpp"
-#include "node/node.hpp"
+#include "engine/shared_node.hpp"
+#include "engine/worker.hpp"
 #include "os/clock.hpp"
 #include "os/fd.hpp"
 #include "os/loop.hpp"
-#include "wire/packet.hpp"
 
 namespace warren::engine {
 
@@ -29,11 +29,8 @@ class Engine final : private ApiTarget {
  public:
   struct Options {
     node::Node::Options node{};
-  };
-  /// Packets lost in the shell around the node, whose own drops are in node::Counters.
-  struct Counters {
-    std::uint64_t tun_full = 0;       ///< the tun's queue was full or its link down
-    std::uint64_t tun_no_buffer = 0;  ///< read from the tun while no packet slot was free
+    /// The most workers, the first included; the opener and the processors may allow fewer.
+    std::size_t max_workers = kMaxWorkers;
   };
 
   /// Greets the opener and takes over what it hands out. `log` outlives the engine. Blocks until
@@ -47,6 +44,9 @@ class Engine final : private ApiTarget {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
+  /// Makes the threads of the further workers, parked. After create() and before run(): inside
+  /// enter_sandbox(), which forbids threads at its end. Without it the first worker works alone.
+  [[nodiscard]] base::Status start_crew();
   /// Runs until the opener says so, the opener ends (where that was agreed), or the tun is gone.
   /// Needs no privilege and no file system: enter_sandbox() comes between create() and run().
   [[nodiscard]] base::Status run();
@@ -54,23 +54,24 @@ class Engine final : private ApiTarget {
   void stop() { loop_->stop(); }
 
   [[nodiscard]] const std::string& interface_name() const { return name_; }
+  /// What is in use, in a line: "tun: tso4 …; aead NAME; workers: 1 of 2".
+  [[nodiscard]] std::string features() const;
+  /// What was carried and what was lost for which reason, in a line.
+  [[nodiscard]] std::string counters();
+  /// One more worker, or one fewer, now; for tests, from the thread of run() only.
+  [[nodiscard]] base::Status grow();
+  void shrink();
 
  private:
-  Engine(std::unique_ptr<os::Loop> loop, base::Log& log, Options options);
+  Engine(std::unique_ptr<os::Loop> loop, base::Log& log, const Options& options);
   [[nodiscard]] base::Status take_over(OpenerChannel::Answer answer);
   [[nodiscard]] base::Status watch_all();
 
-  // The data loop.
-  void handle_tun();
-  void drop_from_tun();
-  void handle_received(std::span<node::Datagram> batch);
-  void handle_timer();
-  /// Moves out what the node has produced and sets the next timer.
-  void drain();
-  void handle_event(const node::Event& event);
-  void arm_timer();
-  void note_activity();
+  // The load (engine.cpp).
+  void note_busy();
+  void handle_load_tick();
   void handle_idle();
+  void handle_tun_gone(base::Error error);
 
   // The opener.
   void handle_opener();
@@ -87,39 +88,37 @@ class Engine final : private ApiTarget {
   /// The part that can fail: sockets and mark. Changes the sockets, nothing else.
   [[nodiscard]] base::Status apply_sockets(const ipc::UapiSet& set);
   [[nodiscard]] base::Status open_udp(std::uint16_t port, std::uint32_t mark);
-  [[nodiscard]] bool fits(const ipc::UapiSet& set) const;
+  [[nodiscard]] bool fits(const ipc::UapiSet& set);
   void forget_all_peers();
   void apply_peer(const ipc::UapiPeer& peer);
-  void restore(const ipc::UapiPeer& peer);
+  void restore(SharedNode::Access& node, const ipc::UapiPeer& peer);
   void resume_some();
+  /// Nothing of a peer that was removed before leaves any worker once this has returned.
+  [[nodiscard]] base::Status make_removals_final();
   void log_line(base::LogLevel level, std::string_view message);
 
   base::Log& log_;
   std::unique_ptr<os::Loop> loop_;
-  wire::PacketPool pool_;
-  os::SystemRandom random_;
   std::size_t max_peers_;
-  node::Node node_;
-  UdpPort udp_;
+  std::size_t max_workers_;
+  SharedNode shared_;
+  Worker worker_;  // the first
+  Crew crew_;      // the others
   OpenerChannel opener_;
   std::string name_;
-  os::Fd tun_;
   os::Fd extension_;
-  HintsKeeper hints_;
   std::unique_ptr<ApiServer> api_;
   std::uint32_t mark_ = 0;
   bool exit_with_opener_ = true;
   bool link_up_ = false;
-  std::vector<wire::Packet> from_tun_;  // one batch, reused
-  std::optional<base::Instant> armed_;
-  os::Loop::TimerId timer_ = 0;
-  bool active_ = false;  // a packet since the idle timer was set
-  bool idle_timer_set_ = false;
+  LoadPolicy load_;
+  bool load_ticking_ = false;
+  bool busy_ = false;  // the first worker carries packets
+  base::Instant counters_logged_{};
   bool network_change_paced_ = false;    // its timer runs
   bool network_change_pending_ = false;  // one more came meanwhile
   std::deque<base::PublicKey> resume_;   // peers to start a handshake with, paced
-  Counters counters_;
-  std::optional<base::Error> failure_;  // why run() ends, if not well
+  std::optional<base::Error> failure_;   // why run() ends, if not well
 };
 
 }  // namespace warren::engine

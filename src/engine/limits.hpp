@@ -8,18 +8,47 @@
 
 namespace warren::engine {
 
-/// The largest inner packet or datagram: IP allows no more.
+/// The largest inner packet, datagram or train: IP allows no more.
 inline constexpr std::size_t kMaxPacketBytes = 65536;
-/// Packet slots of one engine; untouched pages of a slot cost nothing.
-inline constexpr std::size_t kPoolPackets = 4096;
-/// Packets taken from the tun, and datagrams from a socket, before the other direction has its
-/// turn.
+/// Packet slots of one worker: a batch from the tun, its trains, and what is received. 7.5 MiB if
+/// every byte of each were in use; untouched pages of a slot cost nothing.
+inline constexpr std::size_t kWorkerSlots = 120;
+/// Packet slots of the node: handshake messages, keepalives, packets that wait for a handshake.
+inline constexpr std::size_t kNodeSlots = 1024;
+/// Packets taken from the tun, and their bytes, before the other direction has its turn. A
+/// super-packet has up to 64 KiB.
 inline constexpr std::size_t kTunBatch = 64;
-inline constexpr std::size_t kUdpBatch = 64;
-/// Datagrams of one family that wait for room in the socket; more are dropped.
-inline constexpr std::size_t kMaxPendingDatagrams = 1024;
+inline constexpr std::size_t kTunBatchBytes = std::size_t{192} << 10;
+/// Datagrams or trains taken from a socket at once: few while trains come, which fill a slot each;
+/// more while single datagrams come.
+inline constexpr std::size_t kTrainBatch = 8;
+inline constexpr std::size_t kUdpBatch = 32;
+/// Datagrams and trains of one family that wait for room in the socket; the tun is not read
+/// meanwhile, so these are one batch and what the protocol itself sends. Then the largest goes.
+inline constexpr std::size_t kMaxPendingSends = 256;
+/// How long a socket rests that has no room although epoll calls it writable (ENOBUFS).
+inline constexpr base::Duration kNoRoomPause = std::chrono::milliseconds(1);
+/// How long trains are sent datagram by datagram after a device refused one for good (EIO).
+inline constexpr base::Duration kTrainsPause = std::chrono::seconds(30);
 /// Remote endpoints whose local address is remembered.
 inline constexpr std::size_t kSourceCacheEntries = 1024;
+/// Handshake messages (0.1 ms each) between two batches of data, and in a round without data.
+inline constexpr std::size_t kHandshakesBesideData = 1;
+inline constexpr std::size_t kHandshakesAlone = 4;
+
+/// Workers of one engine, the first included, whatever the opener and the processors allow.
+inline constexpr std::size_t kMaxWorkers = 8;
+/// How often it is looked at how busy the workers are.
+inline constexpr base::Duration kLoadTick = std::chrono::seconds(1);
+/// Another worker joins when every one that runs has used more than this share of a tick.
+inline constexpr double kBusyShare = 0.85;
+/// Quiet: the workers together used less than this share of what one fewer of them could. When that
+/// has lasted, one leaves.
+inline constexpr double kQuietShare = 0.5;
+inline constexpr base::Duration kQuietFor = std::chrono::seconds(30);
+/// How long a worker may take to end the batch that it is at; it takes a millisecond.
+inline constexpr base::Duration kEpochPatience = std::chrono::seconds(5);
+
 /// Connections to the userspace API; one more ends the oldest.
 inline constexpr std::size_t kMaxApiConnections = 16;
 /// How long the opener may take to answer.
@@ -35,9 +64,11 @@ inline constexpr base::Duration kResumeWithin = std::chrono::minutes(3);
 inline constexpr base::Duration kNetworkChangePace = std::chrono::seconds(1);
 /// Unused packet slots are given back after this long without a packet.
 inline constexpr base::Duration kIdleAfter = std::chrono::seconds(10);
+/// At level Debug the counters are logged this often while packets flow.
+inline constexpr base::Duration kCountersEvery = std::chrono::seconds(60);
 /// Bytes that a sandboxed engine may add to its log file: /run is memory.
 inline constexpr std::size_t kMaxLogGrowth = std::size_t{16} << 20;
 /// Descriptors a sandboxed engine may hold.
-inline constexpr std::size_t kMaxDescriptors = 64;
+inline constexpr std::size_t kMaxDescriptors = 96;
 
 }  // namespace warren::engine

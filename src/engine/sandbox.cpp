@@ -157,7 +157,7 @@ constexpr std::array kAllowed = {
     SCMP_SYS(futex),          SCMP_SYS(clock_gettime),   SCMP_SYS(getrandom),
     SCMP_SYS(exit),           SCMP_SYS(exit_group),      SCMP_SYS(rt_sigreturn),
     SCMP_SYS(rt_sigprocmask), SCMP_SYS(restart_syscall), SCMP_SYS(getpid),
-    SCMP_SYS(gettid),
+    SCMP_SYS(gettid),         SCMP_SYS(sched_yield),
 };
 
 struct FilterRelease {
@@ -182,7 +182,8 @@ int add_rules(scmp_filter_ctx filter) {
 
 base::Status load_filter() {
   const Filter filter(seccomp_init(SCMP_ACT_KILL_PROCESS));
-  if (!filter || add_rules(filter.get()) != 0) {
+  if (!filter || add_rules(filter.get()) != 0 ||
+      seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_TSYNC, 1) != 0) {
     return base::make_error(base::ErrorKind::Internal, "build the seccomp filter");
   }
   if (const int error = seccomp_load(filter.get()); error != 0) {
@@ -194,7 +195,7 @@ base::Status load_filter() {
 
 }  // namespace
 
-base::Result<SandboxReport> enter_sandbox() {
+base::Result<SandboxReport> enter_sandbox(std::move_only_function<base::Status()> start_threads) {
   warm_up();
   SandboxReport report;
   int parent_death_signal = 0;
@@ -215,10 +216,12 @@ base::Result<SandboxReport> enter_sandbox() {
   WARREN_TRY(set_parent_death_signal(parent_death_signal));
   WARREN_TRY(set_control(PR_SET_DUMPABLE, 0, "forbid debugging"));
   WARREN_TRY(limit(RLIMIT_CORE, 0, "forbid core dumps"));
-  WARREN_TRY(limit(RLIMIT_NPROC, 0, "forbid new processes"));
   WARREN_TRY(limit(RLIMIT_NOFILE, kMaxDescriptors, "limit open files"));
   WARREN_TRY(limit_output());
   report.landlock = landlock_everything();
+  // Threads take over everything above from their maker; the filter is put on all of them.
+  if (start_threads) WARREN_TRY(start_threads());
+  WARREN_TRY(limit(RLIMIT_NPROC, 0, "forbid new processes"));
   WARREN_TRY(load_filter());
   return report;
 }

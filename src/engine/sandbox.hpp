@@ -1,6 +1,8 @@
 // The sandbox: what a process gives up before it reads a stranger's first packet.
 #pragma once
 
+#include <functional>
+
 #include "base/result.hpp"
 
 namespace warren::engine {
@@ -13,8 +15,12 @@ struct SandboxReport {
 };
 
 /// Locks the calling, single-threaded, process for good: another user, no capability, an empty
-/// root, no new file, socket or process, and only the system calls of the data loop. Initialises
-/// whatever needs the file system first. An Error means that the process must not go on.
-[[nodiscard]] base::Result<SandboxReport> enter_sandbox();
+/// root, no new file, socket, process or thread, and only the system calls of the data loop.
+/// Initialises whatever needs the file system first. `start_threads` runs when everything is given
+/// up but threads and system calls; what it starts is locked like the caller, once each thread has
+/// taken its first steps: it must return after these. An Error means that the process must not go
+/// on.
+[[nodiscard]] base::Result<SandboxReport> enter_sandbox(
+    std::move_only_function<base::Status()> start_threads = {});
 
 }  // namespace warren::engine

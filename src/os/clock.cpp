@@ -22,6 +22,14 @@ std::int64_t read_clock(clockid_t clock) {
 base::Instant now() { return {read_clock(CLOCK_BOOTTIME)}; }
 base::WallTime wall_now() { return {read_clock(CLOCK_REALTIME)}; }
 
+base::Duration thread_cpu_time() { return base::Duration(read_clock(CLOCK_THREAD_CPUTIME_ID)); }
+
+base::Duration thread_cpu_time(pthread_t thread) {
+  clockid_t clock{};
+  WARREN_ASSERT(pthread_getcpuclockid(thread, &clock) == 0);
+  return base::Duration(read_clock(clock));
+}
+
 void SystemRandom::fill(base::MutableBytes out) {
   while (!out.empty()) {
     const ssize_t got = getrandom(out.data(), out.size(), 0);

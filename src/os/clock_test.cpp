@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "os/loop.hpp"
+
 #include <algorithm>
 #include <ctime>
 #include <vector>
@@ -35,6 +37,20 @@ TEST(SystemRandom, FillsTheWholeSpanAndNothingBeside) {
                             [](std::uint8_t byte) { return byte != 0; }));
   EXPECT_NE(random.u64(), random.u64());
   random.fill({});
+}
+
+TEST(Clock, AThreadThatWaitsUsesNoProcessorTime) {
+  const base::Duration before = thread_cpu_time();
+  const base::Instant until = now() + std::chrono::milliseconds(30);
+  volatile unsigned work = 0;
+  while (now() < until) work = work + 1;
+  const base::Duration worked = thread_cpu_time() - before;
+  EXPECT_GT(worked.count(), 0);
+  auto loop = Loop::create();
+  ASSERT_TRUE(loop);
+  const base::Duration idle_from = thread_cpu_time();
+  ASSERT_TRUE((*loop)->run_once(now() + std::chrono::milliseconds(30)));
+  EXPECT_LT(thread_cpu_time() - idle_from, std::chrono::milliseconds(20));
 }
 
 }  // namespace

@@ -33,7 +33,8 @@ warren::base::Status run_engine(int opener_fd, StderrLog& log) {
   using warren::engine::Engine;
   WARREN_TRY_ASSIGN(const auto engine, Engine::create(warren::os::Fd(opener_fd), log));
   log.set_interface(engine->interface_name());
-  WARREN_TRY_ASSIGN(const auto report, warren::engine::enter_sandbox());
+  WARREN_TRY_ASSIGN(const auto report,
+                    warren::engine::enter_sandbox([&] { return engine->start_crew(); }));
   log.write(
       warren::base::LogLevel::Debug, "engine",
       fmt::format("sandboxed: seccomp, no capability{}{}{}",

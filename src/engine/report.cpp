@@ -1,0 +1,106 @@
+// What an engine says about itself: the features in use and the counters, a line each, with fixed
+// keys. At level Debug the counters are logged once a minute while packets flow, and at the end.
+#include <functional>
+#include <string>
+
+#include "crypto/crypto.hpp"
+#include "engine/engine.hpp"
+
+namespace warren::engine {
+
+namespace {
+
+class Line {
+ public:
+  explicit Line(std::string start) : text_(std::move(start)) {}
+  /// " name number", but nothing for 0.
+  void add(std::string_view name, std::uint64_t value) {
+    if (value == 0) return;
+    text_.append(" ").append(name).append(" ").append(std::to_string(value));
+  }
+  [[nodiscard]] std::string take() { return std::move(text_); }
+
+ private:
+  std::string text_;
+};
+
+using WorkerCount = Count Worker::Counters::*;
+using UdpCount = Count UdpPort::Counters::*;
+
+constexpr std::pair<const char*, WorkerCount> kWorkerCounts[] = {
+    {"tun-reads", &Worker::Counters::tun_reads},
+    {"tun-read-bytes", &Worker::Counters::tun_read_bytes},
+    {"tun-writes", &Worker::Counters::tun_writes},
+    {"tun-packets", &Worker::Counters::tun_packets},
+    {"tun-full", &Worker::Counters::tun_full},
+    {"tun-no-buffer", &Worker::Counters::tun_no_buffer},
+    {"tun-malformed", &Worker::Counters::tun_malformed},
+    {"tun-pauses", &Worker::Counters::tun_pauses},
+    {"no-buffer", &Worker::Counters::no_buffer},
+    {"pending-dropped", &Worker::Counters::pending_dropped},
+};
+constexpr std::pair<const char*, UdpCount> kUdpCounts[] = {
+    {"udp-sent", &UdpPort::Counters::sent},
+    {"udp-received", &UdpPort::Counters::received},
+    {"trains-sent", &UdpPort::Counters::trains_sent},
+    {"trains-received", &UdpPort::Counters::trains_received},
+    {"trains-split", &UdpPort::Counters::trains_split},
+    {"udp-refused", &UdpPort::Counters::refused},
+    {"udp-no-room", &UdpPort::Counters::no_room},
+    {"udp-overflow", &UdpPort::Counters::overflow},
+    {"udp-no-socket", &UdpPort::Counters::no_socket},
+    {"udp-no-buffer", &UdpPort::Counters::no_buffer},
+    {"udp-errors", &UdpPort::Counters::errors},
+};
+
+void append(std::string& out, bool has, std::string_view name) {
+  if (has) out.append(" ").append(name);
+}
+
+}  // namespace
+
+std::string to_string(const os::TunOffloads& offloads) {
+  if (!offloads.vnet_header) return " none";
+  std::string out;
+  append(out, offloads.checksum, "checksum");
+  append(out, offloads.tcp4, "tso4");
+  append(out, offloads.tcp6, "tso6");
+  append(out, offloads.udp4, "uso4");
+  append(out, offloads.udp6, "uso6");
+  return out.empty() ? " header only" : out;
+}
+
+std::string Engine::features() const {
+  return "offloads of the tun:" + to_string(worker_.offloads()) + "; aead " +
+         std::string(crypto::aead_implementation()) + "; workers " +
+         std::to_string(1 + crew_.at_work()) + " of " + std::to_string(1 + crew_.size());
+}
+
+std::string Engine::counters() {
+  std::vector<const Worker*> workers = {&worker_};
+  crew_.for_each([&](const Worker& worker) { workers.push_back(&worker); });
+  Line line("counters:");
+  for (const auto& [name, count] : kWorkerCounts) {
+    std::uint64_t sum = 0;
+    for (const Worker* worker : workers) sum += (worker->counters().*count).get();
+    line.add(name, sum);
+  }
+  for (const auto& [name, count] : kUdpCounts) {
+    std::uint64_t sum = 0;
+    for (const Worker* worker : workers) sum += (worker->udp().counters().*count).get();
+    line.add(name, sum);
+  }
+  auto node = shared_.lock();
+  const node::Counters& counts = node->counters();
+  line.add("handshakes-initiated", counts.handshakes_initiated);
+  line.add("handshakes-answered", counts.handshakes_answered);
+  line.add("handshakes-completed", counts.handshakes_completed);
+  line.add("cookies-sent", counts.cookies_sent);
+  for (std::size_t i = 0; i < counts.drops.size(); ++i) {
+    line.add("dropped-" + std::string(node::to_string(static_cast<node::Drop>(i))),
+             counts.drops[i]);
+  }
+  return line.take();
+}
+
+}  // namespace warren::engine
