@@ -274,17 +274,26 @@ void Node::State::emit(Event::Kind kind, const wg::Peer& peer) {
 
 std::size_t Node::peer_count() const { return state_->peers.size(); }
 
+PeerStatus Node::State::status_of(const wg::Peer& peer) const {
+  return {.public_key = peer.public_key,
+          .preshared_key = &peer.preshared_key,
+          .endpoint = peer.endpoint,
+          .last_handshake = peer.last_handshake,
+          .rx_bytes = peer.rx_bytes,
+          .tx_bytes = peer.tx_bytes,
+          .persistent_keepalive_s = peer.persistent_keepalive_s,
+          .allowed_ips = allowed_ips.of(peer.id)};
+}
+
 void Node::for_each_peer(const std::function<void(const PeerStatus&)>& visit) const {
-  state_->peers.for_each([&](const wg::Peer& peer) {
-    visit({.public_key = peer.public_key,
-           .preshared_key = &peer.preshared_key,
-           .endpoint = peer.endpoint,
-           .last_handshake = peer.last_handshake,
-           .rx_bytes = peer.rx_bytes,
-           .tx_bytes = peer.tx_bytes,
-           .persistent_keepalive_s = peer.persistent_keepalive_s,
-           .allowed_ips = state_->allowed_ips.of(peer.id)});
-  });
+  state_->peers.for_each([&](const wg::Peer& peer) { visit(state_->status_of(peer)); });
+}
+
+std::optional<std::size_t> Node::for_some_peers(
+    std::size_t from, std::size_t at_most,
+    const std::function<void(const PeerStatus&)>& visit) const {
+  return state_->peers.for_slots(from, at_most,
+                                 [&](const wg::Peer& peer) { visit(state_->status_of(peer)); });
 }
 
 std::optional<PeerHints> Node::hints(const base::PublicKey& key) const {

@@ -117,11 +117,14 @@ struct Event {
   base::PublicKey peer;
 };
 
+/// Peers of one node, unless its options say otherwise.
+inline constexpr std::size_t kMaxPeers = std::size_t{1} << 20;
+
 class Node {
  public:
   struct Options {
     Timing timing{};
-    std::size_t max_peers = 0x10000;
+    std::size_t max_peers = kMaxPeers;
     std::size_t mtu = 1420;          ///< of the tun: padding never grows a packet beyond it
     bool under_load_always = false;  ///< tests: answer every handshake with a cookie first
   };
@@ -199,6 +202,12 @@ class Node {
 
   [[nodiscard]] std::size_t peer_count() const;
   void for_each_peer(const std::function<void(const PeerStatus&)>& visit) const;
+  /// The same in pages: visits some `at_most` peers from `from` (0 to begin with) on, and returns
+  /// where to go on; nullopt at the end. Peers may come and go between pages: one that stays is
+  /// visited once.
+  [[nodiscard]] std::optional<std::size_t> for_some_peers(
+      std::size_t from, std::size_t at_most,
+      const std::function<void(const PeerStatus&)>& visit) const;
   [[nodiscard]] std::optional<PeerHints> hints(const base::PublicKey& peer) const;
   [[nodiscard]] const Counters& counters() const;
 

@@ -65,7 +65,7 @@ struct Node::State {
       : options(the_options),
         random(the_random),
         pool(the_pool),
-        peers(the_options.max_peers),
+        peers(the_options.max_peers, &the_random),
         single_out(pool, 1) {}
 
   struct OutgoingDatagram {
@@ -83,6 +83,7 @@ struct Node::State {
   void remove(wg::Peer& peer);
   void apply(const PeerUpdate& update, wg::Peer& peer, base::Instant now);
   void expire(wg::Peer& peer);
+  [[nodiscard]] PeerStatus status_of(const wg::Peer& peer) const;
 
   // receive.cpp
   /// The session that the last transport message belonged to: a train names one many times.
