@@ -182,7 +182,7 @@ try-mtu-discovery = false
 device = {self.wire.tag[-9:]}o
 ipv4-network = 10.99.0.0
 ipv4-netmask = 255.255.255.0
-mtu = {INNER_MTU}
+mtu = 1500
 cisco-client-compat = true
 dtls-legacy = true
 use-occtl = false
@@ -200,7 +200,7 @@ dpd = 90
         os.chmod(script, 0o755)
         self.ends["a"] = self.wire.start(
             "a", client, "--protocol=anyconnect", "--user=bench", "--passwd-on-stdin", "--non-inter",
-            f"--servercert=pin-sha256:{pin}", f"--script={script}", f"--interface={self.interface('a')}",
+            "--base-mtu=1500", f"--servercert=pin-sha256:{pin}", f"--script={script}", f"--interface={self.interface('a')}",
             f"{B}:4443", stdin=open(self.file("word", word + "\n")))
 
 

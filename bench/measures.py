@@ -1,4 +1,5 @@
 """What is measured on a running tunnel; each figure is a number under a fixed name (FIGURES)."""
+import itertools
 import json
 import re
 import subprocess
@@ -6,6 +7,9 @@ import time
 from dataclasses import dataclass
 
 from world import cpu_seconds, tree_kib
+
+
+PORTS = itertools.count(5201)
 
 
 @dataclass(frozen=True)
@@ -62,10 +66,23 @@ GROUPS = [
 ]
 
 
+def start_server(tunnel):
+    """The port of a server for one test. None serves a second: it may still be busy with the first."""
+    port = next(PORTS)
+    tunnel.wire.start("b", "iperf3", "-s", "-1", "-p", str(port))
+    deadline = time.monotonic() + 5
+    while f":{port}" not in tunnel.wire.run("b", "ss", "-ltn"):
+        if time.monotonic() > deadline:
+            raise RuntimeError("iperf3 does not listen")
+        time.sleep(0.01)
+    return str(port)
+
+
 def iperf(tunnel, streams, seconds, back):
     """(Gb/s, gigabytes) received."""
-    out = json.loads(tunnel.wire.run("a", "iperf3", "-c", tunnel.address, "-t", str(seconds), "-P", str(streams),
-                                     "-J", *(["-R"] if back else []), timeout=seconds + 20))
+    port = start_server(tunnel)
+    out = json.loads(tunnel.wire.run("a", "iperf3", "-c", tunnel.address, "-p", port, "-t", str(seconds),
+                                     "-P", str(streams), "-J", *(["-R"] if back else []), timeout=seconds + 20))
     if "sum_received" not in out["end"]:
         raise RuntimeError(f"iperf3 -P {streams}{' -R' if back else ''}: {out.get('error', 'no result')}")
     received = out["end"]["sum_received"]
@@ -100,7 +117,6 @@ def measure(tunnel, binaries, effort):
     """One round of one contender: {figure: value}; a figure that has no meaning for it is left out."""
     figures = memory(tunnel, "memory")
     figures["ping_p50"], figures["ping_p99"] = ping(tunnel, effort.pings, 0.004)
-    start_server(tunnel)
     before = cpu_seconds(tunnel.pids())
     figures["tcp1"], gigabytes = iperf(tunnel, 1, effort.tcp_seconds, False)
     if tunnel.pids():
@@ -116,20 +132,10 @@ def measure(tunnel, binaries, effort):
     return figures | tcp(tunnel, effort.tcp_seconds, "plain_")
 
 
-def start_server(tunnel, port=5201):
-    tunnel.wire.start("b", "iperf3", "-s", "-p", str(port))
-    deadline = time.monotonic() + 5
-    while f":{port}" not in tunnel.wire.run("b", "ss", "-ltn"):
-        if time.monotonic() > deadline:
-            raise RuntimeError("iperf3 does not listen")
-        time.sleep(0.01)
-
-
 def ping_under_load(tunnel, effort):
-    """The load has a server of its own: it is cut off, and an iperf3 server takes that badly."""
-    start_server(tunnel, 5202)
+    port = start_server(tunnel)
     length = effort.pings * 0.005 + 2.5
-    load = tunnel.wire.start("a", "iperf3", "-c", tunnel.address, "-p", "5202", "-t", str(round(length)))
+    load = tunnel.wire.start("a", "iperf3", "-c", tunnel.address, "-p", port, "-t", str(round(length)))
     time.sleep(0.3)
     p50, p99 = ping(tunnel, effort.pings, 0.005)
     loaded = load.poll() is None  # else part of the pings met an idle tunnel
