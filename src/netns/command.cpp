@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/close_range.h>
 #include <linux/prctl.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -51,6 +52,15 @@ bool drop_privileges() {
   return syscall(SYS_capset, &header, none.data()) == 0;
 }
 
+bool close_others(unsigned preserve_fds) {
+  const unsigned first = 3 + preserve_fds;
+  if (syscall(SYS_close_range, first, ~0U, CLOSE_RANGE_CLOEXEC) == 0) return true;
+  // Kernels before 5.11.
+  const long limit = sysconf(_SC_OPEN_MAX);
+  for (int fd = static_cast<int>(first); fd < limit; ++fd) fcntl(fd, F_SETFD, FD_CLOEXEC);
+  return true;
+}
+
 /// What a shell would give: nothing blocked, and what the caller ignores (nohup) still ignored.
 void reset_signals() {
   signal(SIGPIPE, SIG_DFL);
@@ -76,12 +86,13 @@ bool is_on_path(const std::string& program) {
 }
 
 [[noreturn]] void become_command(const std::vector<std::string>& argv,
-                                 const std::vector<std::string>& environment, int report) {
+                                 const std::vector<std::string>& environment, unsigned preserve_fds,
+                                 int report) {
   std::vector<char*> arguments = pointers_to(argv);
   std::vector<char*> variables = pointers_to(environment);
   reset_signals();
   int why = EPERM;
-  if (drop_privileges()) {
+  if (drop_privileges() && close_others(preserve_fds)) {
     environ = variables.data();  // execvp takes PATH from here
     execvp(arguments[0], arguments.data());
     why = errno;
@@ -106,7 +117,8 @@ base::Error cannot_execute(const std::string& program, int why) {
 }  // namespace
 
 base::Result<StartedCommand> start_command(const std::vector<std::string>& argv,
-                                           const std::vector<std::string>& environment) {
+                                           const std::vector<std::string>& environment,
+                                           unsigned preserve_fds) {
   if (argv.empty()) return base::make_error(base::ErrorKind::Invalid, "no command to run");
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) < 0) return base::os_error("create a pipe");
@@ -114,7 +126,7 @@ base::Result<StartedCommand> start_command(const std::vector<std::string>& argv,
   os::Fd write_end(ends[1]);
   const pid_t pid = fork();
   if (pid < 0) return base::os_error("create a process for the command");
-  if (pid == 0) become_command(argv, environment, write_end.get());
+  if (pid == 0) become_command(argv, environment, preserve_fds, write_end.get());
   write_end.reset();
 
   StartedCommand started{.pid = pid};

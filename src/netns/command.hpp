@@ -18,8 +18,10 @@ struct StartedCommand {
 };
 
 /// Forks and executes without any capability, with no way to gain one, with signals as a shell
-/// would give them. Descriptors that are not close-on-exec are inherited.
+/// would give them. Of the descriptors it inherits the standard streams and `preserve_fds` more
+/// from 3 on: any other may be a socket of the host.
 [[nodiscard]] base::Result<StartedCommand> start_command(
-    const std::vector<std::string>& argv, const std::vector<std::string>& environment);
+    const std::vector<std::string>& argv, const std::vector<std::string>& environment,
+    unsigned preserve_fds);
 
 }  // namespace warren::netns

@@ -11,6 +11,7 @@
 #include "netns/limits.hpp"
 #include "os/clock.hpp"
 #include "os/stream.hpp"
+#include "os/tun.hpp"
 #include "os/unix_socket.hpp"
 
 // Theory of operation
@@ -149,12 +150,19 @@ void EngineHost::handle_opener() {
 }
 
 base::Status EngineHost::answer(const ipc::OpenerMessage& question) {
-  if (std::holds_alternative<ipc::Hello>(question.body)) {
+  if (const auto* hello = std::get_if<ipc::Hello>(&question.body)) {
+    if (hello->version != ipc::kOpenerVersion) {
+      return base::make_error(base::ErrorKind::Invalid, "the engine speaks another version",
+                              config_.engine_program + " must be of the same release");
+    }
     waiting_hello_ = question.sequence;
     return tun_ ? greet() : base::Status{};
   }
   if (const auto* wanted = std::get_if<ipc::OpenUdp>(&question.body)) {
     return open_udp(question.sequence, *wanted);
+  }
+  if (std::holds_alternative<ipc::OpenWorker>(question.body)) {
+    return reply(question.sequence, ipc::OpenWorkerReply{.error = EINVAL});
   }
   if (const auto* wanted = std::get_if<ipc::SetMark>(&question.body)) {
     const base::Status set = udp_.set_mark(wanted->mark);
@@ -168,6 +176,10 @@ base::Status EngineHost::greet() {
   hello.interface_name = kInterfaceName;
   hello.mtu = static_cast<std::uint16_t>(config_.mtu);
   hello.hints = true;
+  // The device was given its offloads where it was made; asked again, it tells them. One worker: a
+  // run's tun has one queue.
+  WARREN_TRY_ASSIGN(const os::TunOffloads offloads, os::set_tun_offloads(tun_));
+  hello.tun_offloads = offloads.to_byte();
   const std::uint32_t sequence = *std::exchange(waiting_hello_, std::nullopt);
   WARREN_TRY(reply(sequence, hello, {&tun_, &api_listener_, &hints_}));
   return configure();

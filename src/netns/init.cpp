@@ -69,7 +69,8 @@ base::Status map_ids(uid_t uid, gid_t gid) {
 
 class Init {
  public:
-  Init(RunConfig& config, os::Fd control) : config_(config), control_(std::move(control)) {}
+  Init(RunConfig& config, EtcFiles etc, os::Fd control)
+      : config_(config), etc_(std::move(etc)), control_(std::move(control)) {}
   [[noreturn]] void run(uid_t uid, gid_t gid);
 
  private:
@@ -83,6 +84,7 @@ class Init {
   [[noreturn]] void fail(int exit_code, const base::Error& error);
 
   RunConfig& config_;
+  EtcFiles etc_;
   os::Fd control_;
   pid_t command_ = 0;
 };
@@ -97,8 +99,13 @@ base::Status Init::prepare(uid_t uid, gid_t gid) {
   if (base::Status mapped = map_ids(uid, gid); !mapped) {
     return clone_error(mapped.error().os_errno).within(mapped.error().message);
   }
-  WARREN_TRY(set_up_mounts(resolv_conf(config_.dns_servers, config_.dns_search),
-                           !config_.dns_servers.empty(), config_.runtime_dir));
+  WARREN_TRY(set_up_mounts({.etc = std::move(etc_),
+                            .runtime_directory = config_.runtime_dir,
+                            .session_directory = config_.session_dir,
+                            .kept = config_.kept,
+                            .hidden_sockets = config_.hidden_sockets,
+                            .weak_dns = config_.weak_dns,
+                            .private_tmp = config_.private_tmp}));
   WARREN_TRY_ASSIGN(const os::Fd tun, set_up_network(config_).within("set up the run's network"));
   return send_control(control_, Control::Tun, {}, &tun);
 }
@@ -169,7 +176,8 @@ void Init::reap() {
 base::Status Init::serve() {
   WARREN_TRY_ASSIGN(const auto loop, os::Loop::create());
   WARREN_TRY_ASSIGN(os::SignalQueue signals, os::SignalQueue::create({SIGCHLD}));
-  WARREN_TRY_ASSIGN(const StartedCommand started, start_command(config_.argv, config_.environment));
+  WARREN_TRY_ASSIGN(const StartedCommand started,
+                    start_command(config_.argv, config_.environment, config_.preserve_fds));
   if (started.why) fail(started.exit_code, *started.why);
   command_ = started.pid;
   WARREN_TRY(send_control(control_, Control::Started));
@@ -205,9 +213,9 @@ base::Result<InitChild> clone_init() {
   return InitChild{.is_init = true, .uid = uid, .gid = gid};
 }
 
-void run_init(const InitChild& self, RunConfig& config, os::Fd control) {
+void run_init(const InitChild& self, RunConfig& config, EtcFiles etc, os::Fd control) {
   config.engine = ipc::UapiSet{};  // its keys are not for this process
-  Init init(config, std::move(control));
+  Init init(config, std::move(etc), std::move(control));
   init.run(self.uid, self.gid);
 }
 

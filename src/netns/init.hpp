@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include "base/result.hpp"
+#include "netns/etc_files.hpp"
 #include "netns/run.hpp"
 #include "os/fd.hpp"
 #include "os/process.hpp"
@@ -26,6 +27,6 @@ struct InitChild {
 /// What the child does: sets the namespaces up, hands the tun out over `control`, waits for Go,
 /// starts the command, forwards signals, reaps, and ends with the command's code. It ends at once
 /// when the other end of `control` is closed. Wipes the keys in its copy of `config`.
-[[noreturn]] void run_init(const InitChild& self, RunConfig& config, os::Fd control);
+[[noreturn]] void run_init(const InitChild& self, RunConfig& config, EtcFiles etc, os::Fd control);
 
 }  // namespace warren::netns

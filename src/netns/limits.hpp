@@ -30,6 +30,8 @@ inline constexpr base::Duration kOneLook = std::chrono::seconds(1);
 inline constexpr base::Duration kReadyInterval = std::chrono::milliseconds(50);
 /// The answer of the userspace API that `check_ready` accepts.
 inline constexpr std::size_t kMaxStatusAnswer = 16 << 20;
+/// The host's passwd and group files, when the caller is looked for in them.
+inline constexpr std::size_t kMaxUserDatabase = 16 << 20;
 /// Tries to find a UDP port that is free for both families.
 inline constexpr int kMaxPortTries = 16;
 

@@ -7,107 +7,179 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <climits>
 #include <cstdlib>
 #include <memory>
 
-#include "os/fd.hpp"
+#include "netns/etc_mount.hpp"
+#include "netns/limits.hpp"
+#include "netns/mount_call.hpp"
+#include "os/file.hpp"
 
-// Theory of operation. No file of the host is written. The new files live in a tmpfs that is
-// mounted for a moment on /proc, the one directory that exists everywhere and that we replace
-// anyway; a bind mount keeps them alive after the tmpfs has left its place.
+// Theory of operation. No file of the host is written, and no mount of ours is seen outside.
 //
-// /etc/resolv.conf is often a symbolic link into /run. Its final target is found first; then the
-// sockets of host services that would look names up through the host (nscd, systemd-resolved,
-// avahi, nslcd, sssd) are covered by an empty tmpfs, which may have covered the target too. Where
-// the target still exists, ours is bound over it. Where it does not, /etc gets an overlay whose
-// upper layer, in the tmpfs, holds our resolv.conf: the host's /etc shows through, and stays as it
-// is.
+// A network namespace keeps packets and abstract sockets in, but a socket with a path leads
+// wherever its server is. Those of services live in /run (D-Bus, systemd, container engines, nscd,
+// systemd-resolved, avahi), so the run gets an empty tmpfs there and sees again only what is on a
+// list: files that programs need and no socket but the display's. The few services whose sockets
+// are elsewhere are covered one by one. Paths that stay visible are held by descriptor before the
+// tmpfs covers them and bound back from there.
+//
+// A copied tree of mounts shows the host's network in /sys, for a sysfs belongs to the network
+// namespace it was mounted in: a new one is mounted, with the old cgroup tree below it. Where the
+// kernel refuses that (a container that masks parts of /sys), the list of interfaces is covered.
+//
+// The working directory is entered again by its name at the end: it could lie in what was covered,
+// and be the way out.
 
 namespace warren::netns {
 
 namespace {
 
-constexpr const char* kScratch = "/proc";
+constexpr const char* kRun = "/run";
+constexpr const char* kScratch = "/run/.warren-scratch";
 
-base::Error refused(const std::string& what) {
-  base::Error error = base::os_error(what);
-  if (error.os_errno != EPERM && error.os_errno != EACCES) return error;
-  return std::move(error).with_hint(
-      "a security module restricts user namespaces: allow them for this program (AppArmor: sysctl "
-      "kernel.apparmor_restrict_unprivileged_userns=0 or a profile with `userns,`), or run as "
-      "root");
-}
+/// What programs need of the host's /run, and what leads nowhere.
+constexpr std::array kKeptOfRun = {
+    "/run/media",         "/run/current-system",   "/run/booted-system", "/run/wrappers",
+    "/run/opengl-driver", "/run/opengl-driver-32", "/run/secrets",       "/run/credentials",
+    "/run/.containerenv", "/run/udev/data",        "/run/utmp"};
 
-base::Status write_new_file(const std::string& path, const std::string& text) {
-  const os::Fd file(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
-  if (!file || fchmod(file.get(), 0644) < 0 ||
-      write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
-    return base::os_error("create the run's " + path);
-  }
-  return {};
-}
+constexpr std::array kHiddenDirectories = {"/var/lib/sss/pipes", "/dev/infiniband", "/var/lib/nscd",
+                                           "/var/db/nscd"};
+constexpr std::array kHiddenSockets = {"/var/lib/incus/unix.socket",
+                                       "/var/lib/incus/unix.socket.user",
+                                       "/var/lib/lxd/unix.socket",
+                                       "/var/lib/lxd/unix.socket.user",
+                                       "/var/snap/lxd/common/lxd/unix.socket",
+                                       "/var/snap/lxd/common/lxd/unix.socket.user"};
 
-bool exists(const std::string& path) {
-  struct stat there{};
-  return stat(path.c_str(), &there) == 0;
-}
-
-std::string final_target(const char* path) {
-  const std::unique_ptr<char, void (*)(void*)> resolved(realpath(path, nullptr), std::free);
+std::string real_path(const std::string& path) {
+  const std::unique_ptr<char, void (*)(void*)> resolved(realpath(path.c_str(), nullptr), std::free);
   return resolved ? resolved.get() : "";
 }
 
-base::Status hide_host_name_services() {
-  for (const char* path : {"/run/nscd", "/var/run/nscd", "/run/systemd/resolve",
-                           "/run/avahi-daemon", "/run/nslcd", "/var/lib/sss/pipes"}) {
-    struct stat there{};
-    if (stat(path, &there) < 0 || !S_ISDIR(there.st_mode)) continue;
-    if (mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY,
-              "mode=0755,size=64k") < 0) {
-      return refused(std::string("hide the host's ") + path);
+bool is_within(const std::string& path, const std::string& directory) {
+  return path == directory || path.starts_with(directory + "/");
+}
+
+struct Kept {
+  std::string path;
+  os::Fd held;
+};
+
+/// What stays visible, held before anything is covered.
+base::Result<std::vector<Kept>> hold_kept(const MountPlan& plan) {
+  std::vector<Kept> kept;
+  for (const char* path : kKeptOfRun) {
+    if (os::Fd held = hold_path(path)) kept.push_back({path, std::move(held)});
+  }
+  for (const std::string& path : plan.kept) {
+    std::string real = real_path(path);
+    os::Fd held = hold_path(path);
+    if (real.empty() || !held) {
+      return base::os_error("keep " + path + " visible").with_hint("check the path after --keep");
     }
+    kept.push_back({std::move(real), std::move(held)});
+  }
+  return kept;
+}
+
+/// Binds what is kept at or below a directory that was just covered.
+base::Status show_kept(const std::vector<Kept>& kept, const std::string& covered) {
+  for (const Kept& entry : kept) {
+    if (!is_within(entry.path, covered) || entry.path == covered) continue;
+    WARREN_TRY(make_mount_point(entry.held, entry.path));
+    WARREN_TRY(bind_held(entry.held, entry.path));
   }
   return {};
 }
 
-/// The command runs as the same user: without this it could open its own engine's API socket, read
-/// the private key there and send its traffic elsewhere. Empty and writable, so that a run inside
-/// the run works.
-base::Status hide_runtime_directory(const std::string& path) {
-  if (mount("tmpfs", path.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700,size=1m") <
-      0) {
-    return refused("hide the sockets of runs in " + path);
+base::Status cover(const std::string& path, const std::string& options, const std::string& what,
+                   const std::vector<Kept>& kept) {
+  WARREN_TRY(mount_tmpfs(path, options, what));
+  return show_kept(kept, path);
+}
+
+base::Status cover_run(const std::vector<Kept>& kept) {
+  if (!is_directory(kRun)) return {};
+  const bool has_shm_link = real_path("/run/shm") == "/dev/shm";
+  WARREN_TRY(cover(kRun, "mode=0755,size=16m", "give the run a /run of its own", kept));
+  WARREN_TRY(os::make_directories("/run/lock", 0755));
+  if (has_shm_link) static_cast<void>(symlink("/dev/shm", "/run/shm"));
+  struct stat old{};
+  if (lstat("/var/run", &old) < 0 || !S_ISDIR(old.st_mode)) return {};
+  return cover("/var/run", "mode=0755,size=1m", "give the run a /var/run of its own", kept);
+}
+
+/// A directory of the user's own sockets: empty, private and writable inside.
+base::Status cover_private(const std::string& path, const std::vector<Kept>& kept) {
+  if (path.empty()) return {};
+  const std::string real = real_path(path);
+  if (real.empty()) {
+    // It was in the host's /run.
+    WARREN_TRY(os::make_directories(path, 0700));
+    return show_kept(kept, path);
+  }
+  return cover(real, "mode=0700,size=16m", "hide the sockets in " + path, kept);
+}
+
+base::Status hide_services(const MountPlan& plan) {
+  for (const char* path : kHiddenDirectories) {
+    if (!is_directory(path)) continue;
+    WARREN_TRY(
+        mount_tmpfs(path, "mode=0755,size=64k", std::string("hide the host's ") + path, true));
+  }
+  std::vector<std::string> sockets(kHiddenSockets.begin(), kHiddenSockets.end());
+  sockets.insert(sockets.end(), plan.hidden_sockets.begin(), plan.hidden_sockets.end());
+  const os::Fd nothing = hold_path("/dev/null");
+  for (const std::string& path : sockets) {
+    struct stat there{};
+    if (stat(path.c_str(), &there) < 0 || !S_ISSOCK(there.st_mode)) continue;
+    WARREN_TRY(bind_held(nothing, path));
   }
   return {};
 }
 
-base::Status overlay_etc(const std::string& text) {
-  const std::string scratch = kScratch;
-  if (mkdir((scratch + "/upper").c_str(), 0755) < 0 ||
-      mkdir((scratch + "/work").c_str(), 0755) < 0) {
-    return base::os_error("prepare an overlay of /etc");
-  }
-  WARREN_TRY(write_new_file(scratch + "/upper/resolv.conf", text));
-  const std::string options =
-      "lowerdir=/etc,upperdir=" + scratch + "/upper,workdir=" + scratch + "/work,userxattr";
-  if (mount("overlay", "/etc", "overlay", 0, options.c_str()) < 0) {
-    return base::os_error("give the run its /etc/resolv.conf by an overlay of /etc")
-        .with_hint("create an empty /etc/resolv.conf on this machine");
+base::Status cover_temporary(const MountPlan& plan, const std::vector<Kept>& kept) {
+  if (!plan.private_tmp) return {};
+  for (const char* path : {"/tmp", "/var/tmp"}) {
+    if (!is_directory(path)) continue;
+    if (mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777") < 0) {
+      return mount_refused(std::string("give the run a ") + path + " of its own");
+    }
+    WARREN_TRY(show_kept(kept, path));
   }
   return {};
 }
 
-base::Status place_resolv_conf(const std::string& target, const std::string& text,
-                               bool has_servers) {
-  if (target.empty() || !exists(target)) {
-    // Without the file the C library asks 127.0.0.1, where a run has nobody: the same as empty.
-    return has_servers ? overlay_etc(text) : base::Status{};
+base::Status replace_etc(const MountPlan& plan) {
+  if (!is_directory("/etc")) return {};
+  if (!is_directory(kRun)) {
+    return base::make_error(base::ErrorKind::Failed, "prepare the run's /etc: there is no /run",
+                            "create an empty directory /run on this system");
   }
-  const std::string source = std::string(kScratch) + "/resolv.conf";
-  WARREN_TRY(write_new_file(source, text));
-  if (mount(source.c_str(), target.c_str(), nullptr, MS_BIND, nullptr) < 0) {
-    return refused("put the run's resolv.conf over " + target);
+  WARREN_TRY(os::make_directories(kScratch, 0700));
+  WARREN_TRY(mount_tmpfs(kScratch, "mode=0755,size=4m", "mount a tmpfs for the run's files"));
+  WARREN_TRY(mount_etc(plan.etc, kScratch, plan.weak_dns));
+  if (umount2(kScratch, MNT_DETACH) < 0) return base::os_error("unmount the scratch tmpfs");
+  if (rmdir(kScratch) < 0) return base::os_error(std::string("remove ") + kScratch);
+  return {};
+}
+
+base::Status replace_sys() {
+  if (!is_directory("/sys/class/net")) return {};
+  const os::Fd cgroups = hold_path("/sys/fs/cgroup");
+  const unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY;
+  if (mount("sysfs", "/sys", "sysfs", flags, nullptr) == 0) {
+    return cgroups ? bind_held(cgroups, "/sys/fs/cgroup") : base::Status{};
+  }
+  for (const char* path : {"/sys/class/net", "/sys/devices/virtual/net"}) {
+    if (!is_directory(path)) continue;
+    WARREN_TRY(
+        mount_tmpfs(path, "mode=0755,size=64k", std::string("hide the host's ") + path, true));
   }
   return {};
 }
@@ -130,35 +202,40 @@ void forbid_privileged_files() {
   syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attributes, sizeof attributes);
 }
 
-}  // namespace
-
-std::string resolv_conf(const std::vector<base::IpAddress>& servers,
-                        const std::vector<std::string>& search) {
-  if (servers.empty()) return "# This network has no name server.\n";
-  std::string text;
-  for (const base::IpAddress& server : servers) text += "nameserver " + server.to_string() + "\n";
-  if (search.empty()) return text;
-  text += "search";
-  for (const std::string& domain : search) text += " " + domain;
-  return text + "\n";
+/// "" when it has no name (it was removed).
+std::string working_directory() {
+  std::array<char, PATH_MAX> path{};
+  return getcwd(path.data(), path.size()) != nullptr ? path.data() : "";
 }
 
-base::Status set_up_mounts(const std::string& resolv_conf_text, bool has_servers,
-                           const std::string& runtime_directory) {
+base::Status enter_again(const std::string& directory) {
+  const std::string path = directory.starts_with('/') ? directory : "/";
+  if (chdir(path.c_str()) == 0) return {};
+  return base::os_error("enter the working directory " + path + " inside the run")
+      .with_hint("the run does not see it: start elsewhere, or show it with --keep " + path);
+}
+
+}  // namespace
+
+base::Status set_up_mounts(const MountPlan& plan) {
+  const std::string directory = working_directory();
   if (mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0) {
-    return refused("make the run's mounts private");
+    return mount_refused("make the run's mounts private");
   }
-  const std::string target = final_target("/etc/resolv.conf");
-  WARREN_TRY(hide_host_name_services());
-  WARREN_TRY(hide_runtime_directory(runtime_directory));
-  if (mount("tmpfs", kScratch, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m") < 0) {
-    return refused("mount a tmpfs for the run's files");
+  WARREN_TRY_ASSIGN(const std::vector<Kept> kept, hold_kept(plan));
+  const std::string session = real_path(plan.session_directory);
+  WARREN_TRY(cover_run(kept));
+  WARREN_TRY(cover_temporary(plan, kept));
+  WARREN_TRY(cover_private(session, kept));
+  if (session.empty() || !is_within(plan.runtime_directory, session)) {
+    WARREN_TRY(cover_private(plan.runtime_directory, kept));
   }
-  WARREN_TRY(place_resolv_conf(target, resolv_conf_text, has_servers));
-  if (umount2(kScratch, MNT_DETACH) < 0) return base::os_error("unmount the scratch tmpfs");
+  WARREN_TRY(hide_services(plan));
+  WARREN_TRY(replace_etc(plan));
+  WARREN_TRY(replace_sys());
   WARREN_TRY(mount_proc());
   forbid_privileged_files();
-  return {};
+  return enter_again(directory);
 }
 
 }  // namespace warren::netns

@@ -7,6 +7,7 @@
 #include "os/file.hpp"
 #include "os/rtnl.hpp"
 #include "os/tun.hpp"
+#include "os/udp.hpp"
 
 namespace warren::netns {
 
@@ -15,6 +16,16 @@ namespace {
 bool any_v6(const RunConfig& config) {
   return std::ranges::any_of(config.addresses,
                              [](const base::Prefix& prefix) { return prefix.address.is_v6(); });
+}
+
+constexpr std::uint32_t kTunQueueLength = 1000;
+
+/// As many inner packets of full size as fit into one UDP train when they are sealed.
+std::uint32_t segments_of_train(std::uint32_t mtu) {
+  constexpr std::uint32_t kTransportOverhead = 32;
+  const auto bytes = static_cast<std::uint32_t>(os::kTrainBytesMax);
+  const auto most = static_cast<std::uint32_t>(os::kTrainSegmentsMax);
+  return std::clamp(bytes / (mtu + kTransportOverhead), 1U, most);
 }
 
 /// The namespace obeys no router and makes up no address: what it has is what the profile says.
@@ -61,11 +72,17 @@ base::Status add_routes(os::Rtnl& rtnl, const RunConfig& config, std::uint32_t l
 base::Result<os::Fd> set_up_network(const RunConfig& config) {
   os::TunOptions options;
   options.name = kInterfaceName;
+  options.offloads = true;
   options.restrict_to_root = false;
   WARREN_TRY_ASSIGN(os::Tun tun, os::open_tun(options));
   WARREN_TRY_ASSIGN(os::Rtnl rtnl, os::Rtnl::open());
   WARREN_TRY(rtnl.set_up("lo", true));
   WARREN_TRY(rtnl.set_mtu(kInterfaceName, config.mtu));
+  // Whatever sends here lives here, so a super-packet can be kept to what one train of datagrams
+  // carries. It is a matter of speed alone.
+  static_cast<void>(rtnl.set_queueing(
+      kInterfaceName,
+      {.queue_length = kTunQueueLength, .gso_max_segments = segments_of_train(config.mtu)}));
   WARREN_TRY(set_sysctls(config));
   WARREN_TRY(rtnl.set_up(kInterfaceName, true));
   for (const base::Prefix& address : config.addresses) {

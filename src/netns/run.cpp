@@ -78,11 +78,12 @@ class Supervisor {
 
 base::Status Supervisor::start_init() {
   WARREN_TRY_ASSIGN(auto pair, os::unix_pair(os::UnixType::SeqPacket));
+  EtcFiles etc = etc_files(config_);
   WARREN_TRY_ASSIGN(InitChild child, clone_init());
   if (child.is_init) {
     lock_->abandon();
     pair.first.reset();
-    run_init(child, config_, std::move(pair.second));
+    run_init(child, config_, std::move(etc), std::move(pair.second));
   }
   init_ = std::move(child.child);
   init_control_ = std::move(pair.first);

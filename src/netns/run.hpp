@@ -34,10 +34,16 @@ struct RunConfig {
   std::optional<base::IpAddress> echo_target;
   /// Start the command only after an echo came back; nullopt: at once.
   std::optional<base::Duration> wait_ready;
-  std::vector<std::string> argv;         ///< argv[0] is looked up in PATH
-  std::vector<std::string> environment;  ///< all of it, "K=V"
-  std::string runtime_dir;               ///< from runtime_directory()
-  std::string engine_program;            ///< from engine_program()
+  std::vector<std::string> argv;            ///< argv[0] is looked up in PATH
+  std::vector<std::string> environment;     ///< all of it, "K=V"
+  std::string runtime_dir;                  ///< from runtime_directory()
+  std::string session_dir;                  ///< $XDG_RUNTIME_DIR; empty inside
+  std::vector<std::string> kept;            ///< paths the run sees as the host has them
+  std::vector<std::string> hidden_sockets;  ///< paths of sockets that lead out
+  bool weak_dns = false;                    ///< go on where the run cannot have its own /etc
+  bool private_tmp = false;                 ///< an empty /tmp and /var/tmp
+  unsigned preserve_fds = 0;                ///< descriptors 3, 4, … that the command inherits
+  std::string engine_program;               ///< from engine_program()
 };
 
 /// How a run ended. `why` is set when the end was ours or the command could not start.

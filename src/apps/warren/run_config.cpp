@@ -1,0 +1,286 @@
+// From what `warren run` was told and a WireGuard conf file to a netns::RunConfig.
+#include "apps/warren/run_config.hpp"
+
+#include <fmt/core.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <optional>
+#include <set>
+
+#include "apps/warren/text.hpp"
+#include "client/profile.hpp"
+#include "crypto/crypto.hpp"
+#include "model/wg_conf.hpp"
+#include "netns/runtime_dir.hpp"
+#include "os/file.hpp"
+
+namespace warren::app {
+
+using base::ErrorKind;
+using base::make_error;
+
+namespace {
+
+struct Profile {
+  std::string path;
+  std::string name;
+};
+
+base::Result<Profile> find_profile(const std::string& given) {
+  const bool is_path = given.find('/') != std::string::npos || given.ends_with(".conf");
+  if (is_path) {
+    const std::string file = given.substr(given.rfind('/') + 1);
+    return Profile{given, file.ends_with(".conf") ? file.substr(0, file.size() - 5) : file};
+  }
+  WARREN_TRY_ASSIGN(const std::string directory, client::profile_directory());
+  const std::string path = directory + "/" + given + ".conf";
+  if (access(path.c_str(), F_OK) != 0) {
+    return base::os_error("find the profile " + path)
+        .with_hint("`warren join TOKEN` writes one; a conf file may be given by its path");
+  }
+  return Profile{path, given};
+}
+
+base::Result<model::WgConf> read_conf(const std::string& path) {
+  struct stat there{};
+  const bool exists = stat(path.c_str(), &there) == 0;
+  if (exists && !S_ISREG(there.st_mode)) {
+    return make_error(ErrorKind::Invalid, "read the profile " + path + ": it is not a regular file",
+                      "give the name of a profile (warren status lists them) or the path of a "
+                      "WireGuard conf file");
+  }
+  auto text = os::read_file(path, model::kMaxConfBytes);
+  if (!text) {
+    return std::move(text).error().with_hint("check the path and who may read the file");
+  }
+  auto conf = model::WgConf::parse(*text, path);
+  model::wipe_text(*text);
+  // Only now is it known that the file holds a key.
+  if (conf && exists && (there.st_mode & 077) != 0) {
+    fmt::print(stderr, "warren: warning: {} holds a private key and others can read it\n", path);
+    fmt::print(stderr, "  hint: chmod 600 {}\n", path);
+  }
+  return conf;
+}
+
+void notice_hooks(const model::WgConf& conf, const std::string& path) {
+  std::string names;
+  std::set<std::string> seen;
+  for (const model::ConfHook& hook : conf.interface.hooks) {
+    if (seen.insert(hook.key).second) names += (names.empty() ? "" : ", ") + hook.key;
+  }
+  if (names.empty()) return;
+  const bool one = seen.size() == 1;
+  fmt::print(stderr, "warren: notice: {} of {} {} not run here (wg-quick runs {})\n", names, path,
+             one ? "is" : "are", one ? "it" : "them");
+}
+
+bool is_own(const model::WgConf& conf, const base::IpAddress& address) {
+  return std::ranges::any_of(conf.interface.addresses,
+                             [&](const base::Prefix& own) { return own.address == address; });
+}
+
+/// Somebody who should answer ping through the tunnel: the name server, else the first host of the
+/// network that the profile describes.
+std::optional<base::IpAddress> choose_echo_target(const model::WgConf& conf) {
+  std::vector<base::Prefix> allowed;
+  for (const model::ConfPeer& peer : conf.peers) {
+    allowed.insert(allowed.end(), peer.allowed_ips.begin(), peer.allowed_ips.end());
+  }
+  const auto reachable = [&](const base::IpAddress& address) {
+    return !is_own(conf, address) && std::ranges::any_of(allowed, [&](const base::Prefix& prefix) {
+      return prefix.contains(address);
+    });
+  };
+  for (const base::IpAddress& server : conf.interface.dns_servers) {
+    if (reachable(server)) return server;
+  }
+  std::vector<base::Prefix> networks = conf.interface.addresses;
+  networks.insert(networks.end(), allowed.begin(), allowed.end());
+  for (const base::Prefix& prefix : networks) {
+    if (prefix.length == 0) continue;
+    const bool host = prefix.length == prefix.address.bit_count();
+    const base::IpAddress first = host ? prefix.address : prefix.network().address.plus(1);
+    if (reachable(first)) return first;
+  }
+  return std::nullopt;
+}
+
+base::Status fill_peers(const model::WgConf& conf, netns::RunConfig& config) {
+  for (const model::ConfPeer& peer : conf.peers) {
+    ipc::UapiPeer& out = config.engine.peers.emplace_back();
+    out.public_key = peer.public_key;
+    out.replace_allowed_ips = true;
+    if (peer.preshared_key) out.preshared_key.emplace(peer.preshared_key->view());
+    out.persistent_keepalive_s = peer.persistent_keepalive_s;
+    if (peer.endpoint) {
+      WARREN_TRY_ASSIGN(out.endpoint, netns::resolve(*peer.endpoint));
+    }
+    for (const base::Prefix& prefix : peer.allowed_ips) {
+      out.allowed_ips.push_back({.prefix = prefix});
+      const bool known = std::ranges::find(config.routes, prefix) != config.routes.end();
+      if (!known) config.routes.push_back(prefix);
+    }
+  }
+  return {};
+}
+
+base::Status fill_from_conf(const model::WgConf& conf, const std::string& path,
+                            netns::RunConfig& config) {
+  if (conf.peers.empty()) {
+    return make_error(ErrorKind::Invalid, path + " has no [Peer]: there is nobody to talk to",
+                      "add a [Peer] with PublicKey, AllowedIPs and Endpoint");
+  }
+  if (conf.interface.addresses.empty()) {
+    return make_error(ErrorKind::Invalid, path + " has no Address in [Interface]",
+                      "add the line `Address = …` with your address in the network");
+  }
+  config.engine.private_key.emplace(conf.interface.private_key.view());
+  config.public_key = crypto::public_key(*config.engine.private_key);
+  config.engine.listen_port = conf.interface.listen_port;
+  if (conf.interface.fwmark != 0) config.engine.fwmark = conf.interface.fwmark;
+  config.engine.replace_peers = true;
+  config.addresses = conf.interface.addresses;
+  config.dns_servers = conf.interface.dns_servers;
+  config.dns_search = conf.interface.dns_search;
+  config.mtu = conf.interface.mtu.value_or(netns::kDefaultMtu);
+  config.echo_target = choose_echo_target(conf);
+  return fill_peers(conf, config);
+}
+
+/// `--dns`: what the profile says about names gives way to it.
+base::Status replace_dns(const RunArguments& arguments, netns::RunConfig& config) {
+  if (!arguments.dns_search.empty()) config.dns_search = arguments.dns_search;
+  if (arguments.dns.empty()) return {};
+  config.dns_servers.clear();
+  for (const std::string& text : arguments.dns) {
+    if (text == "none" && arguments.dns.size() == 1) return {};
+    const auto address = base::IpAddress::parse(text);
+    if (!address) {
+      return make_error(ErrorKind::Invalid, "--dns: `" + text + "` is not an IP address",
+                        "give the address of a name server in the network, or none");
+    }
+    config.dns_servers.push_back(*address);
+  }
+  return {};
+}
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+/// The paths in "unix:path=/a,guid=b;unix:path=/c" and in "unix:///a".
+void add_socket_paths(const std::string& address, std::vector<std::string>& paths) {
+  for (const std::string& mark : {std::string("path="), std::string("unix://")}) {
+    for (std::size_t at = address.find(mark); at != std::string::npos;
+         at = address.find(mark, at + 1)) {
+      const std::size_t from = at + mark.size();
+      std::string path = address.substr(from, address.find_first_of(",;", from) - from);
+      if (path.starts_with('/')) paths.push_back(std::move(path));
+    }
+  }
+}
+
+/// The display is reached by a path and leads nowhere else.
+void keep_display(netns::RunConfig& config) {
+  const std::string wayland = variable("WAYLAND_DISPLAY");
+  std::vector<std::string> paths = {variable("XAUTHORITY")};
+  if (!wayland.empty()) {
+    paths.push_back(wayland.starts_with('/') ? wayland : config.session_dir + "/" + wayland);
+  }
+  for (const std::string& path : paths) {
+    if (path.starts_with('/') && access(path.c_str(), F_OK) == 0) config.kept.push_back(path);
+  }
+}
+
+base::Status fill_surroundings(const RunArguments& arguments, netns::RunConfig& config) {
+  const std::string session = variable("XDG_RUNTIME_DIR");
+  if (session.starts_with('/')) config.session_dir = session;
+  for (const std::string& path : arguments.kept) {
+    if (!path.starts_with('/')) {
+      return make_error(ErrorKind::Invalid, "--keep: `" + path + "` is not an absolute path");
+    }
+    config.kept.push_back(path);
+  }
+  keep_display(config);
+  for (const char* name :
+       {"DBUS_SESSION_BUS_ADDRESS", "DBUS_SYSTEM_BUS_ADDRESS", "DOCKER_HOST", "CONTAINER_HOST"}) {
+    add_socket_paths(variable(name), config.hidden_sockets);
+  }
+  const std::string tmux = variable("TMUX");
+  config.hidden_sockets.push_back(tmux.substr(0, tmux.find(',')));
+  config.hidden_sockets.push_back("/tmp/tmux-" + std::to_string(geteuid()) + "/default");
+  config.weak_dns = arguments.weak_dns;
+  config.private_tmp = arguments.private_tmp;
+  config.preserve_fds = arguments.preserve_fds;
+  return {};
+}
+
+}  // namespace
+
+std::optional<std::uint32_t> parse_wait_s(const std::string& text) {
+  constexpr std::uint32_t kLongest = 3600;
+  const bool bare = text.find_first_not_of("0123456789") == std::string::npos;
+  const auto seconds = parse_duration_s(bare ? text + "s" : text);
+  return seconds && *seconds <= kLongest ? seconds : std::nullopt;
+}
+
+std::string check_variable(const std::string& text) {
+  const std::size_t equals = text.find('=');
+  const bool good = equals != std::string::npos && equals != 0;
+  return good ? std::string() : "`" + text + "` is not NAME=VALUE";
+}
+
+std::vector<std::string> run_environment(const std::string& run,
+                                         const std::vector<std::string>& variables) {
+  std::vector<std::string> out;
+  const auto remove = [&](const std::string& name) {
+    std::erase_if(out, [&](const std::string& entry) { return entry.starts_with(name + "="); });
+  };
+  for (char** entry = environ; *entry != nullptr; ++entry) out.emplace_back(*entry);
+  for (const char* name : {"DBUS_SESSION_BUS_ADDRESS", "DBUS_SYSTEM_BUS_ADDRESS", "TMUX"}) {
+    remove(name);
+  }
+  remove("WARREN_RUN");
+  out.push_back("WARREN_RUN=" + run);
+  for (const std::string& given : variables) {
+    remove(given.substr(0, given.find('=')));
+    out.push_back(given);
+  }
+  return out;
+}
+
+base::Result<netns::RunConfig> make_run_config(const RunArguments& arguments) {
+  WARREN_TRY_ASSIGN(const Profile profile, find_profile(arguments.profile));
+  WARREN_TRY_ASSIGN(const model::WgConf conf, read_conf(profile.path));
+  notice_hooks(conf, profile.path);
+  netns::RunConfig config;
+  config.profile = arguments.profile;
+  config.name = arguments.name.empty() ? profile.name : arguments.name;
+  if (!netns::is_run_name(config.name)) {
+    return make_error(ErrorKind::Invalid, "`" + config.name + "` cannot name a run",
+                      "give --name: letters, digits, `.`, `_`, `-`, at most 32");
+  }
+  WARREN_TRY(fill_from_conf(conf, profile.path, config));
+  WARREN_TRY(replace_dns(arguments, config));
+  WARREN_TRY(fill_surroundings(arguments, config));
+  if (const auto wait_s = parse_wait_s(arguments.wait_ready)) {
+    if (!config.echo_target) {
+      return make_error(ErrorKind::Invalid,
+                        "--wait-ready: " + profile.path + " names nobody who answers an echo",
+                        "add a DNS server, or an Address with the network's length");
+    }
+    config.wait_ready = std::chrono::seconds(*wait_s);
+  }
+  config.argv = arguments.command;
+  config.environment = run_environment(config.name, arguments.variables);
+  WARREN_TRY_ASSIGN(config.engine_program, netns::engine_program());
+  WARREN_TRY_ASSIGN(config.runtime_dir, netns::runtime_directory());
+  return config;
+}
+
+}  // namespace warren::app

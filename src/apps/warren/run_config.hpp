@@ -1,0 +1,41 @@
+// What `warren run` is told, and the netns::RunConfig it means.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "netns/run.hpp"
+
+namespace warren::app {
+
+struct RunArguments {
+  std::string profile;
+  std::string name;
+  std::vector<std::string> variables;
+  std::vector<std::string> command;
+  std::string wait_ready;  ///< a time span; empty: do not wait
+  std::vector<std::string> dns;
+  std::vector<std::string> dns_search;
+  std::vector<std::string> kept;
+  bool weak_dns = false;
+  bool private_tmp = false;
+  unsigned preserve_fds = 0;
+};
+
+/// Reads the profile and resolves its endpoints. Warnings go to standard error.
+[[nodiscard]] base::Result<netns::RunConfig> make_run_config(const RunArguments& arguments);
+
+/// The environment of a command inside a run: the caller's, without the addresses of sockets that a
+/// run does not see, with WARREN_RUN and every `-e NAME=VALUE`.
+[[nodiscard]] std::vector<std::string> run_environment(const std::string& run,
+                                                       const std::vector<std::string>& variables);
+/// What is wrong with the value of `-e`; empty: nothing.
+[[nodiscard]] std::string check_variable(const std::string& text);
+
+/// "10s", "2m" or bare seconds, up to an hour; nullopt for anything else.
+[[nodiscard]] std::optional<std::uint32_t> parse_wait_s(const std::string& text);
+
+}  // namespace warren::app
