@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <new>
 
-#include "node/node_test_support.hpp"
+#include "node/batch_test_support.hpp"
 
 namespace {
 std::size_t allocations = 0;
@@ -52,6 +52,34 @@ TEST(Allocation, APacketCostsNoneOnceThePeersAreWarm) {
   EXPECT_EQ(packets, 1600U);
   EXPECT_EQ(during, 0U);
   EXPECT_GT(before, 0U);  // the count counts
+}
+
+TEST(Allocation, ABatchOfTrainsCostsNone) {
+  Linked world;
+  const SuperPacket super = tcp_super_packet(world.a.inner, world.b.inner, 60000, 1360);
+  const auto small = ip_packet(world.a.inner, world.b.inner, "small");
+  const auto round = [&] {
+    for (int i = 0; i < 4; ++i) {
+      world.worker.add(super.bytes, super.offload);
+      world.worker.add(small);
+    }
+    world.plan(world.worker);
+    world.worker.out.seal();
+    world.carry(world.worker, world.other);
+    world.b.node.identify(world.other.in, world.now, world.wall);
+    world.other.in.open();
+    world.b.node.accept(world.other.in, world.now, world.wall);
+    const std::size_t count = world.other.in.packets().size();
+    world.other.in.clear();
+    return count;
+  };
+  EXPECT_EQ(round(), 4U * 46U);
+  const std::size_t before = allocations;
+  std::size_t packets = 0;
+  for (int i = 0; i < 100; ++i) packets += round();
+  const std::size_t during = allocations - before;
+  EXPECT_EQ(packets, 400U * 46U);
+  EXPECT_EQ(during, 0U);
 }
 
 }  // namespace

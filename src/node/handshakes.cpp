@@ -1,10 +1,29 @@
-// Handshake messages in and out.
+// Theory of operation: handshake messages in and out.
 //
 // A peer's own initiation waits in `pending`; an initiation of the other side does not disturb it,
 // so that two that cross each lead to a session, and the one completed last is the one both send on
 // or still receive on. Only when the other side's session has been confirmed is an older `pending`
 // forgotten: its key must not wait for an answer that may never come. Every handshake message sent
 // counts for the one-per-rekey_timeout limit.
+//
+// Messages wait, with length and mac1 checked, in two bounded queues. The caller says how many of
+// them may be handled between two batches of data (about 0.1 ms each), so that established sessions
+// keep their share whatever knocks. When the node is under load, a sender must show that it
+// receives at its address (mac2, made with a cookie that we sent there). Those who have, wait in
+// `proven`, which is served first; others wait in `unproven` and get the cookie when their turn
+// comes, which is cheap (kCheapHandshakes to one). A flood with made-up addresses can fill
+// `unproven` only. Each proven address is held to its rate (wg::RateLimit).
+//
+// Under load is, until one second after it was last true:
+//
+//   - kUnderLoadWaiting messages wait: we do not keep up. This is the kernel's measure. A gateway
+//     that restarts and finds 100,000 peers knocking serves them in one round trip as long as it
+//     keeps up, and asks for cookies only when it does not.
+//   - more than kUnderLoadHandshakes messages in a second have cost public-key work for nothing:
+//   not
+//     for us, of no peer of ours, replayed, or faster than a peer may. Whoever knows our public key
+//     can make us work like this without filling a queue. Peers that are ours do not count, however
+//     many come at once.
 #include "node/state.hpp"
 
 namespace warren::node {

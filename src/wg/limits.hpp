@@ -14,7 +14,8 @@ inline constexpr std::size_t kReplayWindow = 8192;
 inline constexpr base::Duration kInitiationInterval = std::chrono::milliseconds(20);
 /// Packets of one peer kept while its handshake runs; the oldest goes first.
 inline constexpr std::size_t kStagedPackets = 128;
-/// More handshake messages than this in one second are a load: senders must prove their address.
+/// More handshake messages than this in one second that cost public-key work for nothing are a
+/// load: senders must prove their address.
 inline constexpr std::size_t kUnderLoadHandshakes = 512;
 /// How long the engine stays in the state of load after the last such second.
 inline constexpr base::Duration kUnderLoadPeriod = std::chrono::seconds(1);

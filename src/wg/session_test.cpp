@@ -62,6 +62,30 @@ TEST(Session, CountsUpAndRefusesReplays) {
   EXPECT_EQ(ends.right.open(real, 2), OpenResult::Opened);
 }
 
+TEST(Session, ReservedCountersAreGivenOutOnce) {
+  Ends ends;
+  EXPECT_EQ(ends.left.reserve(3), 0U);
+  EXPECT_EQ(ends.left.reserve(1), 3U);
+  wire::Packet packet = ends.packet("x");
+  ends.left.seal(packet, 0);
+  EXPECT_EQ(parse_transport(packet.bytes())->counter, 4U);
+  EXPECT_EQ(ends.left.next_counter(), 5U);
+  EXPECT_DEATH(static_cast<void>(ends.left.reserve(~std::uint64_t{0})), "");
+}
+
+TEST(Session, ItsKeysDieWithTheLastThatHoldsThem) {
+  auto ends = std::make_unique<Ends>();
+  SharedKey held = ends->left.send_key();
+  const std::weak_ptr<const crypto::Aead> sending = held;
+  const std::weak_ptr<const crypto::Aead> receiving = ends->left.receive_key();
+  ends.reset();
+  EXPECT_TRUE(receiving.expired());
+  ASSERT_FALSE(sending.expired());
+  EXPECT_EQ(held->key()[0], 1);
+  held.reset();
+  EXPECT_TRUE(sending.expired());  // destroyed, which wipes (crypto_test)
+}
+
 TEST(Session, PaddingIsASixteenthButNeverBeyondTheMtu) {
   EXPECT_EQ(padding_of(0, 1420), 0U);
   EXPECT_EQ(padding_of(1, 1420), 15U);
