@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <cstring>
-#include <numeric>
 #include <string>
 
 #include "os/clock.hpp"
