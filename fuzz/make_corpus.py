@@ -106,16 +106,19 @@ def opener():
     def message(kind, body):
         return struct.pack("<HHI", kind, 0, 5) + body
 
-    seed("opener", "hello", message(1, struct.pack("<H", 1)))
+    seed("opener", "hello", message(1, struct.pack("<H", 2)))
     seed("opener", "open-udp", message(2, struct.pack("<HI", 51820, 7)))
     seed("opener", "set-mark", message(3, struct.pack("<I", 7)))
-    seed("opener", "hello-reply", message(4, struct.pack("<HHBBB", 1, 1420, 1, 1, 0) + name))
+    seed("opener", "hello-reply", message(4, struct.pack("<HHBBBBB", 2, 1420, 1, 1, 0, 0x3f, 4) + name))
     seed("opener", "open-udp-reply", message(5, struct.pack("<IHBB", 98, 0, 0, 1)))
     seed("opener", "done", message(6, struct.pack("<I", 1)))
     seed("opener", "link-changed", message(7, struct.pack("<BH", 1, 1380)))
     seed("opener", "network-changed", message(8, b""))
     seed("opener", "shutdown", message(9, b""))
-    seed("opener", "adopted", message(10, struct.pack("<HHIBBB", 1, 51820, 0, 1, 1, 0) + name))
+    seed("opener", "adopted", message(10, struct.pack("<HHIBBBB", 2, 51820, 0, 1, 1, 0, 0x0f) + name))
+    seed("opener", "hello-reply-1", message(4, struct.pack("<HHBBB", 1, 1420, 1, 1, 0) + name))
+    seed("opener", "open-worker", message(11, struct.pack("<HIB", 51820, 7, 1)))
+    seed("opener", "open-worker-reply", message(12, struct.pack("<IBB", 0, 1, 1)))
 
 
 def hints():

@@ -7,10 +7,12 @@
 #include "base/result.hpp"
 #include "ipc/opener.hpp"
 #include "os/fd.hpp"
+#include "os/tun.hpp"
 
 namespace warren::engine {
 
-/// Answers one engine. Holds duplicates of what it hands out, so that a mark can be changed later.
+/// Answers one engine. Holds duplicates of what it hands out, so that a mark can be changed later;
+/// of what it opens for further workers it keeps nothing.
 class Opener {
  public:
   struct Resources {
@@ -21,6 +23,11 @@ class Opener {
     std::string interface_name;
     std::uint16_t mtu = 1420;
     bool exit_with_opener = true;
+    os::TunOffloads tun_offloads{};
+    /// More than 1: the tun takes further queues, `open_queue` opens one, and the UDP port is
+    /// shared with the workers' sockets.
+    std::uint8_t max_workers = 1;
+    std::function<base::Result<os::Fd>()> open_queue{};
   };
 
   /// `socket` is our end of a SEQPACKET pair; the other is the engine's descriptor 3.
@@ -39,12 +46,14 @@ class Opener {
   [[nodiscard]] base::Status answer(const ipc::OpenerMessage& question);
   [[nodiscard]] base::Status greet(std::uint32_t sequence);
   [[nodiscard]] base::Status open_udp(std::uint32_t sequence, const ipc::OpenUdp& wanted);
+  [[nodiscard]] base::Status open_worker(std::uint32_t sequence, const ipc::OpenWorker& wanted);
   [[nodiscard]] int set_mark(std::uint32_t mark);
 
   os::Fd socket_;
   Resources resources_;
   os::Fd v4_;
   os::Fd v6_;
+  std::uint16_t port_ = 0;  ///< of the sockets; 0: none are open
   bool greeted_ = false;
 };
 

@@ -1,9 +1,11 @@
 // Theory of operation
 //
-// An engine asks three things: its descriptors (once), a pair of UDP sockets, another mark. The
-// sockets of the last request are kept. A successor that asks for the same port gets the same open
-// sockets: the port is never free in between, and what arrived meanwhile is still in their buffers.
-// A request that fails changes nothing: the engine goes on with the sockets it has.
+// An engine asks four things: its descriptors (once), a pair of UDP sockets, another mark, and what
+// a further worker needs. Of the last nothing is kept: the daemon holds the descriptors of many
+// networks, and a successor asks again. The sockets of the last request are kept. A successor that
+// asks for the same port gets the same open sockets: the port is never free in between, and what
+// arrived meanwhile is still in their buffers. A request that fails changes nothing: the engine
+// goes on with the sockets it has.
 #include "gateway/engine_opener.hpp"
 
 #include <cerrno>
@@ -83,6 +85,8 @@ base::Status EngineOpener::answer(const ipc::OpenerMessage& question) {
     return answer_hello(question.sequence, *hello);
   if (const auto* request = std::get_if<ipc::OpenUdp>(&question.body))
     return answer_open(question.sequence, *request);
+  if (const auto* request = std::get_if<ipc::OpenWorker>(&question.body))
+    return answer_worker(question.sequence, *request);
   if (const auto* request = std::get_if<ipc::SetMark>(&question.body))
     return reply(question.sequence, ipc::Done{.error = apply_mark(request->mark)});
   return make_error(ErrorKind::Invalid, "the engine sent a message that only openers send");
@@ -102,7 +106,9 @@ base::Status EngineOpener::answer_hello(std::uint32_t sequence, const ipc::Hello
                                .mtu = policy_.mtu,
                                .extension = true,
                                .hints = true,
-                               .exit_with_opener = false},
+                               .exit_with_opener = false,
+                               .tun_offloads = descriptors_.tun_offloads.to_byte(),
+                               .max_workers = policy_.max_workers},
                {&descriptors_.tun, &descriptors_.api_listener, &descriptors_.control_listener,
                 &descriptors_.hints});
 }
@@ -146,11 +152,53 @@ ipc::OpenUdpReply EngineOpener::open_sockets(const ipc::OpenUdp& request) {
     if (!chosen) return {.error = errno_of(chosen.error())};
     port = *chosen;
   }
+  if (policy_.max_workers > 1) {
+    // Bound alone first: a port that a stranger has is a conflict, shared or not.
+    for (const auto* socket : {&v4, &v6}) {
+      if (!*socket) continue;
+      if (auto shared = os::share_port(**socket); !shared)
+        return {.error = errno_of(shared.error())};
+    }
+  }
   descriptors_.udp4 = v4 ? std::move(*v4) : os::Fd();
   descriptors_.udp6 = v6 ? std::move(*v6) : os::Fd();
   open_port_ = port;
   mark_ = request.mark;
   return opened();
+}
+
+base::Status EngineOpener::answer_worker(std::uint32_t sequence, const ipc::OpenWorker& request) {
+  os::Fd queue;
+  os::Fd v4;
+  os::Fd v6;
+  if (const auto opened = open_worker(request, queue, v4, v6); !opened)
+    return reply(sequence, ipc::OpenWorkerReply{.error = errno_of(opened.error())});
+  std::vector<const os::Fd*> descriptors;
+  for (const os::Fd* one : {&queue, &v4, &v6})
+    if (*one) descriptors.push_back(one);
+  return reply(
+      sequence,
+      ipc::OpenWorkerReply{.has_v4 = static_cast<bool>(v4), .has_v6 = static_cast<bool>(v6)},
+      descriptors);
+}
+
+base::Status EngineOpener::open_worker(const ipc::OpenWorker& request, os::Fd& queue, os::Fd& v4,
+                                       os::Fd& v6) {
+  if (policy_.max_workers <= 1 || open_port_ == 0 || request.port != open_port_)
+    return base::os_error("open a worker", EINVAL);
+  os::UdpOptions options{
+      .family = base::Family::V4, .port = open_port_, .mark = request.mark, .reuse_port = true};
+  if (descriptors_.udp4) {
+    WARREN_TRY_ASSIGN(v4, os::open_udp(options));
+  }
+  options.family = base::Family::V6;
+  if (descriptors_.udp6) {
+    WARREN_TRY_ASSIGN(v6, os::open_udp(options));
+  }
+  if (!request.queue) return {};
+  // Last: packets go to a queue as soon as it is there.
+  WARREN_TRY_ASSIGN(queue, policy_.open_queue());
+  return {};
 }
 
 int EngineOpener::apply_mark(std::uint32_t mark) {

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "base/log.hpp"
 #include "base/result.hpp"
 #include "ipc/opener.hpp"
 #include "os/fd.hpp"
+#include "os/tun.hpp"
 
 namespace warren::gateway {
 
@@ -20,6 +22,7 @@ struct EngineDescriptors {
   os::Fd hints;
   os::Fd udp4;
   os::Fd udp6;
+  os::TunOffloads tun_offloads{};  ///< of `tun`
 };
 
 /// What an engine is told about itself and may ask for.
@@ -27,6 +30,10 @@ struct OpenerPolicy {
   std::string interface_name;
   std::uint16_t mtu = 1420;
   std::uint16_t port = 0;  ///< its network's own; others only from kFirstFreePort
+  /// More than 1: `open_queue` opens a further queue of the tun, and the port is shared with the
+  /// workers' sockets.
+  std::uint8_t max_workers = 1;
+  std::function<base::Result<os::Fd>()> open_queue{};
 };
 
 /// Answers one engine on its channel. An engine is not trusted: it gets its own descriptors and
@@ -58,6 +65,8 @@ class EngineOpener {
   base::Status answer_hello(std::uint32_t sequence, const ipc::Hello& hello);
   base::Status answer_open(std::uint32_t sequence, const ipc::OpenUdp& request);
   ipc::OpenUdpReply open_sockets(const ipc::OpenUdp& request);
+  base::Status answer_worker(std::uint32_t sequence, const ipc::OpenWorker& request);
+  base::Status open_worker(const ipc::OpenWorker& request, os::Fd& queue, os::Fd& v4, os::Fd& v6);
   int apply_mark(std::uint32_t mark);
   base::Status reply(std::uint32_t sequence, ipc::OpenerBody body,
                      const std::vector<const os::Fd*>& descriptors = {});

@@ -43,7 +43,8 @@ class EngineSupervisorTest : public testing::Test {
     // As hostnet does it: a persistent multi-queue device, restricted to root, up.
     const auto made = os::in_netns(*netns, [this]() -> base::Status {
       const std::string name = network_.network.id.interface_name();
-      WARREN_TRY(os::open_tun({.name = name, .multi_queue = true, .persistent = true}));
+      WARREN_TRY(
+          os::open_tun({.name = name, .multi_queue = true, .offloads = true, .persistent = true}));
       WARREN_TRY_ASSIGN(os::Rtnl rtnl, os::Rtnl::open());
       return rtnl.set_up(name, true);
     });

@@ -11,14 +11,18 @@
 //
 // Adoption: a daemon that finds the record of a living engine connects to its extension socket; the
 // engine, whose former opener is gone, hands back duplicates of all it holds. The tun is never
-// opened a second time while an engine has it: a further queue of the device would swallow packets.
+// opened a second time while an engine has it, but for a worker of that engine: a queue that nobody
+// reads swallows packets. An engine of a release with another opener protocol cannot be adopted and
+// is replaced; the first queue that is opened then decides which header the tun has.
 // What the adopted engine should not have is removed before anything is added.
 //
 // Calls are synchronous (engine_exchange.hpp). Files: `engine_restart.cpp` holds what happens when
 // the process ends; this file everything else.
 #include "gateway/network_engine.hpp"
 
+#include <algorithm>
 #include <csignal>
+#include <thread>
 #include <utility>
 
 #include "gateway/limits.hpp"
@@ -43,6 +47,11 @@ namespace {
 
 constexpr mode_t kApiSocketMode = 0600;
 
+std::uint8_t workers_here() {
+  return static_cast<std::uint8_t>(
+      std::clamp(std::thread::hardware_concurrency(), 1U, ipc::kMaxWorkers));
+}
+
 EngineConfiguration configuration_of(const store::StoredNetwork& network,
                                      const std::vector<control::EnginePeer>& peers) {
   EngineConfiguration out;
@@ -63,7 +72,9 @@ NetworkEngine::NetworkEngine(EngineEnvironment environment, const store::StoredN
       wanted_(configuration_of(network, peers)),
       opener_({.interface_name = id_.interface_name(),
                .mtu = network.network.mtu,
-               .port = network.network.port},
+               .port = network.network.port,
+               .max_workers = workers_here(),
+               .open_queue = [this] { return open_queue(); }},
               descriptors_, environment_.log),
       restart_timer_(environment_.io) {}
 
@@ -165,6 +176,7 @@ base::Status NetworkEngine::take_adopted(std::vector<os::Fd> descriptors,
       descriptors.size() != places.size())
     return make_error(ErrorKind::Invalid, "it is of another version or network");
   for (std::size_t i = 0; i < places.size(); ++i) *places[i] = std::move(descriptors[i]);
+  descriptors_.tun_offloads = os::TunOffloads::from_byte(adopted.tun_offloads);
   opener_.attach_adopted(std::move(channel), adopted.port, adopted.mark);
   return {};
 }
@@ -219,12 +231,26 @@ base::Status NetworkEngine::open_descriptors() {
 base::Status NetworkEngine::open_tun() {
   WARREN_TRY_ASSIGN(const os::Fd netns, os::open_named_netns("warren-" + network_));
   return os::in_netns(netns, [this]() -> base::Status {
-    WARREN_TRY_ASSIGN(
-        os::Tun tun,
-        os::open_tun({.name = id_.interface_name(), .multi_queue = true, .persistent = true}));
+    WARREN_TRY_ASSIGN(os::Tun tun, os::open_tun({.name = id_.interface_name(),
+                                                 .multi_queue = true,
+                                                 .offloads = true,
+                                                 .persistent = true}));
     descriptors_.tun = std::move(tun.descriptor);
+    descriptors_.tun_offloads = tun.offloads;
     return {};
   });
+}
+
+base::Result<os::Fd> NetworkEngine::open_queue() {
+  WARREN_TRY_ASSIGN(const os::Fd netns, os::open_named_netns("warren-" + network_));
+  os::Fd queue;
+  const auto open = [&]() -> base::Status {
+    WARREN_TRY_ASSIGN(os::Tun tun, os::open_tun_queue(id_.interface_name()));
+    queue = std::move(tun.descriptor);
+    return {};
+  };
+  WARREN_TRY(os::in_netns(netns, open));
+  return queue;
 }
 
 base::Status NetworkEngine::open_hints() {

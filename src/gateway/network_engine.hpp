@@ -67,6 +67,8 @@ class NetworkEngine {
   [[nodiscard]] base::Status launch();
   [[nodiscard]] base::Status open_descriptors();
   [[nodiscard]] base::Status open_tun();
+  /// A further queue of the tun, which this process does not keep.
+  [[nodiscard]] base::Result<os::Fd> open_queue();
   [[nodiscard]] base::Status open_hints();
   [[nodiscard]] base::Status spawn();
   [[nodiscard]] base::Status watch();

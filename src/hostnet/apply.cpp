@@ -38,9 +38,17 @@ Status gone(Status status) {
   return status;
 }
 
+constexpr std::uint32_t kTunQueueLength = 1000;
+
+// As the engine's opener opens its queues.
 Status make_tun(const plan::Link& link) {
-  WARREN_TRY_ASSIGN(const os::Tun tun,
-                    os::open_tun({.name = link.name, .multi_queue = true, .persistent = true}));
+  WARREN_TRY_ASSIGN(
+      const os::Tun tun,
+      os::open_tun({.name = link.name, .multi_queue = true, .offloads = true, .persistent = true}));
+  // Bursts of a gateway are larger than what the kernel holds for a tun; without it they are lost
+  // sooner, no more.
+  if (auto rtnl = os::Rtnl::open())
+    (void)rtnl->set_queueing(tun.name, {.queue_length = kTunQueueLength});
   // No link-local address: the kernel would send its own packets into the tunnel.
   const std::string key = "net/ipv6/conf/" + link.name + "/addr_gen_mode";
   if (read_sysctl(key)) WARREN_TRY(write_sysctl(key, "1"));

@@ -4,6 +4,7 @@
 
 #include <poll.h>
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -70,9 +71,11 @@ class Peer {
     const auto space = os::open_named_netns(netns);
     if (!space) return out;
     const auto done = os::in_netns(*space, [&]() -> base::Status {
-      WARREN_TRY_ASSIGN(os::Tun opened,
-                        os::open_tun({.name = tun, .multi_queue = true, .persistent = true}));
+      WARREN_TRY_ASSIGN(
+          os::Tun opened,
+          os::open_tun({.name = tun, .multi_queue = true, .offloads = true, .persistent = true}));
       out.tun_ = std::move(opened.descriptor);
+      if (opened.offloads.vnet_header) out.before_packet_ = kVnetHeader;
       return {};
     });
     (void)done;
@@ -87,7 +90,10 @@ class Peer {
     return false;
   }
   bool send(const base::IpAddress& from, const base::IpAddress& to) {
-    const auto written = os::write_packet(tun_, echo_request(from, to));
+    const std::vector<std::uint8_t> header(before_packet_);  // zeros: nothing is left to do
+    const auto packet = echo_request(from, to);
+    const std::array<base::Bytes, 2> pieces = {header, packet};
+    const auto written = os::write_pieces(tun_, pieces);
     return written && *written;
   }
   /// True when an ICMP message of this type, between these addresses, comes out of the tun.
@@ -96,8 +102,8 @@ class Peer {
     pollfd waiting{.fd = tun_.get(), .events = POLLIN, .revents = 0};
     while (poll(&waiting, 1, wait_ms) == 1) {
       const auto size = os::read_packet(tun_, buffer);
-      if (!size || *size == 0) continue;
-      const base::Bytes packet(buffer.data(), *size);
+      if (!size || *size <= before_packet_) continue;
+      const auto packet = base::Bytes(buffer.data(), *size).subspan(before_packet_);
       const bool v4 = packet[0] >> 4 == 4;
       const std::size_t header = v4 ? 20 : 40;
       if (packet.size() <= header || v4 != from.is_v4()) continue;
@@ -112,7 +118,10 @@ class Peer {
   }
 
  private:
+  static constexpr std::size_t kVnetHeader = 10;
+
   os::Fd tun_;
+  std::size_t before_packet_ = 0;
 };
 
 }  // namespace warren::hostnet

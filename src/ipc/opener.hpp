@@ -21,6 +21,8 @@ inline constexpr std::uint16_t kOpenerVersion = 2;
 /// The inherited descriptor of the engine's end.
 inline constexpr int kOpenerFd = 3;
 inline constexpr std::size_t kMaxOpenerMessage = 4096;
+/// No opener offers more; it offers fewer on a smaller machine.
+inline constexpr unsigned kMaxWorkers = 16;
 
 // --- engine to opener ---
 

@@ -6,6 +6,12 @@
 // Whichever ends first ends everything: the engine is told to stop, killed if it does not, the
 // socket file is removed, and the interface goes with the last descriptor of its tun.
 //
+// Where there are processors for it the tun takes several queues. Until it is restricted to root
+// any local user could attach to it, so it is made in a namespace of its own and moved here;
+// without the privilege for that it gets one queue. Whoever routes through it may be anybody, so
+// super-packets are not limited to what one train of datagrams carries: forwarded ones would be cut
+// singly.
+//
 // In the background: the starter runs the same program in a new session with a pipe, waits for one
 // line, "ok" or an error with its hint, and returns. So an error reaches the caller's terminal, and
 // nothing of the background process holds the caller's pipes open.
@@ -16,6 +22,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <thread>
 
 #include "engine/opener.hpp"
 #include "os/clock.hpp"
@@ -34,6 +41,7 @@ namespace warren::app {
 namespace {
 
 constexpr std::uint16_t kDefaultMtu = 1420;
+constexpr std::uint32_t kTunQueueLength = 1000;
 constexpr const char* kSocketDirectory = "/var/run/wireguard";
 constexpr base::Duration kStopPatience = std::chrono::seconds(2);
 constexpr base::Duration kStartPatience = std::chrono::seconds(30);
@@ -69,6 +77,7 @@ class Standalone {
  private:
   base::Status prepare();
   base::Result<os::Tun> make_tun();
+  base::Result<os::Tun> open_queues();
   base::Status start_engine(os::Tun tun, os::Fd listener);
   base::Status serve();
   base::Status watch_all();
@@ -90,6 +99,7 @@ class Standalone {
   std::optional<engine::Opener> opener_;
   os::Child child_;
   os::Link link_;
+  std::uint8_t max_workers_ = 1;
   std::optional<base::Error> failure_;
 };
 
@@ -119,13 +129,27 @@ base::Result<os::Tun> Standalone::make_tun() {
     error.os_errno = EEXIST;
     return error;
   }
-  // One queue: a local user could attach a second one before the device is restricted to root.
-  WARREN_TRY_ASSIGN(os::Tun tun, os::open_tun({.name = name_}));
+  WARREN_TRY_ASSIGN(os::Tun tun, open_queues());
   name_ = tun.name;
   log_.set_interface(name_);
   WARREN_TRY(links_->set_mtu(name_, kDefaultMtu));
+  if (auto set = links_->set_queueing(name_, {.queue_length = kTunQueueLength}); !set) {
+    log_.write(base::LogLevel::Debug, "engine", set.error().message);
+  }
   WARREN_TRY_ASSIGN(link_, links_->link(name_));
   return tun;
+}
+
+base::Result<os::Tun> Standalone::open_queues() {
+  max_workers_ = static_cast<std::uint8_t>(
+      std::clamp(std::thread::hardware_concurrency(), 1U, ipc::kMaxWorkers));
+  if (max_workers_ > 1) {
+    auto tun = os::open_private_tun({.name = name_, .offloads = true});
+    if (tun) return tun;
+    log_.write(base::LogLevel::Debug, "engine", "one worker only: " + tun.error().message);
+  }
+  max_workers_ = 1;
+  return os::open_tun({.name = name_, .offloads = true});
 }
 
 base::Status Standalone::start_engine(os::Tun tun, os::Fd listener) {
@@ -138,11 +162,17 @@ base::Status Standalone::start_engine(os::Tun tun, os::Fd listener) {
                            .die_with_parent = true};
   WARREN_TRY_ASSIGN(child_, os::spawn(options));
   ends.second.reset();
-  opener_.emplace(std::move(ends.first),
-                  engine::Opener::Resources{.tun = std::move(tun.descriptor),
-                                            .api_listener = std::move(listener),
-                                            .interface_name = name_,
-                                            .mtu = kDefaultMtu});
+  engine::Opener::Resources resources{.tun = std::move(tun.descriptor),
+                                      .api_listener = std::move(listener),
+                                      .interface_name = name_,
+                                      .mtu = kDefaultMtu,
+                                      .tun_offloads = tun.offloads,
+                                      .max_workers = max_workers_};
+  resources.open_queue = [this]() -> base::Result<os::Fd> {
+    WARREN_TRY_ASSIGN(os::Tun queue, os::open_tun_queue(name_));
+    return std::move(queue.descriptor);
+  };
+  opener_.emplace(std::move(ends.first), std::move(resources));
   return {};
 }
 
