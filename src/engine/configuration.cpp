@@ -132,7 +132,9 @@ base::Status Engine::open_udp(std::uint16_t port, std::uint32_t mark) {
   os::Fd v4 = reply->has_v4 ? std::move(*next++) : os::Fd();
   os::Fd v6 = reply->has_v6 ? std::move(*next++) : os::Fd();
   crew_.recall_all();  // they are on the former port
-  return worker_.set_sockets(std::move(v4), std::move(v6), reply->port);
+  WARREN_TRY(worker_.set_sockets(std::move(v4), std::move(v6), reply->port));
+  log_line(base::LogLevel::Info, features());
+  return {};
 }
 
 void Engine::forget_all_peers() {

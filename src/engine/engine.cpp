@@ -91,7 +91,6 @@ base::Status Engine::watch_all() {
 }
 
 base::Status Engine::run() {
-  log_line(base::LogLevel::Info, features());
   handle_notices();
   WARREN_TRY(loop_->run());
   log_line(base::LogLevel::Debug, counters());

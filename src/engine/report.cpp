@@ -71,7 +71,11 @@ std::string to_string(const os::TunOffloads& offloads) {
 }
 
 std::string Engine::features() const {
-  return "offloads of the tun:" + to_string(worker_.offloads()) + "; aead " +
+  std::string udp;
+  append(udp, worker_.udp().offloads().segment, "segment");
+  append(udp, worker_.udp().offloads().gro, "gro");
+  return "offloads: tun" + to_string(worker_.offloads()) +
+         (worker_.udp().is_open() ? "; udp" + (udp.empty() ? " none" : udp) : "") + "; aead " +
          std::string(crypto::aead_implementation()) + "; workers " +
          std::to_string(1 + crew_.at_work()) + " of " + std::to_string(1 + crew_.size());
 }

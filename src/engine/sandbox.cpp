@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/landlock.h>
+#include <netinet/udp.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -176,6 +177,13 @@ int add_rules(scmp_filter_ctx filter) {
   for (const int command : {F_GETFL, F_SETFL}) {
     failed |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
                                SCMP_A1(SCMP_CMP_EQ, static_cast<scmp_datum_t>(command)));
+  }
+  // Trains on a socket that the opener has made.
+  for (const auto& [call, option] :
+       {std::pair{SCMP_SYS(getsockopt), UDP_SEGMENT}, std::pair{SCMP_SYS(setsockopt), UDP_GRO}}) {
+    failed |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 2,
+                               SCMP_A1(SCMP_CMP_EQ, static_cast<scmp_datum_t>(SOL_UDP)),
+                               SCMP_A2(SCMP_CMP_EQ, static_cast<scmp_datum_t>(option)));
   }
   return failed;
 }

@@ -12,12 +12,14 @@
 // epoll calls a socket writable even where the device's queue was full (ENOBUFS); a socket that
 // took nothing rests for a moment, or the loop would spin.
 //
-// A device without checksums takes no trains (EIO): they are sent as single datagrams, and tried
-// again after kTrainsPause, for routes change. The vectors keep their capacity, so that nothing
-// allocates once traffic has flowed.
+// Trains are asked for by the engine itself, whoever opened the socket: it has the room for them. A
+// device without checksums takes no trains (EIO), a kernel without UDP_SEGMENT neither: they are
+// sent as single datagrams, and tried again after kTrainsPause where it was the device, for routes
+// change. The vectors keep their capacity, so that nothing allocates once traffic has flowed.
 #include "engine/udp_port.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "os/clock.hpp"
 
@@ -27,6 +29,7 @@ namespace {
 
 /// Larger than any datagram on the usual ways: tells trains from single datagrams.
 constexpr std::size_t kSmallDatagram = 2048;
+constexpr base::Instant kNever{std::numeric_limits<std::int64_t>::max()};
 
 bool is_train(const node::Datagram& datagram) {
   return datagram.segment_size != 0 && datagram.segment_size < datagram.packet.size();
@@ -91,7 +94,15 @@ base::Status UdpPort::replace(os::Fd v4, os::Fd v6, std::uint16_t port) {
     reset(lane);
   }
   port_ = port;
+  offloads_ = {.segment = true, .gro = true};
+  for (const Lane& lane : lanes_) {
+    if (!lane.socket) continue;
+    const auto able = os::enable_udp_offloads(lane.socket);
+    offloads_.segment &= able && able->segment;
+    offloads_.gro &= able && able->gro;
+  }
   trains_again_.reset();
+  if (!offloads_.segment) trains_again_ = kNever;
   sources_.clear();
   return {};
 }

@@ -66,6 +66,8 @@ class UdpPort {
   void close();
   [[nodiscard]] bool is_open() const { return port_ != 0; }
   [[nodiscard]] std::uint16_t port() const { return port_; }
+  /// What both sockets can.
+  [[nodiscard]] const os::UdpOffloads& offloads() const { return offloads_; }
   [[nodiscard]] const os::Fd& v4() const { return lanes_[0].socket; }
   [[nodiscard]] const os::Fd& v6() const { return lanes_[1].socket; }
 
@@ -117,6 +119,7 @@ class UdpPort {
   Handlers handlers_;
   std::array<Lane, 2> lanes_;
   std::uint16_t port_ = 0;
+  os::UdpOffloads offloads_;
   bool woken_ = false;  // within Handlers::writable
   std::size_t slots_wanted_ = kTrainBatch;
   std::optional<base::Instant> trains_again_;  // until then trains are sent as single datagrams
