@@ -27,6 +27,7 @@ class EngineOpenerTest : public testing::Test {
     for (os::Fd* place : {&descriptors_.tun, &descriptors_.api_listener,
                           &descriptors_.control_listener, &descriptors_.hints})
       *place = *os::memory_file("warren-test", 16);
+    descriptors_.tun_offloads = {.vnet_header = true, .checksum = true, .tcp4 = true};
     attach();
   }
   void attach() {
@@ -63,8 +64,18 @@ class EngineOpenerTest : public testing::Test {
 
   base::NullLog log_;
   EngineDescriptors descriptors_;
-  EngineOpener opener_{
-      {.interface_name = "wr00000001", .mtu = 1420, .port = 443}, descriptors_, log_};
+  EngineOpener opener_{{.interface_name = "wr00000001",
+                        .mtu = 1420,
+                        .port = 443,
+                        .max_workers = 4,
+                        .open_queue = [this]() -> base::Result<os::Fd> {
+                          if (queue_error_ != 0)
+                            return base::os_error("open a queue", queue_error_);
+                          return os::memory_file("warren-test-queue", 16);
+                        }},
+                       descriptors_,
+                       log_};
+  int queue_error_ = 0;
   os::Fd engine_;
   std::uint32_t sequence_ = 0;
   Answer last_;
@@ -76,6 +87,8 @@ TEST_F(EngineOpenerTest, HelloIsAnsweredOnceWithTheEnginesOwnDescriptors) {
   const auto& reply = std::get<ipc::HelloReply>(got.message.body);
   EXPECT_EQ(reply.interface_name, "wr00000001");
   EXPECT_FALSE(reply.exit_with_opener);
+  EXPECT_EQ(reply.tun_offloads, 7);
+  EXPECT_EQ(reply.max_workers, 4);
   ASSERT_EQ(got.descriptors.size(), 4U);
   EXPECT_EQ(inode(got.descriptors[0]), inode(descriptors_.tun));
   EXPECT_EQ(inode(got.descriptors[3]), inode(descriptors_.hints));
@@ -142,6 +155,40 @@ TEST_F(EngineOpenerTest, TakenPortLeavesTheOldSockets) {
   EXPECT_EQ(open(taken).error, EADDRINUSE);
   EXPECT_EQ(inode(descriptors_.udp4), before);
   EXPECT_EQ(*os::local_port(descriptors_.udp4), first.port);
+}
+
+TEST_F(EngineOpenerTest, WorkersShareThePortAndNothingOfThemIsKept) {
+  ASSERT_TRUE(ask(ipc::OpenWorker{.port = 4242}));
+  EXPECT_EQ(std::get<ipc::OpenWorkerReply>(answer().message.body).error, EINVAL) << "no port yet";
+  const auto opened = open(0);
+  ASSERT_EQ(opened.error, 0);
+  const std::size_t sockets = last_.descriptors.size();
+  EXPECT_FALSE(os::open_udp({.port = opened.port})) << "who does not share is kept out";
+
+  for (const bool queue : {true, true, false}) {
+    ASSERT_TRUE(ask(ipc::OpenWorker{.port = opened.port, .queue = queue}));
+    last_ = answer();
+    const auto& reply = std::get<ipc::OpenWorkerReply>(last_.message.body);
+    EXPECT_EQ(reply.error, 0);
+    EXPECT_EQ(reply.has_v6, opened.has_v6);
+    ASSERT_EQ(last_.descriptors.size(), sockets + (queue ? 1U : 0U));
+    EXPECT_EQ(*os::local_port(last_.descriptors.back()), opened.port);
+    EXPECT_NE(inode(last_.descriptors.back()), inode(descriptors_.udp4));
+  }
+  last_ = {};
+
+  ASSERT_TRUE(ask(ipc::OpenWorker{.port = static_cast<std::uint16_t>(opened.port ^ 1)}));
+  EXPECT_EQ(std::get<ipc::OpenWorkerReply>(answer().message.body).error, EINVAL);
+  queue_error_ = ENODEV;
+  ASSERT_TRUE(ask(ipc::OpenWorker{.port = opened.port}));
+  last_ = answer();
+  EXPECT_EQ(std::get<ipc::OpenWorkerReply>(last_.message.body).error, ENODEV);
+  EXPECT_TRUE(last_.descriptors.empty());
+}
+
+TEST_F(EngineOpenerTest, APortThatAStrangerSharesIsAConflict) {
+  const auto stranger = os::open_udp({.reuse_port = true});
+  EXPECT_EQ(open(*os::local_port(*stranger)).error, EADDRINUSE);
 }
 
 TEST_F(EngineOpenerTest, MarkNeedsSocketsAndIsRemembered) {
