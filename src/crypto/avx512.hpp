@@ -5,11 +5,26 @@
 
 #include <immintrin.h>
 
+#include <cstddef>
+
 #define WARREN_AVX512 [[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx512ifma")]]
 #define WARREN_AVX512_INLINE \
   [[gnu::always_inline, gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx512ifma")]] inline
 
 namespace warren::crypto {
+
+/// The block function of ChaCha20 for two times 16 blocks.
+void avx512_run_two(const __m512i (&in_x)[16], const __m512i (&in_y)[16], __m512i (&out_x)[16],
+                    __m512i (&out_y)[16]);
+
+/// Overwrites secrets with whole registers; the barrier makes the compiler keep the stores.
+template <typename T>
+WARREN_AVX512_INLINE void forget(T& secret) {
+  static_assert(sizeof secret % 64 == 0 && alignof(T) % 64 == 0);
+  auto* at = reinterpret_cast<__m512i*>(&secret);
+  for (std::size_t i = 0; i < sizeof secret / 64; ++i) at[i] = _mm512_setzero_si512();
+  asm volatile("" : : "r"(at) : "memory");
+}
 
 /// Rows of four 128-bit elements become columns.
 WARREN_AVX512_INLINE void transpose_quarters(__m512i& a, __m512i& b, __m512i& c, __m512i& d) {

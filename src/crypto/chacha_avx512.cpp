@@ -1,9 +1,11 @@
 // ChaCha20 (RFC 8439 section 2.3) with AVX-512: register i of a pass holds word i of the state of
 // 16 blocks. Blocks of one pass may belong to different packets with different keys: a run of
 // blocks writes its key, counter and nonce into its lanes under a mask. Two passes are computed
-// side by side where there are enough blocks, because the steps of one wait for each other.
+// side by side (chacha_avx512_two.cpp) where there are enough blocks, because the steps of one wait
+// for each other.
 #include <array>
 #include <bit>
+#include <utility>
 
 #include "crypto/avx512.hpp"
 #include "crypto/avx512_unit.hpp"
@@ -12,11 +14,11 @@ namespace warren::crypto {
 
 namespace {
 
-/// What differs between the blocks of a pass.
+using Words = __m512i[16];
+
+/// The input state of 16 blocks, one word of each per register.
 struct Pass {
-  __m512i key[8];
-  __m512i counter;
-  __m512i nonce[2];
+  Words word;
 };
 
 struct alignas(64) KeyStream {
@@ -29,55 +31,55 @@ struct Cover {
   std::size_t runs = 0;
 };
 
-using Words = __m512i[16];
-
-WARREN_AVX512_INLINE void quarter_round(__m512i& a, __m512i& b, __m512i& c, __m512i& d) {
+template <int Bits>
+WARREN_AVX512_INLINE void mix(__m512i& a, const __m512i& b, __m512i& d) {
   a = _mm512_add_epi32(a, b);
-  d = _mm512_rol_epi32(_mm512_xor_si512(d, a), 16);
-  c = _mm512_add_epi32(c, d);
-  b = _mm512_rol_epi32(_mm512_xor_si512(b, c), 12);
-  a = _mm512_add_epi32(a, b);
-  d = _mm512_rol_epi32(_mm512_xor_si512(d, a), 8);
-  c = _mm512_add_epi32(c, d);
-  b = _mm512_rol_epi32(_mm512_xor_si512(b, c), 7);
+  d = _mm512_rol_epi32(_mm512_xor_si512(d, a), Bits);
 }
 
-WARREN_AVX512_INLINE void double_round(Words& x) {
-  quarter_round(x[0], x[4], x[8], x[12]);
-  quarter_round(x[1], x[5], x[9], x[13]);
-  quarter_round(x[2], x[6], x[10], x[14]);
-  quarter_round(x[3], x[7], x[11], x[15]);
-  quarter_round(x[0], x[5], x[10], x[15]);
-  quarter_round(x[1], x[6], x[11], x[12]);
-  quarter_round(x[2], x[7], x[8], x[13]);
-  quarter_round(x[3], x[4], x[9], x[14]);
+/// The place of element i of a row of the 4 x 4 state, in a column or in a diagonal round.
+consteval int at(int row, int i, bool diagonal) { return 4 * row + (diagonal ? (i + row) % 4 : i); }
+
+/// One step of four quarter rounds: row A += row B, row D = (row D ^ row A) <<< Bits.
+template <int Bits, int A, int B, int D, bool Diagonal>
+WARREN_AVX512_INLINE void mix_rows(Words& x) {
+  mix<Bits>(x[at(A, 0, Diagonal)], x[at(B, 0, Diagonal)], x[at(D, 0, Diagonal)]);
+  mix<Bits>(x[at(A, 1, Diagonal)], x[at(B, 1, Diagonal)], x[at(D, 1, Diagonal)]);
+  mix<Bits>(x[at(A, 2, Diagonal)], x[at(B, 2, Diagonal)], x[at(D, 2, Diagonal)]);
+  mix<Bits>(x[at(A, 3, Diagonal)], x[at(B, 3, Diagonal)], x[at(D, 3, Diagonal)]);
 }
 
-WARREN_AVX512_INLINE void start(const Pass& pass, Words& x) {
-  x[0] = _mm512_set1_epi32(0x61707865);
-  x[1] = _mm512_set1_epi32(0x3320646e);
-  x[2] = _mm512_set1_epi32(0x79622d32);
-  x[3] = _mm512_set1_epi32(0x6b206574);
-  x[4] = pass.key[0];
-  x[5] = pass.key[1];
-  x[6] = pass.key[2];
-  x[7] = pass.key[3];
-  x[8] = pass.key[4];
-  x[9] = pass.key[5];
-  x[10] = pass.key[6];
-  x[11] = pass.key[7];
-  x[12] = pass.counter;
-  x[13] = _mm512_setzero_si512();
-  x[14] = pass.nonce[0];
-  x[15] = pass.nonce[1];
+template <bool Diagonal>
+WARREN_AVX512_INLINE void round(Words& x) {
+  mix_rows<16, 0, 1, 3, Diagonal>(x);
+  mix_rows<12, 2, 3, 1, Diagonal>(x);
+  mix_rows<8, 0, 1, 3, Diagonal>(x);
+  mix_rows<7, 2, 3, 1, Diagonal>(x);
 }
 
-/// Adds the input state, which ends the block function.
-WARREN_AVX512_INLINE void finish(const Pass& pass, Words& x) {
-  Words input;
-  start(pass, input);
-#pragma GCC unroll 16
-  for (int i = 0; i < 16; ++i) x[i] = _mm512_add_epi32(x[i], input[i]);
+WARREN_AVX512_INLINE void rounds(Words& x) {
+  for (int i = 0; i < 10; ++i) {
+    round<false>(x);
+    round<true>(x);
+  }
+}
+
+// Loops over registers are written as folds: an array that a loop indexes stays in memory.
+template <std::size_t... I>
+WARREN_AVX512_INLINE void add_words(Words& x, const Words& y, std::index_sequence<I...>) {
+  ((x[I] = _mm512_add_epi32(x[I], y[I])), ...);
+}
+
+template <std::size_t... I>
+WARREN_AVX512_INLINE void copy_words(Words& x, const Words& y, std::index_sequence<I...>) {
+  ((x[I] = y[I]), ...);
+}
+
+/// The block function of one pass.
+WARREN_AVX512_INLINE void run(const Pass& pass, Words& x) {
+  copy_words(x, pass.word, std::make_index_sequence<16>());
+  rounds(x);
+  add_words(x, pass.word, std::make_index_sequence<16>());
 }
 
 WARREN_AVX512_INLINE void transpose_words(__m512i& a, __m512i& b, __m512i& c, __m512i& d) {
@@ -91,21 +93,26 @@ WARREN_AVX512_INLINE void transpose_words(__m512i& a, __m512i& b, __m512i& c, __
   d = _mm512_unpackhi_epi64(ab_high, cd_high);
 }
 
+/// Blocks j, j + 4, j + 8 and j + 12, of which x[4 * i + j] has words 4i..4i+3.
+template <std::size_t J>
+WARREN_AVX512_INLINE void write_four(Words& x, KeyStream& out) {
+  transpose_quarters(x[J], x[J + 4], x[J + 8], x[J + 12]);
+  _mm512_store_si512(out.block[J], x[J]);
+  _mm512_store_si512(out.block[J + 4], x[J + 4]);
+  _mm512_store_si512(out.block[J + 8], x[J + 8]);
+  _mm512_store_si512(out.block[J + 12], x[J + 12]);
+}
+
 /// From one word of every block per register to one block per row.
 WARREN_AVX512_INLINE void write_blocks(Words& x, KeyStream& out) {
   transpose_words(x[0], x[1], x[2], x[3]);
   transpose_words(x[4], x[5], x[6], x[7]);
   transpose_words(x[8], x[9], x[10], x[11]);
   transpose_words(x[12], x[13], x[14], x[15]);
-  // Now x[4 * i + j] has words 4i..4i+3 of blocks j, j + 4, j + 8 and j + 12.
-#pragma GCC unroll 4
-  for (std::size_t j = 0; j < 4; ++j) {
-    transpose_quarters(x[j], x[j + 4], x[j + 8], x[j + 12]);
-    _mm512_store_si512(out.block[j], x[j]);
-    _mm512_store_si512(out.block[j + 4], x[j + 4]);
-    _mm512_store_si512(out.block[j + 8], x[j + 8]);
-    _mm512_store_si512(out.block[j + 12], x[j + 12]);
-  }
+  write_four<0>(x, out);
+  write_four<1>(x, out);
+  write_four<2>(x, out);
+  write_four<3>(x, out);
 }
 
 WARREN_AVX512_INLINE void set_key(Pass& pass, __mmask16 lanes, const AeadJob& job) {
@@ -113,14 +120,14 @@ WARREN_AVX512_INLINE void set_key(Pass& pass, __mmask16 lanes, const AeadJob& jo
   std::memcpy(words.data(), job.key->key().data(), sizeof words);
 #pragma GCC unroll 8
   for (std::size_t i = 0; i < 8; ++i) {
-    pass.key[i] = _mm512_mask_set1_epi32(pass.key[i], lanes, words[i]);
+    pass.word[4 + i] = _mm512_mask_set1_epi32(pass.word[4 + i], lanes, words[i]);
   }
 }
 
 WARREN_AVX512_INLINE void set_nonce(Pass& pass, __mmask16 lanes, const AeadJob& job) {
   const auto halves = std::bit_cast<std::array<int, 2>>(job.counter);
-  pass.nonce[0] = _mm512_mask_set1_epi32(pass.nonce[0], lanes, halves[0]);
-  pass.nonce[1] = _mm512_mask_set1_epi32(pass.nonce[1], lanes, halves[1]);
+  pass.word[14] = _mm512_mask_set1_epi32(pass.word[14], lanes, halves[0]);
+  pass.word[15] = _mm512_mask_set1_epi32(pass.word[15], lanes, halves[1]);
 }
 
 /// Fills the lanes of a pass from the line.
@@ -132,8 +139,8 @@ WARREN_AVX512_INLINE void fill(BlockLine& line, bool common_key, Pass& pass, Cov
     const BlockLine::Run run = line.take(kLanes - lane);
     const auto lanes = static_cast<__mmask16>(((1U << run.blocks) - 1) << lane);
     const int first = static_cast<int>(run.first) - static_cast<int>(lane);
-    pass.counter =
-        _mm512_mask_add_epi32(pass.counter, lanes, lane_number, _mm512_set1_epi32(first));
+    pass.word[12] =
+        _mm512_mask_add_epi32(pass.word[12], lanes, lane_number, _mm512_set1_epi32(first));
     set_nonce(pass, lanes, *run.job);
     if (!common_key) set_key(pass, lanes, *run.job);
     cover.text[cover.runs++] = run.text;
@@ -162,45 +169,30 @@ WARREN_AVX512_INLINE void apply(const Cover& cover, const KeyStream& stream) {
 
 WARREN_AVX512_INLINE void one_pass(const Pass& pass, KeyStream& stream) {
   Words x;
-  start(pass, x);
-  for (int i = 0; i < 10; ++i) double_round(x);
-  finish(pass, x);
+  run(pass, x);
   write_blocks(x, stream);
 }
 
-WARREN_AVX512_INLINE void two_passes(const Pass& first, const Pass& second, KeyStream& stream,
-                                     KeyStream& second_stream) {
-  Words x;
-  Words y;
-  start(first, x);
-  start(second, y);
-  for (int i = 0; i < 10; ++i) {
-    double_round(x);
-    double_round(y);
-  }
-  finish(first, x);
-  write_blocks(x, stream);
-  finish(second, y);
-  write_blocks(y, second_stream);
-}
-
-/// Everything of a call that must not stay on the stack.
+/// What a call has on the stack; all but the cover is secret.
 struct Work {
   Pass pass[2];
+  Words word[2];
   KeyStream stream[2];
   Cover cover[2];
 };
 
-WARREN_AVX512_INLINE void forget(Work& work) {
-  wipe({reinterpret_cast<std::uint8_t*>(&work), sizeof work.pass + sizeof work.stream});
+WARREN_AVX512_INLINE void two_passes(Work& work) {
+  avx512_run_two(work.pass[0].word, work.pass[1].word, work.word[0], work.word[1]);
+  write_blocks(work.word[0], work.stream[0]);
+  write_blocks(work.word[1], work.stream[1]);
 }
 
 WARREN_AVX512_INLINE void clear(Pass& pass) {
-#pragma GCC unroll 8
-  for (__m512i& word : pass.key) word = _mm512_setzero_si512();
-  pass.counter = _mm512_setzero_si512();
-  pass.nonce[0] = _mm512_setzero_si512();
-  pass.nonce[1] = _mm512_setzero_si512();
+  for (__m512i& word : pass.word) word = _mm512_setzero_si512();
+  pass.word[0] = _mm512_set1_epi32(0x61707865);
+  pass.word[1] = _mm512_set1_epi32(0x3320646e);
+  pass.word[2] = _mm512_set1_epi32(0x79622d32);
+  pass.word[3] = _mm512_set1_epi32(0x6b206574);
 }
 
 /// Words a and b of 8 blocks, from `First`, as 64-bit halves.
@@ -224,9 +216,7 @@ WARREN_AVX512 void avx512_poly_keys(Group group, PolyKeys& keys) {
     if (!common_key) set_key(pass, mask, *group[lane]);
   }
   Words x;
-  start(pass, x);
-  for (int i = 0; i < 10; ++i) double_round(x);
-  finish(pass, x);
+  run(pass, x);
   write_halves<0>(x[0], x[1], keys.r_low);
   write_halves<1>(x[0], x[1], keys.r_low);
   write_halves<0>(x[2], x[3], keys.r_high);
@@ -235,7 +225,7 @@ WARREN_AVX512 void avx512_poly_keys(Group group, PolyKeys& keys) {
   write_halves<1>(x[4], x[5], keys.s_low);
   write_halves<0>(x[6], x[7], keys.s_high);
   write_halves<1>(x[6], x[7], keys.s_high);
-  wipe({reinterpret_cast<std::uint8_t*>(&pass), sizeof pass});
+  forget(pass);
 }
 
 WARREN_AVX512 void avx512_crypt(Group group) {
@@ -254,12 +244,14 @@ WARREN_AVX512 void avx512_crypt(Group group) {
       one_pass(work.pass[0], work.stream[0]);
     } else {
       fill(line, common_key, work.pass[1], work.cover[1]);
-      two_passes(work.pass[0], work.pass[1], work.stream[0], work.stream[1]);
+      two_passes(work);
       apply(work.cover[1], work.stream[1]);
     }
     apply(work.cover[0], work.stream[0]);
   }
-  forget(work);
+  forget(work.pass);
+  forget(work.word);
+  forget(work.stream);
 }
 
 }  // namespace warren::crypto

@@ -11,6 +11,7 @@
 // time and transposed. As long as all lanes have 64 bytes left nothing is masked.
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "crypto/avx512.hpp"
 #include "crypto/avx512_unit.hpp"
@@ -61,38 +62,36 @@ WARREN_AVX512_INLINE __m512i times_five(__m512i x) {
   return _mm512_add_epi64(x, _mm512_slli_epi64(x, 2));
 }
 
-/// h = a * r, partly carried: limbs below 2^45.
+/// h = a * r, carried once in parallel: limbs below 2^50, 2^44 + 2^11 and 2^42 + 2^11, as a's may
+/// be (plus a block). The products of a[0], which is ready last, are added last.
 WARREN_AVX512_INLINE void multiply(const __m512i (&a)[3], const __m512i (&r)[3],
                                    const __m512i (&r20)[3], __m512i (&h)[3]) {
   const __m512i zero = _mm512_setzero_si512();
-  __m512i low0 = _mm512_madd52lo_epu64(zero, a[0], r[0]);
-  __m512i low1 = _mm512_madd52lo_epu64(zero, a[0], r[1]);
-  __m512i low2 = _mm512_madd52lo_epu64(zero, a[0], r[2]);
-  __m512i high0 = _mm512_madd52hi_epu64(zero, a[0], r[0]);
-  __m512i high1 = _mm512_madd52hi_epu64(zero, a[0], r[1]);
-  __m512i high2 = _mm512_madd52hi_epu64(zero, a[0], r[2]);
-  low0 = _mm512_madd52lo_epu64(low0, a[1], r20[2]);
-  low1 = _mm512_madd52lo_epu64(low1, a[1], r[0]);
-  low2 = _mm512_madd52lo_epu64(low2, a[1], r[1]);
-  high0 = _mm512_madd52hi_epu64(high0, a[1], r20[2]);
-  high1 = _mm512_madd52hi_epu64(high1, a[1], r[0]);
-  high2 = _mm512_madd52hi_epu64(high2, a[1], r[1]);
+  __m512i low0 = _mm512_madd52lo_epu64(zero, a[1], r20[2]);
+  __m512i low1 = _mm512_madd52lo_epu64(zero, a[1], r[0]);
+  __m512i low2 = _mm512_madd52lo_epu64(zero, a[1], r[1]);
+  __m512i high0 = _mm512_madd52hi_epu64(zero, a[1], r20[2]);
+  __m512i high1 = _mm512_madd52hi_epu64(zero, a[1], r[0]);
+  __m512i high2 = _mm512_madd52hi_epu64(zero, a[1], r[1]);
   low0 = _mm512_madd52lo_epu64(low0, a[2], r20[1]);
   low1 = _mm512_madd52lo_epu64(low1, a[2], r20[2]);
   low2 = _mm512_madd52lo_epu64(low2, a[2], r[0]);
   high0 = _mm512_madd52hi_epu64(high0, a[2], r20[1]);
   high1 = _mm512_madd52hi_epu64(high1, a[2], r20[2]);
   high2 = _mm512_madd52hi_epu64(high2, a[2], r[0]);
+  high2 = _mm512_madd52hi_epu64(high2, a[0], r[2]);
+  high1 = _mm512_madd52hi_epu64(high1, a[0], r[1]);
+  low2 = _mm512_madd52lo_epu64(low2, a[0], r[2]);
+  low1 = _mm512_madd52lo_epu64(low1, a[0], r[1]);
+  high0 = _mm512_madd52hi_epu64(high0, a[0], r[0]);
+  low0 = _mm512_madd52lo_epu64(low0, a[0], r[0]);
 
-  low1 = _mm512_add_epi64(low1, _mm512_slli_epi64(high0, 8));
   low2 = _mm512_add_epi64(low2, _mm512_slli_epi64(high1, 8));
-  low1 = _mm512_add_epi64(low1, _mm512_srli_epi64(low0, 44));
-  low2 = _mm512_add_epi64(low2, _mm512_srli_epi64(low1, 44));
+  low1 = _mm512_add_epi64(low1, _mm512_slli_epi64(high0, 8));
   const __m512i over = _mm512_add_epi64(_mm512_slli_epi64(high2, 10), _mm512_srli_epi64(low2, 42));
-  low0 = _mm512_add_epi64(_mm512_and_si512(low0, ones(44)), times_five(over));
-  h[0] = _mm512_and_si512(low0, ones(44));
+  h[0] = _mm512_add_epi64(_mm512_and_si512(low0, ones(44)), times_five(over));
   h[1] = _mm512_add_epi64(_mm512_and_si512(low1, ones(44)), _mm512_srli_epi64(low0, 44));
-  h[2] = _mm512_and_si512(low2, ones(42));
+  h[2] = _mm512_add_epi64(_mm512_and_si512(low2, ones(42)), _mm512_srli_epi64(low1, 44));
 }
 
 /// h + block, and the bit that ends every block.
@@ -100,8 +99,9 @@ WARREN_AVX512_INLINE void add_block(const Octet& octet, __m512i low, __m512i hig
                                     __m512i (&sum)[3]) {
   cut(low, high, sum);
   sum[2] = _mm512_or_si512(sum[2], _mm512_set1_epi64(1LL << 40));
-#pragma GCC unroll 3
-  for (int i = 0; i < 3; ++i) sum[i] = _mm512_add_epi64(sum[i], octet.h[i]);
+  sum[0] = _mm512_add_epi64(sum[0], octet.h[0]);
+  sum[1] = _mm512_add_epi64(sum[1], octet.h[1]);
+  sum[2] = _mm512_add_epi64(sum[2], octet.h[2]);
 }
 
 WARREN_AVX512_INLINE void absorb(Octet& octet, __m512i low, __m512i high) {
@@ -116,25 +116,29 @@ WARREN_AVX512_INLINE void absorb(Octet& octet, __m512i low, __m512i high, __mmas
   __m512i next[3];
   add_block(octet, low, high, sum);
   multiply(sum, octet.r, octet.r20, next);
-#pragma GCC unroll 3
-  for (int i = 0; i < 3; ++i) octet.h[i] = _mm512_mask_mov_epi64(octet.h[i], lanes, next[i]);
+  octet.h[0] = _mm512_mask_mov_epi64(octet.h[0], lanes, next[0]);
+  octet.h[1] = _mm512_mask_mov_epi64(octet.h[1], lanes, next[1]);
+  octet.h[2] = _mm512_mask_mov_epi64(octet.h[2], lanes, next[2]);
 }
 
 /// From a packet per row to a half block per row.
 WARREN_AVX512_INLINE void transpose(const __m512i (&rows)[kOctet], FourBlocks& out) {
-#pragma GCC unroll 4
-  for (std::size_t i = 0; i < 4; ++i) {
-    out.low[i] = _mm512_unpacklo_epi64(rows[2 * i], rows[2 * i + 1]);
-    out.high[i] = _mm512_unpackhi_epi64(rows[2 * i], rows[2 * i + 1]);
-  }
+  out.low[0] = _mm512_unpacklo_epi64(rows[0], rows[1]);
+  out.low[1] = _mm512_unpacklo_epi64(rows[2], rows[3]);
+  out.low[2] = _mm512_unpacklo_epi64(rows[4], rows[5]);
+  out.low[3] = _mm512_unpacklo_epi64(rows[6], rows[7]);
+  out.high[0] = _mm512_unpackhi_epi64(rows[0], rows[1]);
+  out.high[1] = _mm512_unpackhi_epi64(rows[2], rows[3]);
+  out.high[2] = _mm512_unpackhi_epi64(rows[4], rows[5]);
+  out.high[3] = _mm512_unpackhi_epi64(rows[6], rows[7]);
   transpose_quarters(out.low[0], out.low[1], out.low[2], out.low[3]);
   transpose_quarters(out.high[0], out.high[1], out.high[2], out.high[3]);
 }
 
-WARREN_AVX512_INLINE void load(const Texts& texts, std::size_t offset, FourBlocks& out) {
-  __m512i rows[kOctet];
-#pragma GCC unroll 8
-  for (std::size_t i = 0; i < kOctet; ++i) rows[i] = _mm512_loadu_si512(texts.data[i] + offset);
+template <std::size_t... I>
+WARREN_AVX512_INLINE void load(const Texts& texts, std::size_t offset, FourBlocks& out,
+                               std::index_sequence<I...>) {
+  const __m512i rows[kOctet] = {_mm512_loadu_si512(texts.data[I] + offset)...};
   transpose(rows, out);
 }
 
@@ -143,22 +147,24 @@ WARREN_AVX512_INLINE std::size_t left(const Texts& texts, std::size_t lane, std:
   return texts.size[lane] <= offset ? 0 : std::min(texts.size[lane] - offset, kStride);
 }
 
-/// Loads where some texts end; `lanes[b]` says which have a block b here.
-WARREN_AVX512_INLINE void load_end(const Texts& texts, std::size_t offset, FourBlocks& out,
-                                   std::array<__mmask8, 4>& lanes) {
-  __m512i rows[kOctet];
-  lanes = {};
-#pragma GCC unroll 8
-  for (std::size_t i = 0; i < kOctet; ++i) {
-    const std::size_t size = left(texts, i, offset);
-    const __mmask64 bytes = size == kStride ? ~std::uint64_t{0} : (std::uint64_t{1} << size) - 1;
-    rows[i] =
-        size == 0 ? _mm512_setzero_si512() : _mm512_maskz_loadu_epi8(bytes, texts.data[i] + offset);
-    for (std::size_t b = 0; b < 4; ++b) {
-      if (size > b * kBlock) lanes[b] = static_cast<__mmask8>(lanes[b] | (1U << i));
-    }
-  }
+WARREN_AVX512_INLINE __m512i load_end(const Texts& texts, std::size_t lane, std::size_t offset) {
+  const std::size_t size = left(texts, lane, offset);
+  if (size == 0) return _mm512_setzero_si512();
+  return _mm512_maskz_loadu_epi8(~std::uint64_t{0} >> (kStride - size), texts.data[lane] + offset);
+}
+
+/// Loads where some texts end.
+template <std::size_t... I>
+WARREN_AVX512_INLINE void load_ends(const Texts& texts, std::size_t offset, FourBlocks& out,
+                                    std::index_sequence<I...>) {
+  const __m512i rows[kOctet] = {load_end(texts, I, offset)...};
   transpose(rows, out);
+}
+
+/// Which lanes still have a block at `offset`.
+WARREN_AVX512_INLINE __mmask8 lanes_at(const Texts& texts, std::size_t offset) {
+  return _mm512_cmpgt_epu64_mask(_mm512_loadu_si512(texts.size.data()),
+                                 _mm512_set1_epi64(static_cast<long long>(offset)));
 }
 
 WARREN_AVX512_INLINE void start(Octet& octet, const PolyKeys& keys, std::size_t first) {
@@ -167,31 +173,29 @@ WARREN_AVX512_INLINE void start(Octet& octet, const PolyKeys& keys, std::size_t 
   const __m512i high = _mm512_and_si512(_mm512_load_si512(keys.r_high + first),
                                         _mm512_set1_epi64(0x0ffffffc0ffffffc));
   cut(low, high, octet.r);
-#pragma GCC unroll 3
-  for (int i = 0; i < 3; ++i) {
-    octet.h[i] = _mm512_setzero_si512();
-    octet.r20[i] = _mm512_slli_epi64(times_five(octet.r[i]), 2);
-  }
+  octet.r20[0] = _mm512_setzero_si512();
+  octet.r20[1] = _mm512_slli_epi64(times_five(octet.r[1]), 2);
+  octet.r20[2] = _mm512_slli_epi64(times_five(octet.r[2]), 2);
+  octet.h[0] = _mm512_setzero_si512();
+  octet.h[1] = _mm512_setzero_si512();
+  octet.h[2] = _mm512_setzero_si512();
 }
 
-/// Carries h into limbs of exactly 44, 44 and 42 bits.
-WARREN_AVX512_INLINE void carry(__m512i (&h)[3]) {
-#pragma GCC unroll 2
-  for (int i = 0; i < 2; ++i) {
-    h[1] = _mm512_add_epi64(h[1], _mm512_srli_epi64(h[0], 44));
-    h[0] = _mm512_and_si512(h[0], ones(44));
-    h[2] = _mm512_add_epi64(h[2], _mm512_srli_epi64(h[1], 44));
-    h[1] = _mm512_and_si512(h[1], ones(44));
-    h[0] = _mm512_add_epi64(h[0], times_five(_mm512_srli_epi64(h[2], 42)));
-    h[2] = _mm512_and_si512(h[2], ones(42));
-  }
+WARREN_AVX512_INLINE void carry_around(__m512i (&h)[3]) {
   h[1] = _mm512_add_epi64(h[1], _mm512_srli_epi64(h[0], 44));
   h[0] = _mm512_and_si512(h[0], ones(44));
+  h[2] = _mm512_add_epi64(h[2], _mm512_srli_epi64(h[1], 44));
+  h[1] = _mm512_and_si512(h[1], ones(44));
+  h[0] = _mm512_add_epi64(h[0], times_five(_mm512_srli_epi64(h[2], 42)));
+  h[2] = _mm512_and_si512(h[2], ones(42));
 }
 
 /// h modulo 2^130 - 5: h + 5 where that reaches 2^130.
 WARREN_AVX512_INLINE void reduce(__m512i (&h)[3]) {
-  carry(h);
+  carry_around(h);
+  carry_around(h);
+  h[1] = _mm512_add_epi64(h[1], _mm512_srli_epi64(h[0], 44));
+  h[0] = _mm512_and_si512(h[0], ones(44));
   __m512i g[3];
   g[0] = _mm512_add_epi64(h[0], _mm512_set1_epi64(5));
   g[1] = _mm512_add_epi64(h[1], _mm512_srli_epi64(g[0], 44));
@@ -234,71 +238,109 @@ struct Extent {
   std::size_t longest;
 };
 
-template <std::size_t Octets>
-Extent extent_of(const Texts (&texts)[Octets]) {
-  Extent extent{.shortest = texts[0].size[0], .longest = texts[0].size[0]};
-  for (const Texts& of_octet : texts) {
-    for (const std::size_t size : of_octet.size) {
-      extent.shortest = std::min(extent.shortest, size);
-      extent.longest = std::max(extent.longest, size);
-    }
+Extent extent_of(Group group) {
+  Extent extent{.shortest = group[0]->text.size(), .longest = group[0]->text.size()};
+  for (const AeadJob* job : group) {
+    extent.shortest = std::min(extent.shortest, job->text.size());
+    extent.longest = std::max(extent.longest, job->text.size());
   }
   return extent;
 }
 
-template <std::size_t Octets>
-WARREN_AVX512_INLINE void absorb_ends(Octet (&octets)[Octets], const Texts (&texts)[Octets],
-                                      std::size_t offset) {
-  for (std::size_t o = 0; o < Octets; ++o) {
+constexpr auto kEachLane = std::make_index_sequence<kOctet>();
+
+/// 64 bytes of every text of one or two octets.
+WARREN_AVX512_INLINE void absorb_stride(Octet& octet, const Texts& texts, std::size_t offset) {
+  FourBlocks blocks;
+  load(texts, offset, blocks, kEachLane);
+  absorb(octet, blocks.low[0], blocks.high[0]);
+  absorb(octet, blocks.low[1], blocks.high[1]);
+  absorb(octet, blocks.low[2], blocks.high[2]);
+  absorb(octet, blocks.low[3], blocks.high[3]);
+}
+
+WARREN_AVX512_INLINE void absorb_stride(Octet& a, Octet& b, const Texts& texts_a,
+                                        const Texts& texts_b, std::size_t offset) {
+  FourBlocks blocks_a;
+  FourBlocks blocks_b;
+  load(texts_a, offset, blocks_a, kEachLane);
+  load(texts_b, offset, blocks_b, kEachLane);
+  absorb(a, blocks_a.low[0], blocks_a.high[0]);
+  absorb(b, blocks_b.low[0], blocks_b.high[0]);
+  absorb(a, blocks_a.low[1], blocks_a.high[1]);
+  absorb(b, blocks_b.low[1], blocks_b.high[1]);
+  absorb(a, blocks_a.low[2], blocks_a.high[2]);
+  absorb(b, blocks_b.low[2], blocks_b.high[2]);
+  absorb(a, blocks_a.low[3], blocks_a.high[3]);
+  absorb(b, blocks_b.low[3], blocks_b.high[3]);
+}
+
+template <std::size_t B>
+WARREN_AVX512_INLINE void absorb_end(Octet& octet, const FourBlocks& blocks, const Texts& texts,
+                                     std::size_t offset) {
+  const __mmask8 lanes = lanes_at(texts, offset + B * kBlock);
+  if (lanes != 0) absorb(octet, blocks.low[B], blocks.high[B], lanes);
+}
+
+/// What is left of texts that end at different places.
+WARREN_AVX512_INLINE void absorb_ends(Octet& octet, const Texts& texts, std::size_t offset,
+                                      std::size_t longest) {
+  for (; offset < longest; offset += kStride) {
     FourBlocks blocks;
-    std::array<__mmask8, 4> lanes;
-    load_end(texts[o], offset, blocks, lanes);
-    for (std::size_t b = 0; b < 4 && lanes[b] != 0; ++b) {
-      absorb(octets[o], blocks.low[b], blocks.high[b], lanes[b]);
-    }
+    load_ends(texts, offset, blocks, kEachLane);
+    absorb_end<0>(octet, blocks, texts, offset);
+    absorb_end<1>(octet, blocks, texts, offset);
+    absorb_end<2>(octet, blocks, texts, offset);
+    absorb_end<3>(octet, blocks, texts, offset);
   }
 }
 
-template <std::size_t Octets>
-WARREN_AVX512_INLINE void macs(Group group, const PolyKeys& keys, PolyTags& tags) {
-  Octet octets[Octets];
-  Texts texts[Octets];
-#pragma GCC unroll 2
-  for (std::size_t o = 0; o < Octets; ++o) {
-    start(octets[o], keys, o * kOctet);
-    texts[o] = texts_of(group, o * kOctet);
-  }
-  const Extent extent = extent_of(texts);
+/// The block of the lengths; there is no additional data.
+WARREN_AVX512_INLINE void absorb_lengths(Octet& octet, const Texts& texts) {
+  absorb(octet, _mm512_setzero_si512(), _mm512_loadu_si512(texts.size.data()));
+}
+
+WARREN_AVX512 void one_octet(Group group, const PolyKeys& keys, PolyTags& tags) {
+  const Texts texts = texts_of(group, 0);
+  const Extent extent = extent_of(group);
+  Octet octet;
+  start(octet, keys, 0);
   std::size_t offset = 0;
   for (; extent.shortest - offset >= kStride; offset += kStride) {
-    FourBlocks blocks[Octets];
-#pragma GCC unroll 2
-    for (std::size_t o = 0; o < Octets; ++o) load(texts[o], offset, blocks[o]);
-#pragma GCC unroll 4
-    for (std::size_t b = 0; b < 4; ++b) {
-#pragma GCC unroll 2
-      for (std::size_t o = 0; o < Octets; ++o) {
-        absorb(octets[o], blocks[o].low[b], blocks[o].high[b]);
-      }
-    }
+    absorb_stride(octet, texts, offset);
   }
-  for (; offset < extent.longest; offset += kStride) absorb_ends(octets, texts, offset);
-#pragma GCC unroll 2
-  for (std::size_t o = 0; o < Octets; ++o) {
-    // The lengths: no additional data.
-    absorb(octets[o], _mm512_setzero_si512(), _mm512_loadu_si512(texts[o].size.data()));
-    finish(octets[o], keys, o * kOctet, tags);
+  absorb_ends(octet, texts, offset, extent.longest);
+  absorb_lengths(octet, texts);
+  finish(octet, keys, 0, tags);
+}
+
+WARREN_AVX512 void two_octets(Group group, const PolyKeys& keys, PolyTags& tags) {
+  const Texts texts_a = texts_of(group, 0);
+  const Texts texts_b = texts_of(group, kOctet);
+  const Extent extent = extent_of(group);
+  Octet a;
+  Octet b;
+  start(a, keys, 0);
+  start(b, keys, kOctet);
+  std::size_t offset = 0;
+  for (; extent.shortest - offset >= kStride; offset += kStride) {
+    absorb_stride(a, b, texts_a, texts_b, offset);
   }
-  wipe({reinterpret_cast<std::uint8_t*>(octets), sizeof octets});
+  absorb_ends(a, texts_a, offset, extent.longest);
+  absorb_ends(b, texts_b, offset, extent.longest);
+  absorb_lengths(a, texts_a);
+  absorb_lengths(b, texts_b);
+  finish(a, keys, 0, tags);
+  finish(b, keys, kOctet, tags);
 }
 
 }  // namespace
 
 WARREN_AVX512 void avx512_macs(Group group, const PolyKeys& keys, PolyTags& tags) {
   if (group.size() > kOctet) {
-    macs<2>(group, keys, tags);
+    two_octets(group, keys, tags);
   } else {
-    macs<1>(group, keys, tags);
+    one_octet(group, keys, tags);
   }
 }
 
