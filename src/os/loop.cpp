@@ -29,8 +29,8 @@ constexpr int kEventsPerRound = 64;
 constexpr std::int64_t kNsPerSecond = 1'000'000'000;
 constexpr std::int64_t kNsPerMs = 1'000'000;
 
-std::uint32_t interest(bool want_write) {
-  return EPOLLIN | EPOLLRDHUP | (want_write ? EPOLLOUT : 0U);
+std::uint32_t interest(bool want_read, bool want_write) {
+  return (want_read ? EPOLLIN | EPOLLRDHUP : 0U) | (want_write ? EPOLLOUT : 0U);
 }
 
 std::uint64_t tag(int descriptor, std::uint32_t generation) {
@@ -48,6 +48,7 @@ Ready ready_of(std::uint32_t events) {
 struct Loop::Watch {
   ReadyHandler handler;
   std::uint32_t generation = 0;
+  bool want_read = true;
   bool want_write = false;
 };
 
@@ -62,7 +63,8 @@ Loop::~Loop() = default;
 
 base::Status Loop::watch(int descriptor, ReadyHandler handler, bool want_write) {
   const std::uint32_t generation = next_generation_++;
-  epoll_event event{.events = interest(want_write), .data = {.u64 = tag(descriptor, generation)}};
+  epoll_event event{.events = interest(true, want_write),
+                    .data = {.u64 = tag(descriptor, generation)}};
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, descriptor, &event) < 0)
     return os_error("watch descriptor " + std::to_string(descriptor));
   watches_[descriptor] = std::make_shared<Watch>(
@@ -72,13 +74,24 @@ base::Status Loop::watch(int descriptor, ReadyHandler handler, bool want_write) 
 
 base::Status Loop::set_want_write(int descriptor, bool want_write) {
   const auto found = watches_.find(descriptor);
+  return change(descriptor, found == watches_.end() || found->second->want_read, want_write);
+}
+
+base::Status Loop::set_want_read(int descriptor, bool want_read) {
+  const auto found = watches_.find(descriptor);
+  return change(descriptor, want_read, found != watches_.end() && found->second->want_write);
+}
+
+base::Status Loop::change(int descriptor, bool want_read, bool want_write) {
+  const auto found = watches_.find(descriptor);
   if (found == watches_.end()) return os_error("change a watch", ENOENT);
   Watch& watch = *found->second;
-  if (watch.want_write == want_write) return {};
-  epoll_event event{.events = interest(want_write),
+  if (watch.want_read == want_read && watch.want_write == want_write) return {};
+  epoll_event event{.events = interest(want_read, want_write),
                     .data = {.u64 = tag(descriptor, watch.generation)}};
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, descriptor, &event) < 0)
     return os_error("change the watch of descriptor " + std::to_string(descriptor));
+  watch.want_read = want_read;
   watch.want_write = want_write;
   return {};
 }

@@ -37,6 +37,9 @@ class Loop {
   /// descriptor; `forget` it before closing it. `want_write` may be changed later.
   [[nodiscard]] base::Status watch(int descriptor, ReadyHandler handler, bool want_write = false);
   [[nodiscard]] base::Status set_want_write(int descriptor, bool want_write);
+  /// Without it the descriptor is not reported as readable, nor when its other end has finished
+  /// sending: for a reader that has something else to do first.
+  [[nodiscard]] base::Status set_want_read(int descriptor, bool want_read);
   /// Safe inside any handler, the descriptor's own included.
   void forget(int descriptor);
 
@@ -55,6 +58,7 @@ class Loop {
  private:
   Loop() = default;
   struct Watch;
+  [[nodiscard]] base::Status change(int descriptor, bool want_read, bool want_write);
   [[nodiscard]] base::Result<int> wait(void* events, std::optional<base::Instant> deadline);
   void run_due_timers();
   Fd epoll_;
