@@ -1,9 +1,14 @@
 // Theory of operation
 //
-// Each connection collects bytes until a request is whole, answers it, and may send the next; a
-// request that cannot be parsed is answered with its errno and ends the connection. Answers wait in
-// the connection until the client has read them; no further request is read meanwhile. Buffers held
-// keys: they are wiped.
+// Requests and answers of any size pass through in pieces: a `set` is applied while it comes in, a
+// `get` is answered a page of peers at a time, whenever the client has taken the page before. So a
+// connection holds one piece of input and one page of output, and each turn of the loop does a
+// bounded piece of work, with packets served in between.
+//
+// While a request is being handled or its answer waits to be read, nothing further is read: a
+// client that only sends is stopped by its full socket. A set of which a piece was refused is read
+// to its end and then answered with that errno; a request that cannot be parsed is answered at once
+// and ends the connection. Buffers held keys: they are wiped.
 #include "engine/api_server.hpp"
 
 #include <array>
@@ -56,47 +61,50 @@ void ApiServer::handle_ready(std::uint64_t id, os::Ready ready) {
   if (found == connections_.end()) return;
   Connection& connection = *found->second;
   bool alive = true;
-  if (connection.out.empty() && (ready.readable || ready.hangup)) alive = receive(connection);
+  if (!connection.is_busy() && (ready.readable || ready.hangup)) alive = receive(connection);
+  if (alive) work(connection);
   if (alive && !connection.out.empty()) alive = send(connection);
-  if (!alive) close(id);
+  if (!alive || !set_interest(connection)) close(id);
 }
 
 bool ApiServer::receive(Connection& connection) {
-  std::array<std::uint8_t, 16384> room;
+  std::array<std::uint8_t, kApiReadBytes> room;
   const auto got = os::read_some(connection.socket, room);
   if (!got || !*got) return false;
   const std::size_t size = **got;
-  const auto status = connection.framer.handle_bytes(
-      std::string_view(reinterpret_cast<const char*>(room.data()), size));
+  connection.in.add(std::string_view(reinterpret_cast<const char*>(room.data()), size));
   crypto::wipe(base::MutableBytes(room).first(size));
-  while (!connection.closing) {
-    auto request = connection.framer.poll_request();
-    if (!request) break;
-    answer(connection, std::move(*request));
-  }
-  if (!status && !connection.closing) {
-    ipc::write_uapi_end(connection.out, status.error().os_errno);
-    connection.closing = true;
-  }
+  connection.unread = true;
   return true;
 }
 
-void ApiServer::answer(Connection& connection, ipc::UapiFramer::Request request) {
-  int error = 0;
-  if (request.kind == ipc::UapiFramer::Kind::Get) {
-    if (request.body.empty()) {
-      target_.write_status(connection.out);
-    } else {
-      error = EINVAL;
-      connection.closing = true;
-    }
-  } else {
-    const auto set = ipc::parse_uapi_set(request.body);
-    error = set ? target_.apply(*set) : set.error().os_errno;
-    connection.closing = !set;
+void ApiServer::work(Connection& connection) {
+  if (connection.next_page && connection.out.empty()) {
+    connection.next_page = target_.write_peers(*connection.next_page, connection.out);
+    if (!connection.next_page) ipc::write_uapi_end(connection.out, 0);
   }
-  ipc::wipe_text(request.body);
-  ipc::write_uapi_end(connection.out, error);
+  while (connection.unread && connection.out.empty() && !connection.next_page) {
+    const auto piece = connection.in.poll();
+    if (!piece) {
+      ipc::write_uapi_end(connection.out, piece.error().os_errno);
+      connection.closing = true;
+      connection.unread = false;
+    } else if (*piece) {
+      handle(connection, **piece);
+    } else {
+      connection.unread = false;
+    }
+  }
+}
+
+void ApiServer::handle(Connection& connection, const ipc::UapiStream::Piece& piece) {
+  if (piece.is_get) {
+    target_.write_interface(connection.out);
+    connection.next_page = 0;
+    return;
+  }
+  if (connection.error == 0) connection.error = target_.apply(*piece.set);
+  if (piece.last) ipc::write_uapi_end(connection.out, std::exchange(connection.error, 0));
 }
 
 bool ApiServer::send(Connection& connection) {
@@ -104,13 +112,16 @@ bool ApiServer::send(Connection& connection) {
   const auto sent = os::write_some(connection.socket, rest);
   if (!sent) return false;
   connection.sent += *sent;
-  if (connection.sent < connection.out.size()) {
-    return loop_.set_want_write(connection.socket.get(), true).has_value();
-  }
+  if (connection.sent < connection.out.size()) return true;
   ipc::wipe_text(connection.out);
   connection.sent = 0;
-  if (connection.closing) return false;
-  return loop_.set_want_write(connection.socket.get(), false).has_value();
+  return !connection.closing;
+}
+
+bool ApiServer::set_interest(const Connection& connection) {
+  const int descriptor = connection.socket.get();
+  const bool busy = connection.is_busy();
+  return loop_.set_want_read(descriptor, !busy) && loop_.set_want_write(descriptor, busy);
 }
 
 }  // namespace warren::engine

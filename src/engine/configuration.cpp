@@ -3,7 +3,8 @@
 // A `set` is applied in two halves. The first can fail and changes nothing but sockets and mark: it
 // asks the opener once, for new sockets (mark included) or for a new mark. Only after its success
 // does the second half run, which cannot fail: key, peers, allowed IPs. So a refused port leaves
-// the interface as it was.
+// the interface as it was. A `set` of very many peers comes in pieces, each applied as it is read;
+// the first one has the interface's part, so a refused port refuses the peers behind it as well.
 //
 // Sockets are opened when the interface first gets a private key or a listen port, and again when
 // `listen_port` names another number; 0 takes a fresh random port, as in the kernel.
@@ -55,11 +56,17 @@ base::Status failed(std::string_view what, int error) {
 
 }  // namespace
 
-void Engine::write_status(std::string& out) {
-  auto node = shared_.lock();
-  ipc::write_uapi_interface(out, node->private_key(), worker_.udp().port(), mark_);
-  node->for_each_peer(
-      [&](const node::PeerStatus& peer) { ipc::write_uapi_peer(out, status_of(peer)); });
+void Engine::write_interface(std::string& out) {
+  ipc::write_uapi_interface(out, shared_.lock()->private_key(), worker_.udp().port(), mark_);
+}
+
+std::optional<std::size_t> Engine::write_peers(std::size_t from, std::string& out) {
+  std::vector<ipc::UapiPeerStatus> page;  // packets must not wait while text is written
+  page.reserve(kApiPagePeers);
+  const auto next = shared_.lock()->for_some_peers(
+      from, kApiPagePeers, [&](const node::PeerStatus& peer) { page.push_back(status_of(peer)); });
+  for (const ipc::UapiPeerStatus& peer : page) ipc::write_uapi_peer(out, peer);
+  return next;
 }
 
 int Engine::apply(const ipc::UapiSet& set) {
@@ -116,6 +123,7 @@ base::Status Engine::apply_sockets(const ipc::UapiSet& set) {
     WARREN_TRY(failed("set the firewall mark", done != nullptr ? done->error : EPROTO));
   }
   mark_ = mark;
+  grow_to_least();
   return {};
 }
 

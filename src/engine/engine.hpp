@@ -31,6 +31,8 @@ class Engine final : private ApiTarget {
     node::Node::Options node{};
     /// The most workers, the first included; the opener and the processors may allow fewer.
     std::size_t max_workers = kMaxWorkers;
+    /// That many, if the opener has them, from the moment when sockets are open; for tests.
+    std::size_t min_workers = 1;
   };
 
   /// Greets the opener and takes over what it hands out. `log` outlives the engine. Blocks until
@@ -58,9 +60,6 @@ class Engine final : private ApiTarget {
   [[nodiscard]] std::string features() const;
   /// What was carried and what was lost for which reason, in a line.
   [[nodiscard]] std::string counters();
-  /// One more worker, or one fewer, now; for tests, from the thread of run() only.
-  [[nodiscard]] base::Status grow();
-  void shrink();
 
  private:
   Engine(std::unique_ptr<os::Loop> loop, base::Log& log, const Options& options);
@@ -69,6 +68,10 @@ class Engine final : private ApiTarget {
 
   // The load (engine.cpp).
   void note_busy();
+  /// One more worker, one fewer; at least min_workers_.
+  [[nodiscard]] base::Status grow();
+  void shrink();
+  void grow_to_least();
   void handle_load_tick();
   void handle_idle();
   void handle_tun_gone(base::Error error);
@@ -83,7 +86,8 @@ class Engine final : private ApiTarget {
   [[nodiscard]] base::Status watch_opener();
 
   // Configuration (configuration.cpp).
-  void write_status(std::string& out) override;
+  void write_interface(std::string& out) override;
+  [[nodiscard]] std::optional<std::size_t> write_peers(std::size_t from, std::string& out) override;
   int apply(const ipc::UapiSet& set) override;
   /// The part that can fail: sockets and mark. Changes the sockets, nothing else.
   [[nodiscard]] base::Status apply_sockets(const ipc::UapiSet& set);
@@ -101,6 +105,7 @@ class Engine final : private ApiTarget {
   std::unique_ptr<os::Loop> loop_;
   std::size_t max_peers_;
   std::size_t max_workers_;
+  std::size_t min_workers_;
   SharedNode shared_;
   Worker worker_;  // the first
   Crew crew_;      // the others

@@ -51,6 +51,10 @@ inline constexpr base::Duration kEpochPatience = std::chrono::seconds(5);
 
 /// Connections to the userspace API; one more ends the oldest.
 inline constexpr std::size_t kMaxApiConnections = 16;
+/// What one turn of the API does at most: bytes of a request read and applied (some 250 peers), or
+/// peers of an answer written. Packets wait for it about a quarter of a millisecond.
+inline constexpr std::size_t kApiReadBytes = std::size_t{64} << 10;
+inline constexpr std::size_t kApiPagePeers = 128;
 /// How long the opener may take to answer.
 inline constexpr base::Duration kOpenerAnswer = std::chrono::seconds(5);
 /// Attempts to find a port that is free in both address families.
