@@ -25,6 +25,7 @@ namespace {
 constexpr std::size_t kPoolPackets = 1 << 20;
 constexpr std::size_t kInnerSize = 28;  // IPv4 header and eight bytes of payload
 constexpr std::uint8_t kTransport = 4;
+constexpr base::Duration kWorkTick = std::chrono::milliseconds(1);
 
 /// An IPv4 packet (protocol 253, "experimentation") that carries a number.
 wire::Packet inner_packet(wire::PacketPool& pool, const base::IpAddress& from,
@@ -70,6 +71,9 @@ struct World::Host {
   std::optional<base::Endpoint> nat_mapping;
   std::vector<Arrival> arrivals;
   std::uint64_t sent = 0;
+  std::uint64_t received = 0;
+  std::size_t handshakes_per_millisecond = 0;  // 0: no limit
+  std::optional<base::Instant> works_at;       // when its next handshakes are handled
   std::map<node::Event::Kind, std::uint64_t> events;
   std::unordered_map<std::uint64_t, std::uint64_t> nonces;  // hash(index, counter) -> content hash
 };
@@ -166,6 +170,10 @@ void World::restart(HostId host, bool keep_hints) {
 
 void World::unplug(HostId host, bool unplugged) { hosts_[host.value]->unplugged = unplugged; }
 
+void World::limit_handshakes(HostId host, std::size_t per_millisecond) {
+  hosts_[host.value]->handshakes_per_millisecond = per_millisecond;
+}
+
 void World::shift_wall_clock(HostId host, base::Duration by) {
   hosts_[host.value]->wall_shift += by;
 }
@@ -239,20 +247,21 @@ void World::inject(HostId to, const std::string& from, base::Bytes bytes) {
   std::ranges::push_heap(flights_, Later{});
 }
 
+void World::note_arrival(Host& host, base::Bytes packet) {
+  if (packet.size() != kInnerSize) return;
+  base::ByteReader reader(packet);
+  (void)reader.u8();
+  const std::uint8_t traffic_class = reader.u8();
+  (void)reader.take(10);
+  const auto source = base::IpAddress::from_bytes(reader.take(4)).value();
+  (void)reader.take(4);
+  host.arrivals.push_back({now_, source, reader.u64_be(), traffic_class});
+}
+
 void World::drain(HostId id) {
   Host& host = *hosts_[id.value];
   while (auto datagram = host.node->poll_datagram()) transmit(id, *datagram);
-  while (auto packet = host.node->poll_packet()) {
-    const base::Bytes bytes = packet->bytes();
-    if (bytes.size() != kInnerSize) continue;
-    base::ByteReader reader(bytes);
-    (void)reader.u8();
-    const std::uint8_t traffic_class = reader.u8();
-    (void)reader.take(10);
-    const auto source = base::IpAddress::from_bytes(reader.take(4)).value();
-    (void)reader.take(4);
-    host.arrivals.push_back({now_, source, reader.u64_be(), traffic_class});
-  }
+  while (auto packet = host.node->poll_packet()) note_arrival(host, packet->bytes());
   while (const auto event = host.node->poll_event()) {
     ++host.events[event->kind];
     if (event->kind == node::Event::Kind::HintsChanged) {
@@ -321,9 +330,40 @@ void World::transmit(HostId from, const node::Datagram& datagram) {
 void World::deliver(Flight& flight) {
   Host& host = *hosts_[flight.to.value];
   if (host.unplugged) return;
+  ++host.received;
   node::Datagram datagram{std::move(flight.packet), flight.from, flight.traffic_class};
+  if (host.handshakes_per_millisecond != 0) {
+    return deliver_data_first(host, std::move(datagram), flight.to);
+  }
   host.node->handle_datagrams({&datagram, 1}, now_, wall(host));
   drain(flight.to);
+}
+
+/// As a worker does it: handshake messages wait until work() comes to them.
+void World::deliver_data_first(Host& host, node::Datagram datagram, HostId id) {
+  node::Incoming batch;
+  batch.add(std::move(datagram));
+  host.node->identify(batch, now_, wall(host));
+  batch.open();
+  host.node->accept(batch, now_, wall(host));
+  for (const base::MutableBytes packet : batch.packets()) note_arrival(host, packet);
+  batch.clear();
+  if (!host.works_at) {
+    host.works_at = now_ + kWorkTick;
+    deadlines_.push({*host.works_at, id.value});
+  }
+  drain(id);
+}
+
+/// One millisecond of the host's processor.
+void World::work(Host& host, HostId id) {
+  if (!host.works_at || *host.works_at > now_) return;
+  host.works_at.reset();
+  if (host.node->handle_handshakes(host.handshakes_per_millisecond, now_, wall(host))) {
+    host.works_at = now_ + kWorkTick;
+    deadlines_.push({*host.works_at, id.value});
+  }
+  drain(id);
 }
 
 bool World::step(base::Instant until) {
@@ -343,6 +383,7 @@ bool World::step(base::Instant until) {
   deadlines_.pop();
   now_ = std::max(now_, due.at);
   Host& host = *hosts_[due.host];
+  work(host, HostId{due.host});
   const auto wanted = host.node->poll_timeout();
   if (!wanted || *wanted > now_) return true;  // stale: a later one is queued
   host.node->handle_timeout(now_, wall(host));
@@ -380,6 +421,7 @@ bool World::arrived(HostId host, std::uint64_t payload) const {
                              [&](const Arrival& a) { return a.payload == payload; });
 }
 std::uint64_t World::datagrams_sent(HostId host) const { return hosts_[host.value]->sent; }
+std::uint64_t World::datagrams_received(HostId host) const { return hosts_[host.value]->received; }
 std::uint64_t World::events(HostId host, node::Event::Kind kind) const {
   const auto& counts = hosts_[host.value]->events;
   const auto found = counts.find(kind);

@@ -63,6 +63,9 @@ class World {
   void restart(HostId host, bool keep_hints);
   /// Off the network: nothing in, nothing out, time goes on.
   void unplug(HostId host, bool unplugged);
+  /// The host's processor handles this many handshake messages per millisecond, and data at once:
+  /// what comes meanwhile waits in its node. Without this, handshakes take no time either.
+  void limit_handshakes(HostId host, std::size_t per_millisecond);
   /// The host's wall clock jumps.
   void shift_wall_clock(HostId host, base::Duration by);
 
@@ -92,6 +95,7 @@ class World {
   [[nodiscard]] bool arrived(HostId host, std::uint64_t payload) const;
   [[nodiscard]] base::Instant now() const { return now_; }
   [[nodiscard]] std::uint64_t datagrams_sent(HostId host) const;
+  [[nodiscard]] std::uint64_t datagrams_received(HostId host) const;
   [[nodiscard]] std::uint64_t events(HostId host, node::Event::Kind kind) const;
   /// Every datagram that left a host, in order (kept only after record_datagrams).
   void record_datagrams(bool on) { recording_ = on; }
@@ -116,6 +120,9 @@ class World {
   void transmit(HostId from, const node::Datagram& datagram);
   void check_nonce(Host& host, const base::Endpoint& remote, base::Bytes bytes);
   void deliver(Flight& flight);
+  void deliver_data_first(Host& host, node::Datagram datagram, HostId id);
+  void note_arrival(Host& host, base::Bytes packet);
+  void work(Host& host, HostId id);
   bool step(base::Instant until);
   base::Endpoint translate_out(Host& host);
 

@@ -17,9 +17,9 @@ inline constexpr std::size_t kStagedShare = 4;
 
 /// Handshake messages that wait to be handled: those whose senders have shown that they receive at
 /// their address, and as many others. Their memory (200 bytes each) exists only while they wait.
-inline constexpr std::size_t kMaxWaitingHandshakes = 4096;
+inline constexpr std::size_t kMaxWaitingHandshakes = 16384;
 /// More waiting than this is a load: senders must prove their address.
-inline constexpr std::size_t kUnderLoadWaiting = kMaxWaitingHandshakes / 8;
+inline constexpr std::size_t kUnderLoadWaiting = 512;
 /// A message that is answered with a cookie, or refused before any public-key work, costs this
 /// fraction of one that is not.
 inline constexpr std::size_t kCheapHandshakes = 32;
