@@ -82,9 +82,10 @@ $(STAMP): packages.txt
 	tools/install_packages.sh packages.txt
 	@touch $@
 
-# The rivals: those of Debian 12 are installed, the newest of others only unpacked below build/.
-$(BENCH_STAMP): $(STAMP) bench/packages.txt tools/fetch_newest.sh
+# The rivals are only unpacked below build/: their packages would enable services.
+$(BENCH_STAMP): $(STAMP) bench/packages.txt tools/fetch_newest.sh tools/unpack_packages.sh
 	tools/install_packages.sh bench/packages.txt
+	tools/unpack_packages.sh build/debian openvpn ocserv openconnect
 	tools/fetch_newest.sh build/rivals wireguard-go nebula
 	@touch $@
 

@@ -28,6 +28,13 @@ def program(*names):
     raise Absent(names[0])
 
 
+def unpacked(name):
+    """The command that starts a program which lies, with its libraries, below build/debian."""
+    path = program(f"build/debian/usr/sbin/{name}", f"build/debian/usr/bin/{name}")
+    libraries = glob.glob("build/debian/usr/lib/*-linux-gnu") + glob.glob("build/debian/lib/*-linux-gnu")
+    return ["env", "LD_LIBRARY_PATH=" + ":".join(map(os.path.abspath, libraries)), os.path.abspath(path)]
+
+
 def wait(condition, child, what):
     deadline = time.monotonic() + START_SECONDS
     while not condition():
@@ -120,14 +127,14 @@ class OpenVpn(Contender):
     cipher = ""
 
     def start(self):
-        path = program("openvpn", "/usr/sbin/openvpn")
+        command = unpacked("openvpn")
         certs = {side: certificate(self.folder, f"openvpn-{side}") for side in "ab"}
         pins = {side: sh("openssl", "x509", "-noout", "-fingerprint", "-sha256", "-in", certs[side][0])
                 .strip().split("=", 1)[1] for side in "ab"}
         for side, other, role, inner in (("b", "a", ["--tls-server", "--dh", "none", "--float"], (INNER_B, INNER_A)),
                                          ("a", "b", ["--tls-client", "--remote", B], (INNER_A, INNER_B))):
             self.ends[side] = self.wire.start(
-                side, path, "--dev", self.interface(side), "--dev-type", "tun", "--proto", "udp", "--port", "1194",
+                side, *command, "--dev", self.interface(side), "--dev-type", "tun", "--proto", "udp", "--port", "1194",
                 "--disable-dco", "--ifconfig", *inner, "--cert", certs[side][0], "--key", certs[side][1],
                 "--peer-fingerprint", pins[other], "--data-ciphers", self.cipher, "--tun-mtu", str(INNER_MTU),
                 "--mssfix", "0", "--verb", "1", *role)
@@ -162,11 +169,10 @@ class AnyConnect(Contender):
     address = "10.99.0.1"
 
     def start(self):
-        server, client = program("/usr/sbin/ocserv"), program("openconnect", "/usr/sbin/openconnect")
         cert, key = certificate(self.folder, "ocserv")
         word = secrets.token_hex(16)
         users = f"{self.folder}/users"
-        sh("ocpasswd", "-c", users, "bench", input=f"{word}\n{word}\n")
+        sh(*unpacked("ocpasswd"), "-c", users, "bench", input=f"{word}\n{word}\n")
         conf = self.file("ocserv.conf", f"""
 auth = "plain[passwd={users}]"
 tcp-port = 4443
@@ -191,7 +197,7 @@ keepalive = 32400
 dpd = 90
 """)
         os.chmod(self.folder, 0o755)
-        self.ends["b"] = self.wire.start("b", server, "-f", "-c", conf)
+        self.ends["b"] = self.wire.start("b", *unpacked("ocserv"), "-f", "-c", conf)
         wait(lambda: ":4443" in self.wire.run("b", "ss", "-ltn"), self.ends["b"], "no start")
         pin = sh("sh", "-c", f"openssl x509 -pubkey -noout -in {cert} | openssl pkey -pubin -outform der | "
                  "openssl dgst -sha256 -binary | base64").strip()
@@ -199,7 +205,7 @@ dpd = 90
                            f"ip addr add $INTERNAL_IP4_ADDRESS/24 dev $TUNDEV\nip link set $TUNDEV mtu {INNER_MTU} up\n")
         os.chmod(script, 0o755)
         self.ends["a"] = self.wire.start(
-            "a", client, "--protocol=anyconnect", "--user=bench", "--passwd-on-stdin", "--non-inter",
+            "a", *unpacked("openconnect"), "--protocol=anyconnect", "--user=bench", "--passwd-on-stdin", "--non-inter",
             "--base-mtu=1500", f"--servercert=pin-sha256:{pin}", f"--script={script}", f"--interface={self.interface('a')}",
             f"{B}:4443", stdin=open(self.file("word", word + "\n")))
 
@@ -225,14 +231,12 @@ VETH, WARREN, WARREN_NO_AEAD, WIREGUARD_GO, WIREGUARD_GO_OLD = (
 
 def version(name):
     """What was measured, as its package calls it."""
-    package = {WIREGUARD_GO_OLD: "wireguard-go", "openvpn AES-GCM": "openvpn", "openvpn ChaCha20": "openvpn",
-               "ocserv+openconnect": "ocserv"}.get(name)
-    newest = {WIREGUARD_GO: "wireguard-go", "nebula": "nebula"}.get(name)
-    if package:
-        return sh("dpkg-query", "-W", "-f", "${Version}", package)
-    if newest:
-        return "".join(sh("dpkg-deb", "-f", deb, "Version").strip() for deb in glob.glob(f"build/rivals/{newest}_*.deb"))
-    return ""
+    if name == WIREGUARD_GO_OLD:
+        return sh("dpkg-query", "-W", "-f", "${Version}", "wireguard-go")
+    archive = {WIREGUARD_GO: "rivals/wireguard-go", "nebula": "rivals/nebula", "openvpn AES-GCM": "debian/cache/openvpn",
+               "openvpn ChaCha20": "debian/cache/openvpn", "ocserv+openconnect": "debian/cache/ocserv"}.get(name)
+    found = glob.glob(f"build/{archive}_*.deb") if archive else []
+    return sh("dpkg-deb", "-f", found[0], "Version").strip() if found else ""
 
 
 def all_contenders(binaries):
@@ -254,7 +258,7 @@ def all_contenders(binaries):
     add("boringtun", lambda: wireguard("boringtun", program("boringtun-cli"), "-f", "--disable-drop-privileges"))
     add("gotatun", lambda: wireguard("gotatun", program("gotatun"), "-f", "--disable-drop-privileges"))
     for name, cipher in (("openvpn AES-GCM", "AES-256-GCM"), ("openvpn ChaCha20", "CHACHA20-POLY1305")):
-        add(name, lambda: program("openvpn", "/usr/sbin/openvpn") and openvpn(name, cipher))
+        add(name, lambda: unpacked("openvpn") and openvpn(name, cipher))
     add("nebula", lambda: program("build/rivals/usr/bin/nebula") and Nebula)
-    add("ocserv+openconnect", lambda: program("/usr/sbin/ocserv") and program("openconnect") and AnyConnect)
+    add("ocserv+openconnect", lambda: unpacked("ocserv") and unpacked("openconnect") and AnyConnect)
     return found, absent

@@ -11,6 +11,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -155,6 +156,9 @@ def main():
         say("bench: only root may make the network namespaces; run it as root")
         return 1
     chosen = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was made is then removed
+    if os.getloadavg()[0] > 0.5:
+        say("!!! this machine is not idle: the figures will be too low, and not by the same part")
     os.chdir(os.path.dirname(HERE))
     run = Run(chosen)
     started = time.monotonic()
