@@ -29,6 +29,7 @@ Engine::Engine(std::unique_ptr<os::Loop> loop, base::Log& log, const Options& op
       loop_(std::move(loop)),
       max_peers_(options.node.max_peers),
       max_workers_(options.max_workers),
+      min_workers_(options.min_workers),
       shared_(options.node, log),
       worker_(*loop_, shared_,
               {.tun_gone = [this](base::Error error) { handle_tun_gone(std::move(error)); },
@@ -73,7 +74,8 @@ base::Status Engine::take_over(OpenerChannel::Answer answer) {
     }
   }
   WARREN_TRY(worker_.set_tun(std::move(tun), os::TunOffloads::from_byte(reply->tun_offloads)));
-  const std::size_t processors = std::max(1U, std::thread::hardware_concurrency());
+  const std::size_t processors =
+      std::max<std::size_t>(min_workers_, std::thread::hardware_concurrency());
   max_workers_ = std::min(
       {max_workers_, kMaxWorkers, processors, std::max<std::size_t>(1, reply->max_workers)});
   WARREN_TRY_ASSIGN(api_, ApiServer::create(*loop_, std::move(listener), *this));
@@ -156,7 +158,17 @@ base::Status Engine::grow() {
   return {};
 }
 
+void Engine::grow_to_least() {
+  while (1 + crew_.at_work() < min_workers_ && crew_.has_parked()) {
+    const auto grown = grow();
+    if (grown) continue;
+    log_line(base::LogLevel::Warning, grown.error().message);
+    return;
+  }
+}
+
 void Engine::shrink() {
+  if (1 + crew_.at_work() <= min_workers_) return;
   crew_.recall();
   worker_.drain();
   log_line(base::LogLevel::Debug, "a worker leaves, now " + std::to_string(1 + crew_.at_work()));

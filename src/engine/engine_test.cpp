@@ -9,56 +9,6 @@
 namespace warren::engine {
 namespace {
 
-struct KeyPair {
-  KeyPair() {
-    os::SystemRandom random;
-    private_key = crypto::generate_private_key(random);
-    public_key = crypto::public_key(private_key);
-  }
-  [[nodiscard]] std::string private_line() const {
-    return "private_key=" + base::to_hex(private_key.view()) + "\n";
-  }
-  [[nodiscard]] std::string peer_line() const { return "public_key=" + public_key.hex() + "\n"; }
-  crypto::PrivateKey private_key;
-  base::PublicKey public_key;
-};
-
-/// An IPv4 packet from 10.0.0.`from` to 10.0.0.`to`; nobody here looks at its checksum.
-std::vector<std::uint8_t> packet(std::uint8_t from, std::uint8_t to, std::uint8_t mark) {
-  std::vector<std::uint8_t> bytes(24, mark);
-  base::ByteWriter out(bytes);
-  out.u8(0x45).u8(0).u16_be(24).u32_be(0).u8(64).u8(17).u16_be(0);
-  out.u8(10).u8(0).u8(0).u8(from).u8(10).u8(0).u8(0).u8(to);
-  return bytes;
-}
-
-std::string endpoint_line(std::uint16_t port) {
-  return "endpoint=127.0.0.1:" + std::to_string(port) + "\n";
-}
-
-/// Rig `one` is 10.0.0.1 and knows where 10.0.0.2 is.
-struct Pair {
-  Pair(Rig::Options first, Rig::Options second) : one(first), two(second) {
-    EXPECT_EQ(two.set(keys_two.private_line() + keys_one.peer_line() + "allowed_ip=10.0.0.1/32\n"),
-              "errno=0\n\n");
-    EXPECT_EQ(one.set(keys_one.private_line() + peer_two_lines()), "errno=0\n\n");
-  }
-  std::string peer_two_lines() {
-    return keys_two.peer_line() + endpoint_line(two.status().listen_port) +
-           "allowed_ip=10.0.0.2/32\n";
-  }
-  void expect_traffic(std::uint8_t mark) {
-    one.send_packet(packet(1, 2, mark));
-    EXPECT_EQ(two.receive_packet(), packet(1, 2, mark));
-    two.send_packet(packet(2, 1, mark));
-    EXPECT_EQ(one.receive_packet(), packet(2, 1, mark));
-  }
-  KeyPair keys_one;
-  KeyPair keys_two;
-  Rig one;
-  Rig two;
-};
-
 TEST(Engine, CarriesPacketsBothWays) {
   Pair pair({}, {});
   for (std::uint8_t mark = 1; mark < 100; ++mark) pair.expect_traffic(mark);

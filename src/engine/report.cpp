@@ -5,6 +5,7 @@
 
 #include "crypto/crypto.hpp"
 #include "engine/engine.hpp"
+#include "engine/features.hpp"
 
 namespace warren::engine {
 
@@ -53,29 +54,12 @@ constexpr std::pair<const char*, UdpCount> kUdpCounts[] = {
     {"udp-errors", &UdpPort::Counters::errors},
 };
 
-void append(std::string& out, bool has, std::string_view name) {
-  if (has) out.append(" ").append(name);
-}
-
 }  // namespace
 
-std::string to_string(const os::TunOffloads& offloads) {
-  if (!offloads.vnet_header) return " none";
-  std::string out;
-  append(out, offloads.checksum, "checksum");
-  append(out, offloads.tcp4, "tso4");
-  append(out, offloads.tcp6, "tso6");
-  append(out, offloads.udp4, "uso4");
-  append(out, offloads.udp6, "uso6");
-  return out.empty() ? " header only" : out;
-}
-
 std::string Engine::features() const {
-  std::string udp;
-  append(udp, worker_.udp().offloads().segment, "segment");
-  append(udp, worker_.udp().offloads().gro, "gro");
-  return "offloads: tun" + to_string(worker_.offloads()) +
-         (worker_.udp().is_open() ? "; udp" + (udp.empty() ? " none" : udp) : "") + "; aead " +
+  const UdpPort& udp = worker_.udp();
+  return "offloads: tun " + to_text(worker_.offloads()) +
+         (udp.is_open() ? "; udp " + to_text(udp.offloads()) : "") + "; aead " +
          std::string(crypto::aead_implementation()) + "; workers " +
          std::to_string(1 + crew_.at_work()) + " of " + std::to_string(1 + crew_.size());
 }

@@ -5,12 +5,19 @@
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
+#include <thread>
 
 #include "apps/warren-engine/standalone.hpp"
 #include "apps/warren-engine/stderr_log.hpp"
+#include "crypto/crypto.hpp"
 #include "engine/engine.hpp"
+#include "engine/features.hpp"
+#include "engine/limits.hpp"
 #include "engine/sandbox.hpp"
+#include "os/tun.hpp"
+#include "os/udp.hpp"
 
 namespace {
 
@@ -19,6 +26,7 @@ using warren::app::StderrLog;
 struct Arguments {
   std::string interface_name;
   bool foreground = false;
+  bool features = false;
   int opener_fd = -1;
   int ready_fd = -1;
 };
@@ -43,6 +51,29 @@ warren::base::Status run_engine(int opener_fd, StderrLog& log) {
   return engine->run();
 }
 
+/// What of this host an engine would use.
+int show_features() {
+  using namespace warren;
+  const auto tun = os::open_tun({.name = "wrfeature%d", .offloads = true});
+  fmt::print("tun: {}\n", tun ? engine::to_text(tun->offloads)
+                              : "not known without a tun (" + tun.error().message + ")");
+  for (const auto& [name, family] : {std::pair{"v4", base::Family::V4}, {"v6", base::Family::V6}}) {
+    std::string text;
+    if (const auto socket = os::open_udp({.family = family, .buffer_bytes = 4096}); !socket) {
+      text = "none (" + socket.error().message + ")";
+    } else if (const auto offloads = os::enable_udp_offloads(*socket); offloads) {
+      text = engine::to_text(*offloads);
+    } else {
+      text = offloads.error().message;
+    }
+    fmt::print("udp {}: {}\n", name, text);
+  }
+  fmt::print("aead: {}\n", crypto::aead_implementation());
+  fmt::print("workers: at most {}\n",
+             std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, engine::kMaxWorkers));
+  return 0;
+}
+
 warren::base::Status run(const Arguments& arguments, StderrLog& log) {
   if (arguments.opener_fd >= 0) return run_engine(arguments.opener_fd, log);
   WARREN_TRY(warren::app::check_interface_name(arguments.interface_name));
@@ -64,10 +95,12 @@ int main(int argc, char** argv) {
       "LOG_LEVEL=verbose|error|silent decides what goes to standard error.");
   app.add_option("INTERFACE", arguments.interface_name, "Name of the interface to make");
   app.add_flag("-f,--foreground", arguments.foreground, "Stay in the foreground");
+  app.add_flag("--features", arguments.features, "Show what this host offers to an engine");
   app.add_option("--opener-fd", arguments.opener_fd,
                  "Socket of the opener that started this engine");
   app.add_option("--ready-fd", arguments.ready_fd)->group("");
   CLI11_PARSE(app, argc, argv);
+  if (arguments.features) return show_features();
   if (arguments.interface_name.empty() == (arguments.opener_fd < 0)) {
     fmt::print(stderr, "warren-engine: name an interface, for example: warren-engine wg0\n");
     return 2;
