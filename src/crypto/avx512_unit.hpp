@@ -8,5 +8,7 @@ namespace warren::crypto {
 void avx512_poly_keys(Group group, PolyKeys& keys);
 void avx512_crypt(Group group);
 void avx512_macs(Group group, const PolyKeys& keys, PolyTags& tags);
+/// The same, packet by packet, for at most eight.
+void avx512_macs_of_few(Group group, const PolyKeys& keys, PolyTags& tags);
 
 }  // namespace warren::crypto

@@ -238,20 +238,24 @@ WARREN_AVX512 void avx512_crypt(Group group) {
     set_key(work.pass[1], 0xffff, *group[0]);
   }
   BlockLine line(group);
+  std::size_t used = 1;
   while (!line.done()) {
     fill(line, common_key, work.pass[0], work.cover[0]);
     if (line.done()) {
       one_pass(work.pass[0], work.stream[0]);
     } else {
+      used = 2;
       fill(line, common_key, work.pass[1], work.cover[1]);
       two_passes(work);
       apply(work.cover[1], work.stream[1]);
     }
     apply(work.cover[0], work.stream[0]);
   }
-  forget(work.pass);
-  forget(work.word);
-  forget(work.stream);
+  for (std::size_t i = 0; i < used; ++i) {
+    forget(work.pass[i]);
+    forget(work.word[i]);
+    forget(work.stream[i]);
+  }
 }
 
 }  // namespace warren::crypto

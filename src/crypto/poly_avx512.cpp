@@ -1,34 +1,22 @@
-// Poly1305 (RFC 8439 section 2.5) with AVX-512 IFMA, one packet per 64-bit lane.
-//
-// The accumulator h and the multiplier r are three limbs of 44, 44 and 42 bits. IFMA gives the low
-// and the high 52 bits of a product of two limbs; the low halves of one weight are summed and so
-// are the high ones, and both meet in the carry, where a high half weighs 2^8 (2^10 in the last
-// limb) limbs more. What overflows 2^130 comes back times five, which is why r1 and r2 are kept
-// times 20 too: 2^132 = 4 * 2^130.
+// Poly1305 with AVX-512, one packet per 64-bit lane.
 //
 // Eight lanes are one octet. Two octets are worked on side by side, because a block needs the
 // accumulator of the block before it. Four blocks of each of the eight packets are loaded at a
-// time and transposed. As long as all lanes have 64 bytes left nothing is masked.
+// time and transposed. As long as all lanes have 64 bytes left nothing is masked. A few long
+// packets are better off one after the other (poly_avx512_few.cpp).
+#include "crypto/poly_avx512.hpp"
+
 #include <algorithm>
 #include <array>
 #include <utility>
 
-#include "crypto/avx512.hpp"
 #include "crypto/avx512_unit.hpp"
 
 namespace warren::crypto {
 
 namespace {
 
-constexpr std::size_t kOctet = 8;
-constexpr std::size_t kBlock = 16;
-constexpr std::size_t kStride = 4 * kBlock;
-
-struct Octet {
-  __m512i h[3];
-  __m512i r[3];
-  __m512i r20[3];  ///< [0] is not used
-};
+constexpr std::size_t kStride = 4 * kPolyBlock;
 
 /// The texts of an octet's packets.
 struct Texts {
@@ -41,58 +29,6 @@ struct FourBlocks {
   __m512i low[4];
   __m512i high[4];
 };
-
-WARREN_AVX512_INLINE __m512i ones(int bits) {
-  return _mm512_set1_epi64(static_cast<long long>((std::uint64_t{1} << bits) - 1));
-}
-
-/// ((a << shift) | b) & mask
-WARREN_AVX512_INLINE __m512i join(__m512i a, __m512i b, __m512i mask) {
-  return _mm512_ternarylogic_epi64(a, b, mask, 0xa8);
-}
-
-/// Cuts 128 bits into limbs.
-WARREN_AVX512_INLINE void cut(__m512i low, __m512i high, __m512i (&limbs)[3]) {
-  limbs[0] = _mm512_and_si512(low, ones(44));
-  limbs[1] = join(_mm512_srli_epi64(low, 44), _mm512_slli_epi64(high, 20), ones(44));
-  limbs[2] = _mm512_srli_epi64(high, 24);
-}
-
-WARREN_AVX512_INLINE __m512i times_five(__m512i x) {
-  return _mm512_add_epi64(x, _mm512_slli_epi64(x, 2));
-}
-
-/// h = a * r, carried once in parallel: limbs below 2^50, 2^44 + 2^11 and 2^42 + 2^11, as a's may
-/// be (plus a block). The products of a[0], which is ready last, are added last.
-WARREN_AVX512_INLINE void multiply(const __m512i (&a)[3], const __m512i (&r)[3],
-                                   const __m512i (&r20)[3], __m512i (&h)[3]) {
-  const __m512i zero = _mm512_setzero_si512();
-  __m512i low0 = _mm512_madd52lo_epu64(zero, a[1], r20[2]);
-  __m512i low1 = _mm512_madd52lo_epu64(zero, a[1], r[0]);
-  __m512i low2 = _mm512_madd52lo_epu64(zero, a[1], r[1]);
-  __m512i high0 = _mm512_madd52hi_epu64(zero, a[1], r20[2]);
-  __m512i high1 = _mm512_madd52hi_epu64(zero, a[1], r[0]);
-  __m512i high2 = _mm512_madd52hi_epu64(zero, a[1], r[1]);
-  low0 = _mm512_madd52lo_epu64(low0, a[2], r20[1]);
-  low1 = _mm512_madd52lo_epu64(low1, a[2], r20[2]);
-  low2 = _mm512_madd52lo_epu64(low2, a[2], r[0]);
-  high0 = _mm512_madd52hi_epu64(high0, a[2], r20[1]);
-  high1 = _mm512_madd52hi_epu64(high1, a[2], r20[2]);
-  high2 = _mm512_madd52hi_epu64(high2, a[2], r[0]);
-  high2 = _mm512_madd52hi_epu64(high2, a[0], r[2]);
-  high1 = _mm512_madd52hi_epu64(high1, a[0], r[1]);
-  low2 = _mm512_madd52lo_epu64(low2, a[0], r[2]);
-  low1 = _mm512_madd52lo_epu64(low1, a[0], r[1]);
-  high0 = _mm512_madd52hi_epu64(high0, a[0], r[0]);
-  low0 = _mm512_madd52lo_epu64(low0, a[0], r[0]);
-
-  low2 = _mm512_add_epi64(low2, _mm512_slli_epi64(high1, 8));
-  low1 = _mm512_add_epi64(low1, _mm512_slli_epi64(high0, 8));
-  const __m512i over = _mm512_add_epi64(_mm512_slli_epi64(high2, 10), _mm512_srli_epi64(low2, 42));
-  h[0] = _mm512_add_epi64(_mm512_and_si512(low0, ones(44)), times_five(over));
-  h[1] = _mm512_add_epi64(_mm512_and_si512(low1, ones(44)), _mm512_srli_epi64(low0, 44));
-  h[2] = _mm512_add_epi64(_mm512_and_si512(low2, ones(42)), _mm512_srli_epi64(low1, 44));
-}
 
 /// h + block, and the bit that ends every block.
 WARREN_AVX512_INLINE void add_block(const Octet& octet, __m512i low, __m512i high,
@@ -107,7 +43,7 @@ WARREN_AVX512_INLINE void add_block(const Octet& octet, __m512i low, __m512i hig
 WARREN_AVX512_INLINE void absorb(Octet& octet, __m512i low, __m512i high) {
   __m512i sum[3];
   add_block(octet, low, high, sum);
-  multiply(sum, octet.r, octet.r20, octet.h);
+  multiply(sum, octet.by, octet.h);
 }
 
 /// The same for some of the lanes.
@@ -115,7 +51,7 @@ WARREN_AVX512_INLINE void absorb(Octet& octet, __m512i low, __m512i high, __mmas
   __m512i sum[3];
   __m512i next[3];
   add_block(octet, low, high, sum);
-  multiply(sum, octet.r, octet.r20, next);
+  multiply(sum, octet.by, next);
   octet.h[0] = _mm512_mask_mov_epi64(octet.h[0], lanes, next[0]);
   octet.h[1] = _mm512_mask_mov_epi64(octet.h[1], lanes, next[1]);
   octet.h[2] = _mm512_mask_mov_epi64(octet.h[2], lanes, next[2]);
@@ -165,61 +101,6 @@ WARREN_AVX512_INLINE void load_ends(const Texts& texts, std::size_t offset, Four
 WARREN_AVX512_INLINE __mmask8 lanes_at(const Texts& texts, std::size_t offset) {
   return _mm512_cmpgt_epu64_mask(_mm512_loadu_si512(texts.size.data()),
                                  _mm512_set1_epi64(static_cast<long long>(offset)));
-}
-
-WARREN_AVX512_INLINE void start(Octet& octet, const PolyKeys& keys, std::size_t first) {
-  const __m512i low = _mm512_and_si512(_mm512_load_si512(keys.r_low + first),
-                                       _mm512_set1_epi64(0x0ffffffc0fffffff));
-  const __m512i high = _mm512_and_si512(_mm512_load_si512(keys.r_high + first),
-                                        _mm512_set1_epi64(0x0ffffffc0ffffffc));
-  cut(low, high, octet.r);
-  octet.r20[0] = _mm512_setzero_si512();
-  octet.r20[1] = _mm512_slli_epi64(times_five(octet.r[1]), 2);
-  octet.r20[2] = _mm512_slli_epi64(times_five(octet.r[2]), 2);
-  octet.h[0] = _mm512_setzero_si512();
-  octet.h[1] = _mm512_setzero_si512();
-  octet.h[2] = _mm512_setzero_si512();
-}
-
-WARREN_AVX512_INLINE void carry_around(__m512i (&h)[3]) {
-  h[1] = _mm512_add_epi64(h[1], _mm512_srli_epi64(h[0], 44));
-  h[0] = _mm512_and_si512(h[0], ones(44));
-  h[2] = _mm512_add_epi64(h[2], _mm512_srli_epi64(h[1], 44));
-  h[1] = _mm512_and_si512(h[1], ones(44));
-  h[0] = _mm512_add_epi64(h[0], times_five(_mm512_srli_epi64(h[2], 42)));
-  h[2] = _mm512_and_si512(h[2], ones(42));
-}
-
-/// h modulo 2^130 - 5: h + 5 where that reaches 2^130.
-WARREN_AVX512_INLINE void reduce(__m512i (&h)[3]) {
-  carry_around(h);
-  carry_around(h);
-  h[1] = _mm512_add_epi64(h[1], _mm512_srli_epi64(h[0], 44));
-  h[0] = _mm512_and_si512(h[0], ones(44));
-  __m512i g[3];
-  g[0] = _mm512_add_epi64(h[0], _mm512_set1_epi64(5));
-  g[1] = _mm512_add_epi64(h[1], _mm512_srli_epi64(g[0], 44));
-  g[2] = _mm512_add_epi64(h[2], _mm512_srli_epi64(g[1], 44));
-  const __mmask8 over = _mm512_test_epi64_mask(g[2], _mm512_set1_epi64(1LL << 42));
-  h[0] = _mm512_mask_and_epi64(h[0], over, g[0], ones(44));
-  h[1] = _mm512_mask_and_epi64(h[1], over, g[1], ones(44));
-  h[2] = _mm512_mask_and_epi64(h[2], over, g[2], ones(42));
-}
-
-/// The tags: h + s modulo 2^128.
-WARREN_AVX512_INLINE void finish(Octet& octet, const PolyKeys& keys, std::size_t first,
-                                 PolyTags& tags) {
-  reduce(octet.h);
-  const __m512i s_low = _mm512_load_si512(keys.s_low + first);
-  const __m512i low =
-      _mm512_add_epi64(_mm512_or_si512(octet.h[0], _mm512_slli_epi64(octet.h[1], 44)), s_low);
-  const __m512i high = _mm512_add_epi64(
-      _mm512_or_si512(_mm512_srli_epi64(octet.h[1], 20), _mm512_slli_epi64(octet.h[2], 24)),
-      _mm512_load_si512(keys.s_high + first));
-  const __mmask8 over = _mm512_cmplt_epu64_mask(low, s_low);
-  _mm512_store_si512(tags.low + first, low);
-  _mm512_store_si512(tags.high + first,
-                     _mm512_mask_add_epi64(high, over, high, _mm512_set1_epi64(1)));
 }
 
 /// The texts of up to eight packets; lanes without one repeat the first.
@@ -278,7 +159,7 @@ WARREN_AVX512_INLINE void absorb_stride(Octet& a, Octet& b, const Texts& texts_a
 template <std::size_t B>
 WARREN_AVX512_INLINE void absorb_end(Octet& octet, const FourBlocks& blocks, const Texts& texts,
                                      std::size_t offset) {
-  const __mmask8 lanes = lanes_at(texts, offset + B * kBlock);
+  const __mmask8 lanes = lanes_at(texts, offset + B * kPolyBlock);
   if (lanes != 0) absorb(octet, blocks.low[B], blocks.high[B], lanes);
 }
 
@@ -334,10 +215,20 @@ WARREN_AVX512 void two_octets(Group group, const PolyKeys& keys, PolyTags& tags)
   finish(b, keys, kOctet, tags);
 }
 
+/// Measured: eight blocks of one packet cost what one block of eight packets costs, and the powers
+/// of its r as much as some blocks.
+bool few_and_long(Group group) {
+  static constexpr std::array<std::size_t, 3> kLongEnough = {81, 257, 1024};
+  return group.size() <= kLongEnough.size() &&
+         group.back()->text.size() >= kLongEnough[group.size() - 1];
+}
+
 }  // namespace
 
 WARREN_AVX512 void avx512_macs(Group group, const PolyKeys& keys, PolyTags& tags) {
-  if (group.size() > kOctet) {
+  if (few_and_long(group)) {
+    avx512_macs_of_few(group, keys, tags);
+  } else if (group.size() > kOctet) {
     two_octets(group, keys, tags);
   } else {
     one_octet(group, keys, tags);
