@@ -41,8 +41,9 @@ def ipv4(source, destination, payload=b"", protocol=17, tos=0):
                        bytes(source), bytes(destination)) + payload
 
 
-def ipv6(source, destination, payload=b""):
-    return struct.pack(">IHBB", 0x60000000, len(payload), 59, 64) + source + destination + payload
+def ipv6(source, destination, payload=b"", protocol=59):
+    return (struct.pack(">IHBB", 0x60000000, len(payload), protocol, 64) + source + destination +
+            payload)
 
 
 def node():
@@ -186,5 +187,73 @@ def api_json():
     seed("api_json", "numbers", '{"schema":1,"name":"x","expires_s":4294967296,"dns":1e999}')
 
 
-for make in (messages, node, uapi, opener, hints, wg_conf, token, api_json):
+def checksum(content):
+    content += bytes(len(content) % 2)
+    total = sum(struct.unpack(f">{len(content) // 2}H", content))
+    while total > 0xffff:
+        total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff
+
+
+def ipv4_header(protocol, size, flags=0x4000):
+    header = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + size, 7, flags, 64, protocol, 0,
+                         bytes((10, 0, 0, 1)), bytes((10, 0, 0, 2)))
+    return header[:10] + struct.pack(">H", checksum(header)) + header[12:]
+
+
+def tcp(payload, flags=0x10, options=b""):
+    return struct.pack(">HHIIBBHHH", 1, 2, 100, 7, (20 + len(options)) // 4 << 4, flags, 500, 0,
+                       0) + options + payload
+
+
+def udp(payload):
+    return struct.pack(">HHHH", 1, 2, 8 + len(payload), 0) + payload
+
+
+FRAME = bytes(12)
+HERE, THERE = bytes(15) + b"\1", bytes(15) + b"\2"
+PAYLOAD = bytes(range(100))
+STAMP = b"\x01\x01\x08\x0a" + bytes(8)
+EXTENSIONS = bytes((60, 0)) + bytes(6)  # hop-by-hop, destination options, then TCP
+SUPERS = {  # name: gso type, where the transport header begins, where its checksum lies, packet
+    "tcp4": (1, 20, 16, ipv4_header(6, 132) + tcp(PAYLOAD, 0x99, STAMP)),
+    "tcp6": (4, 40, 16, ipv6(HERE, THERE, tcp(PAYLOAD), 6)),
+    "udp4": (5, 20, 6, ipv4_header(17, 108) + udp(PAYLOAD)),
+    "udp6": (5, 40, 6, ipv6(HERE, THERE, udp(PAYLOAD), 17)),
+    "extensions": (4, 56, 16, ipv6(HERE, THERE, EXTENSIONS + bytes((6, 0)) + bytes(6) + tcp(PAYLOAD), 0)),
+    "fragment": (5, 20, 6, ipv4_header(17, 108, 0x2000) + udp(PAYLOAD)),
+}
+
+
+def segments():
+    for name, (kind, start, offset, packet) in SUPERS.items():
+        def vnet(shift, flags=1):
+            return struct.pack("=BBHHHH", flags, kind, 0, 30, start + shift, offset)
+        seed("segments", name, b"\0" + vnet(0) + packet)
+        ether = b"\x08\x00" if packet[0] >> 4 == 4 else b"\x86\xdd"
+        tags = b"\x88\xa8\0\x01\x81\x00\0\x02"
+        seed("segments", name + "-frame", b"\1" + vnet(14) + FRAME + ether + packet)
+        seed("segments", name + "-tags", b"\1" + vnet(22) + FRAME + tags + ether + packet)
+        seed("segments", name + "-summed", b"\0" + vnet(0, 2) + packet)
+    seed("segments", "checksum-only", b"\0" + struct.pack("=BBHHHH", 1, 0, 0, 0, 20, 6) +
+         SUPERS["udp4"][3])
+
+
+def coalescer():
+    def train(name, size=30):
+        packet = SUPERS[name][3]
+        return struct.pack(">BBH", 1, size, len(packet)) + packet
+
+    def alone(content):
+        return struct.pack(">BH", 0, len(content)) + content
+    for name in SUPERS:
+        seed("coalescer", name, b"\0" + train(name))
+    seed("coalescer", "mixed", b"\0" + b"".join(map(train, SUPERS)) + alone(b"junk") +
+         train("tcp4", 100) + alone(SUPERS["fragment"][3]) + train("udp4", 9))
+    framed = FRAME + b"\x81\x00\0\x01\x08\x00" + SUPERS["tcp4"][3]
+    seed("coalescer", "frames", b"\1" + struct.pack(">BBH", 1, 40, len(framed)) + framed)
+    seed("coalescer", "nothing-merged", b"\x1e" + train("tcp4") + train("udp6"))
+
+
+for make in (messages, node, uapi, opener, hints, wg_conf, token, api_json, segments, coalescer):
     make()

@@ -8,6 +8,10 @@
 // are ready. Before it is made it reads Plain, which works everywhere.
 #include "wire/checksum.hpp"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 namespace warren::wire {
 
 namespace {
@@ -16,15 +20,10 @@ namespace {
 
 enum class Copy : std::uint8_t { No, Yes };
 
-template <std::size_t kBytes>
-struct Lanes {
-  using Vector [[gnu::vector_size(kBytes)]] = std::uint64_t;
-};
-
-/// The next sizeof(T) bytes as a word, moved over.
-template <typename T, Copy kCopy>
-WARREN_INLINE T next(const std::uint8_t*& from, std::uint8_t*& to, std::size_t& size) {
-  T value;
+/// Takes the next sizeof(T) bytes as one value. (Vectors are never passed or returned by value:
+/// how that is done depends on the instruction set.)
+template <Copy kCopy, typename T>
+WARREN_INLINE void take(T& value, const std::uint8_t*& from, std::uint8_t*& to, std::size_t& size) {
   std::memcpy(&value, from, sizeof value);
   if constexpr (kCopy == Copy::Yes) {
     std::memcpy(to, &value, sizeof value);
@@ -32,6 +31,11 @@ WARREN_INLINE T next(const std::uint8_t*& from, std::uint8_t*& to, std::size_t& 
   }
   from += sizeof value;
   size -= sizeof value;
+}
+template <typename T, Copy kCopy>
+WARREN_INLINE T next(const std::uint8_t*& from, std::uint8_t*& to, std::size_t& size) {
+  T value;
+  take<kCopy>(value, from, to, size);
   return value;
 }
 
@@ -49,35 +53,63 @@ WARREN_INLINE Sum sum_tail(const std::uint8_t* from, std::uint8_t* to, std::size
   return sum + (std::endian::native == std::endian::big ? Sum{last} << 8 : Sum{last});
 }
 
-/// Vectors of kBytes, then the tail.
-template <std::size_t kBytes, Copy kCopy>
-WARREN_INLINE Sum sum_all(const std::uint8_t* from, std::uint8_t* to, std::size_t size) {
+template <std::size_t kBytes>
+struct Lanes {
+  using Vector [[gnu::vector_size(kBytes)]] = std::uint64_t;
+};
+
+/// The sums of the halves of 64-bit lanes.
+template <std::size_t kBytes>
+struct Accumulator {
   using Vector = typename Lanes<kBytes>::Vector;
-  Vector low{};
-  Vector high{};
-  while (size >= kBytes) {
-    Vector value;
-    std::memcpy(&value, from, kBytes);
-    if constexpr (kCopy == Copy::Yes) {
-      std::memcpy(to, &value, kBytes);
-      to += kBytes;
-    }
+
+  WARREN_INLINE void add(const Vector& value) {
     low += value & 0xffffffff;
     high += value >> 32;
-    from += kBytes;
-    size -= kBytes;
   }
-  low += high;
-  Sum sum = 0;
-  for (std::size_t i = 0; i < kBytes / sizeof(std::uint64_t); ++i) sum += low[i];
-  return sum + sum_tail<kCopy>(from, to, size);
+  WARREN_INLINE Sum sum() {
+    low += high;
+    Sum all = 0;
+    for (std::size_t i = 0; i < kBytes / sizeof(std::uint64_t); ++i) all += low[i];
+    return all;
+  }
+
+  Vector low{};
+  Vector high{};
+};
+
+/// All whole vectors.
+template <std::size_t kBytes, Copy kCopy>
+WARREN_INLINE void add_whole(Accumulator<kBytes>& accumulator, const std::uint8_t*& from,
+                             std::uint8_t*& to, std::size_t& size) {
+  while (size >= kBytes) {
+    typename Lanes<kBytes>::Vector value;
+    take<kCopy>(value, from, to, size);
+    accumulator.add(value);
+  }
+}
+
+template <std::size_t kBytes, Copy kCopy>
+WARREN_INLINE Sum sum_all(const std::uint8_t* from, std::uint8_t* to, std::size_t size) {
+  Accumulator<kBytes> accumulator;
+  add_whole<kBytes, kCopy>(accumulator, from, to, size);
+  return accumulator.sum() + sum_tail<kCopy>(from, to, size);
 }
 
 #if defined(__x86_64__)
+/// What remains is one vector too, the bytes that are not there masked out.
 template <Copy kCopy>
-[[gnu::target("avx512f")]] Sum sum_avx512(const std::uint8_t* from, std::uint8_t* to,
-                                          std::size_t size) {
-  return sum_all<64, kCopy>(from, to, size);
+[[gnu::target("avx512f,avx512bw")]] Sum sum_avx512(const std::uint8_t* from, std::uint8_t* to,
+                                                   std::size_t size) {
+  Accumulator<64> accumulator;
+  add_whole<64, kCopy>(accumulator, from, to, size);
+  const __mmask64 mask = (std::uint64_t{1} << size) - 1;
+  const __m512i last = _mm512_maskz_loadu_epi8(mask, from);
+  if constexpr (kCopy == Copy::Yes) _mm512_mask_storeu_epi8(to, mask, last);
+  Lanes<64>::Vector lanes;
+  std::memcpy(&lanes, &last, sizeof lanes);
+  accumulator.add(lanes);
+  return accumulator.sum();
 }
 template <Copy kCopy>
 [[gnu::target("avx2")]] Sum sum_avx2(const std::uint8_t* from, std::uint8_t* to, std::size_t size) {
@@ -86,7 +118,9 @@ template <Copy kCopy>
 
 VectorWidth detect() {
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f")) return VectorWidth::Avx512;
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")) {
+    return VectorWidth::Avx512;
+  }
   return __builtin_cpu_supports("avx2") ? VectorWidth::Avx2 : VectorWidth::Plain;
 }
 const VectorWidth widest = detect();
@@ -94,7 +128,7 @@ const VectorWidth widest = detect();
 constexpr VectorWidth widest = VectorWidth::Plain;
 #endif
 
-constexpr std::size_t kWorthVectors = 128;
+constexpr std::size_t kWorthVectors = 64;
 
 template <Copy kCopy>
 WARREN_INLINE Sum dispatch(base::Bytes from, std::uint8_t* to, VectorWidth width) {

@@ -135,11 +135,12 @@ void Coalescer::add(base::MutableBytes packet) {
 
 void Coalescer::add_alone(base::MutableBytes packet) {
   const auto place = static_cast<std::uint32_t>(chain_.size());
-  chain_.push_back({.piece = packet});
-  results_.push_back({.first = packet.data(),
-                      .first_piece = place,
-                      .last_piece = place,
-                      .bytes = static_cast<std::uint32_t>(packet.size())});
+  chain_.emplace_back().piece = packet;
+  Result& result = results_.emplace_back();
+  result.first = packet.data();
+  result.first_piece = place;
+  result.last_piece = place;
+  result.bytes = static_cast<std::uint32_t>(packet.size());
 }
 
 std::optional<Coalescer::Candidate> Coalescer::candidate_of(base::Bytes packet,
@@ -172,9 +173,12 @@ std::size_t Coalescer::find(std::uint64_t hash, base::Bytes packet, const Header
   const auto is = [&](const OpenFlow& flow) {
     if (flow.hash != hash) return false;
     const Result& result = results_[flow.result];
-    return result.v6 == headers.v6 && result.protocol == headers.protocol &&
-           result.network == headers.network &&
-           std::memcmp(result.first, packet.data(), headers.network) == 0 &&
+    // Family and protocol are not compared side by side: read as one word right after they were
+    // stored as two bytes, they stall the processor (measured: 3 to 6 ns a packet).
+    return result.v6 == headers.v6 && result.network == headers.network &&
+           result.protocol == headers.protocol &&
+           (headers.network == 0 ||
+            std::memcmp(result.first, packet.data(), headers.network) == 0) &&
            std::memcmp(result.first + addresses, &packet[addresses], addresses_size) == 0 &&
            same<std::uint32_t>(result.first + result.transport, &packet[headers.transport]);
   };
@@ -258,7 +262,7 @@ Coalescer::Join Coalescer::try_join(Result& result, base::Bytes packet, const He
 void Coalescer::append(Result& result, base::Bytes packet, const Candidate& candidate) {
   const base::Bytes payload = packet.subspan(candidate.payload);
   const auto place = static_cast<std::uint32_t>(chain_.size());
-  chain_.push_back({.piece = payload});
+  chain_.emplace_back().piece = payload;
   chain_[result.last_piece].next = place;
   result.last_piece = place;
   ++result.packets;

@@ -1,7 +1,6 @@
 // Offload: what the kernel left undone on a packet that it handed over, or may finish on one that
 // it is handed: the virtio-net header of a tun or tap, decoded.
-// Source: virtio 1.2, section 5.1.6; linux/virtio_net.h (IFF_VNET_HDR, native byte order, 10
-// bytes).
+// Source: virtio 1.2, section 5.1.6; linux/virtio_net.h (IFF_VNET_HDR: 10 bytes, native order).
 #pragma once
 
 #include <cstdint>
