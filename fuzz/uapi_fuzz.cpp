@@ -1,6 +1,6 @@
-// The userspace API, both sides. The first byte says in how large pieces the framer gets the rest;
-// however the stream is cut, the requests are the same. What a codec takes is written and read
-// again without change.
+// The userspace API, both sides. The first byte says in how large pieces the stream gets the rest;
+// however it is cut, what is handed out is the same. What a codec takes is written and read again
+// without change.
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,19 +12,25 @@ namespace {
 
 namespace ipc = warren::ipc;
 
-struct Framed {
-  std::vector<ipc::UapiFramer::Request> requests;
+struct Handed {
+  std::vector<std::string> pieces;  ///< "get", or a piece of a set as text
   bool good = true;
 };
 
-Framed frame(std::string_view stream, std::size_t piece) {
-  ipc::UapiFramer framer;
-  Framed out;
-  while (!stream.empty() && out.good) {
-    out.good = framer.handle_bytes(stream.substr(0, piece)).has_value();
-    stream.remove_prefix(std::min(piece, stream.size()));
+Handed hand_out(std::string_view bytes, std::size_t at_once) {
+  ipc::UapiStream stream;
+  Handed out;
+  while (!bytes.empty() && out.good) {
+    stream.add(bytes.substr(0, at_once));
+    bytes.remove_prefix(std::min(at_once, bytes.size()));
+    for (;;) {
+      const auto piece = stream.poll();
+      out.good = piece.has_value();
+      if (!piece || !*piece) break;
+      out.pieces.push_back((*piece)->is_get ? "get" : ipc::write_uapi_set(*(*piece)->set));
+      if ((*piece)->last) out.pieces.back() += "(last)";
+    }
   }
-  while (auto request = framer.poll_request()) out.requests.push_back(std::move(*request));
   return out;
 }
 
@@ -35,9 +41,12 @@ void try_set(std::string_view body) {
     return;
   }
   const std::string text = ipc::write_uapi_set(*set);
-  const Framed framed = frame(text, text.size());
-  WARREN_ASSERT(framed.good && framed.requests.size() == 1);
-  const auto again = ipc::parse_uapi_set(framed.requests[0].body);
+  const Handed handed = hand_out(text, text.size());
+  WARREN_ASSERT(handed.good && !handed.pieces.empty());
+  WARREN_ASSERT(handed.pieces.size() > 1 || handed.pieces[0] == text + "(last)");
+  constexpr std::size_t kHead = 6;  // set=1 and its newline
+  const auto again =
+      ipc::parse_uapi_set(std::string_view(text).substr(kHead, text.size() - kHead - 1));
   WARREN_ASSERT(again.has_value());
   WARREN_ASSERT(again->peers.size() == set->peers.size());
   WARREN_ASSERT(ipc::write_uapi_set(*again) == text);
@@ -65,14 +74,9 @@ void try_status(std::string_view answer) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   const std::string_view stream(reinterpret_cast<const char*>(data) + 1, size - 1);
-  const Framed whole = frame(stream, stream.size());
-  const Framed pieces = frame(stream, std::size_t{data[0]} + 1);
-  WARREN_ASSERT(whole.good == pieces.good && whole.requests.size() == pieces.requests.size());
-  for (std::size_t i = 0; i < whole.requests.size(); ++i) {
-    WARREN_ASSERT(whole.requests[i].kind == pieces.requests[i].kind);
-    WARREN_ASSERT(whole.requests[i].body == pieces.requests[i].body);
-    if (whole.requests[i].kind == ipc::UapiFramer::Kind::Set) try_set(whole.requests[i].body);
-  }
+  const Handed whole = hand_out(stream, stream.size());
+  const Handed cut = hand_out(stream, std::size_t{data[0]} + 1);
+  WARREN_ASSERT(whole.good == cut.good && whole.pieces == cut.pieces);
   try_set(stream);
   try_status(stream);
   const auto result = ipc::parse_uapi_result(stream);

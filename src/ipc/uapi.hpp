@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -65,34 +64,6 @@ struct UapiStatus {
 
 /// Overwrites the text, its spare capacity included, and empties it: for texts that held a key.
 void wipe_text(std::string& text);
-
-/// Cuts a byte stream into requests ("get=1\n\n", "set=1\n…\n\n"), within a limit. What it holds
-/// is wiped when it is handed out, grows or dies.
-class UapiFramer {
- public:
-  UapiFramer() = default;
-  UapiFramer(const UapiFramer&) = delete;
-  UapiFramer& operator=(const UapiFramer&) = delete;
-  ~UapiFramer();
-
-  enum class Kind { Get, Set };
-  struct Request {
-    Kind kind;
-    std::string body;  ///< lines after the first, without the closing empty line; wiped by owner
-  };
-  /// Adds received bytes. Invalid when the first line is neither get=1 nor set=1, or the request
-  /// outgrows `kMaxUapiRequest`; whole requests before that stay available. After an error the
-  /// connection is of no use.
-  [[nodiscard]] base::Status handle_bytes(std::string_view bytes);
-  /// The next whole request.
-  [[nodiscard]] std::optional<Request> poll_request();
-
- private:
-  std::string buffer_;
-  std::size_t scanned_ = 0;  ///< bytes of buffer_ known to hold no "\n\n"
-  std::deque<Request> requests_;
-};
-inline constexpr std::size_t kMaxUapiRequest = std::size_t{64} << 20;
 
 /// Bounds of what UapiStream hands out at once: peers, and their allowed IPs together.
 inline constexpr std::size_t kUapiPiecePeers = 256;

@@ -54,14 +54,11 @@ TEST(UapiSet, ReadsEveryKey) {
 
 TEST(UapiSet, RoundTripsThroughItsText) {
   const std::string text = write_uapi_set(whole_set());
-  UapiFramer framer;
-  ASSERT_TRUE(framer.handle_bytes(text));
-  const auto request = framer.poll_request();
-  ASSERT_TRUE(request);
-  EXPECT_EQ(request->kind, UapiFramer::Kind::Set);
-  const auto again = parse_uapi_set(request->body);
-  ASSERT_TRUE(again);
-  EXPECT_EQ(write_uapi_set(*again), text);
+  UapiStream stream;
+  stream.add(text);
+  const auto piece = stream.poll();
+  ASSERT_TRUE(piece && *piece && (*piece)->last);
+  EXPECT_EQ(write_uapi_set(*(*piece)->set), text);
 }
 
 TEST(UapiSet, AbsentKeysStayAbsent) {
@@ -103,50 +100,6 @@ TEST(UapiSet, ErrorsNeverShowAKey) {
   const auto set = parse_uapi_set("private_key=" + kPrivate + "0\n");
   ASSERT_FALSE(set);
   EXPECT_EQ(set.error().message.find(kPrivate.substr(0, 8)), std::string::npos);
-}
-
-TEST(UapiFramer, CutsRequestsAtEveryByte) {
-  const std::string set = write_uapi_set(whole_set());
-  const std::string stream = "get=1\n\n" + set + "set=1\n\n";
-  for (std::size_t cut = 0; cut <= stream.size(); ++cut) {
-    UapiFramer framer;
-    ASSERT_TRUE(framer.handle_bytes(std::string_view(stream).substr(0, cut)));
-    std::vector<UapiFramer::Request> got;
-    while (auto request = framer.poll_request()) got.push_back(std::move(*request));
-    ASSERT_EQ(got.size(), (cut >= 7 ? 1U : 0U) + (cut >= 7 + set.size() ? 1U : 0U) +
-                              (cut == stream.size() ? 1U : 0U));
-    ASSERT_TRUE(framer.handle_bytes(std::string_view(stream).substr(cut)));
-    while (auto request = framer.poll_request()) got.push_back(std::move(*request));
-    ASSERT_EQ(got.size(), 3U) << cut;
-    EXPECT_EQ(got[0].kind, UapiFramer::Kind::Get);
-    EXPECT_EQ(got[0].body, "");
-    EXPECT_EQ("set=1\n" + got[1].body + "\n", set);
-    EXPECT_EQ(got[2].body, "");
-  }
-}
-
-TEST(UapiFramer, RefusesWhatIsNoRequest) {
-  for (const std::string_view text : {"x", "get=2", "set=1 ", "\n", "GET=1\n", "gets"}) {
-    UapiFramer framer;
-    const auto status = framer.handle_bytes(text);
-    ASSERT_FALSE(status) << text;
-    EXPECT_EQ(status.error().os_errno, EINVAL);
-  }
-  UapiFramer framer;
-  EXPECT_FALSE(framer.handle_bytes("get=1\n\nrubbish"));
-  EXPECT_TRUE(framer.poll_request()) << "the whole request before the rubbish is kept";
-}
-
-TEST(UapiFramer, RefusesARequestBeyondTheLimit) {
-  UapiFramer framer;
-  ASSERT_TRUE(framer.handle_bytes("set=1\n"));
-  const std::string chunk(1 << 20, 'a');
-  std::size_t total = 6;
-  while (total + chunk.size() <= kMaxUapiRequest) {
-    ASSERT_TRUE(framer.handle_bytes(chunk));
-    total += chunk.size();
-  }
-  EXPECT_FALSE(framer.handle_bytes(chunk));
 }
 
 UapiPeerStatus sample_peer() {
