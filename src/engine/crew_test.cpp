@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <future>
 #include <thread>
 
 #include "engine/engine_test_support.hpp"
@@ -44,6 +45,10 @@ class Sink {
  public:
   Sink() : socket_(os::open_udp({.buffer_bytes = 1 << 20}).value()) {}
   [[nodiscard]] std::uint16_t port() const { return os::local_port(socket_).value(); }
+  /// True when something arrives within `patience`.
+  [[nodiscard]] bool wait(base::Duration patience) const {
+    return os::wait_readable(socket_, patience).value();
+  }
   /// Datagrams that have arrived since the last call.
   std::size_t take() {
     std::size_t count = 0;
@@ -96,9 +101,56 @@ TEST(Crew, NothingOfARemovedPeerLeavesAfterTheAnswer) {
     ASSERT_GE(before, 1000U) << "both workers send";
     ASSERT_EQ(pair.one.set(pair.keys_two.peer_line() + "remove=true\n"), "errno=0\n\n");
     sink.take();  // what had left before
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    EXPECT_EQ(sink.take(), 0U);
+    EXPECT_FALSE(sink.wait(std::chrono::milliseconds(20)));
   }
+}
+
+TEST(Crew, AnEpochIsPassedOnlyWhenTheBatchInWorkHasEnded) {
+  base::NullLog log;
+  SharedNode shared({}, log);
+  Crew crew(shared);
+  ASSERT_TRUE(crew.start(1));
+  auto queue = os::unix_pair(os::UnixType::SeqPacket).value();
+  ASSERT_TRUE(crew.dispatch({.tun = std::move(queue.second)}));
+  EXPECT_TRUE(crew.pass_epoch());
+
+  const auto in_work = [&] {
+    bool any = false;
+    crew.for_each([&](const Worker& worker) { any |= worker.epoch() % 2 == 1; });
+    return any;
+  };
+  std::future<base::Status> passed;
+  {
+    const auto held = shared.lock();  // the worker's batch cannot go on meanwhile
+    ASSERT_TRUE(os::send_message(queue.first, packet(1, 2, 1)));
+    const base::Instant deadline = os::now() + kTestPatience;
+    while (!in_work() && os::now() < deadline) std::this_thread::yield();
+    ASSERT_TRUE(in_work());
+    passed = std::async(std::launch::async, [&] { return crew.pass_epoch(); });
+    EXPECT_EQ(passed.wait_for(std::chrono::milliseconds(20)), std::future_status::timeout);
+  }
+  EXPECT_TRUE(passed.get());
+}
+
+TEST(Crew, ARecalledWorkerHasCarriedWhatWaited) {
+  base::NullLog log;
+  SharedNode shared({}, log);
+  Crew crew(shared);
+  ASSERT_TRUE(crew.start(1));
+  for (int round = 0; round < 3; ++round) {
+    auto queue = os::unix_pair(os::UnixType::SeqPacket).value();
+    for (std::uint8_t i = 0; i < 100; ++i) {
+      ASSERT_TRUE(os::send_message(queue.first, packet(1, 2, i)));
+    }
+    ASSERT_TRUE(crew.dispatch({.tun = std::move(queue.second)}));
+    EXPECT_FALSE(crew.has_parked());
+    crew.recall();
+    EXPECT_TRUE(crew.has_parked());
+    EXPECT_TRUE(os::receive_message(queue.first, 64).value().closed) << "its end is closed";
+  }
+  std::uint64_t reads = 0;
+  crew.for_each([&](const Worker& worker) { reads += worker.counters().tun_reads.get(); });
+  EXPECT_EQ(reads, 300U);
 }
 
 }  // namespace
