@@ -21,7 +21,7 @@ class Effort:
     flood_seconds: int
 
 
-QUICK, FULL = Effort(1, 100, 150, 1), Effort(2, 300, 300, 3)
+QUICK, FULL = Effort(1, 100, 150, 1), Effort(2, 250, 250, 3)
 
 
 @dataclass(frozen=True)

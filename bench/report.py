@@ -61,22 +61,27 @@ def handshakes_text(handshakes):
     def row(name):
         of = {key: statistics.median(values) for key, values in handshakes[name].items()}
         return [f"{of['per_second']:,.0f}", f"{of['cpu_us']:.0f}", f"{of['x25519_us']:.0f}", f"{of['of_x25519_bound']:.2f}",
-                f"{of['cookies']:.0f} / {of['unanswered']:.0f}"]
-    return table("Handshakes as responder on one core", handshakes,
-                 ["per second", "CPU µs each", "its X25519, µs", "of that bound", "cookies / lost"], row)
+                f"{of['cookies']:.0f} / {of['unanswered']:.0f}", f"{of['active_peer_bytes']:,.0f}"]
+    return table("Handshakes as responder on one core, and the memory of each peer with a session", handshakes,
+                 ["per second", "CPU µs each", "its X25519, µs", "of that bound", "cookies / lost", "bytes per peer"], row)
 
 
 class Targets:
     """The promises, as ratios in one run. A target whose rival was not measured is left out."""
 
-    def __init__(self, rivals, handshakes):
+    def __init__(self, rivals, handshakes, peers):
         self.middle, self.handshakes, self.rows = medians(rivals), handshakes, []
         if WARREN in self.middle:
             self.throughput()
             self.rest()
         if WARREN in handshakes:
-            value = statistics.median(handshakes[WARREN]["of_x25519_bound"])
-            self.add("handshakes/s ÷ what X25519 allows", value, ">=", 0.8)
+            ours = {key: statistics.median(values) for key, values in handshakes[WARREN].items()}
+            self.add("handshakes/s ÷ what X25519 allows", ours["of_x25519_bound"], ">=", 0.8)
+            self.add("memory of an active peer, KiB", ours["active_peer_bytes"] / 1024, "<=", 4)
+        configured = peers.get("median", {}).get(WARREN, {})
+        for key, what, scale, limit in (("10,000 peers: memory of each, bytes", "memory of an idle peer, KiB", 1024, 1),
+                                        ("10,000 peers: wg setconf, ms", "10,000 peers by wg setconf, ms", 1, 150)):
+            self.add(what, configured[key] / scale if key in configured else None, "<=", limit)
 
     def add(self, what, value, relation, target):
         if value is not None:

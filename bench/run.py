@@ -25,7 +25,8 @@ import report
 from world import Wire
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SCRIPTS = ("member", "peers")            # programs of their own: the last line they print is JSON
+# Programs of their own, whose last line is JSON: {name: (how often in a quick run, in a whole run)}
+SCRIPTS = {"member": (20, 100), "peers": (1, 2)}
 
 
 def arguments():
@@ -95,7 +96,8 @@ class Run:
             return {}
 
         def measure(_):
-            out = subprocess.run([sys.executable, "-B", path, self.chosen.binaries], check=True, text=True,
+            times = SCRIPTS[name][0 if self.chosen.quick else 1]
+            out = subprocess.run([sys.executable, "-B", path, self.chosen.binaries, str(times)], check=True, text=True,
                                  stdout=subprocess.PIPE, timeout=240).stdout.rstrip().split("\n")
             print("\n".join(out[:-1]) + "\n")
             return json.loads(out[-1])
@@ -111,10 +113,11 @@ class Run:
                    "handshakes": self.rounds("handshakes of ", responders, self.one_flood)}
         for name in SCRIPTS:
             results |= {name: found} if (found := self.script(name)) else {}
-        targets = report.Targets(results["rivals"], results["handshakes"])
+        targets = report.Targets(results["rivals"], results["handshakes"], results.get("peers", {}))
         results |= {"medians": report.medians(results["rivals"]), "targets": targets.rows, "failures": self.failures}
-        print(report.figures_text(results["rivals"]))
-        print(report.ratios_text(results["rivals"]))
+        if results["rivals"]:
+            print(report.figures_text(results["rivals"]))
+            print(report.ratios_text(results["rivals"]))
         if results["handshakes"]:
             print(report.handshakes_text(results["handshakes"]))
         print(targets.text())
@@ -132,6 +135,15 @@ def machine():
             "kernel": ".".join(platform.release().split(".")[:2]), "load_before": os.getloadavg()[0]}
 
 
+def rounded(value):
+    """No more digits than a measurement has."""
+    if isinstance(value, float):
+        return float(f"{value:.4g}")
+    if isinstance(value, dict):
+        return {key: rounded(part) for key, part in value.items()}
+    return [rounded(part) for part in value] if isinstance(value, list) else value
+
+
 def keep(results, whole):
     """A whole run is kept in the tree, with its picture; a quick or partial one below build/."""
     folder = f"{HERE}/results" if whole else "build/bench"
@@ -140,15 +152,16 @@ def keep(results, whole):
     while whole and os.path.exists(path):
         number += 1
         path = f"{folder}/{results['date']}-{number}.json"
-    text = json.dumps(results, indent=1)
+    text = json.dumps(rounded(results), indent=1)
     text = re.sub(r"\[\s+([^\[\]{}]*?)\s+\]", lambda match: "[" + re.sub(r",\s+", ", ", match[1]) + "]", text)
     with open(path, "w") as out:
         out.write(text + "\n")
-    picture = f"{folder}/rivals.svg"
+    print(f"kept: {os.path.relpath(path)}")
     if contenders.WARREN in results["rivals"]:
+        picture = f"{folder}/rivals.svg"
         with open(picture, "w") as out:
             out.write(plot.svg(results))
-    print(f"kept: {os.path.relpath(path)}, {os.path.relpath(picture)}")
+        print(f"drawn: {os.path.relpath(picture)}")
 
 
 def main():
