@@ -85,18 +85,18 @@ bool is_on_path(const std::string& program) {
   }
 }
 
-[[noreturn]] void become_command(const std::vector<std::string>& argv,
-                                 const std::vector<std::string>& environment, unsigned preserve_fds,
-                                 int report) {
-  std::vector<char*> arguments = pointers_to(argv);
-  std::vector<char*> variables = pointers_to(environment);
+[[noreturn]] void become_command(const CommandOptions& options, int report) {
+  std::vector<char*> arguments = pointers_to(options.argv);
+  std::vector<char*> variables = pointers_to(options.environment);
   reset_signals();
   int why = EPERM;
-  if (drop_privileges() && close_others(preserve_fds)) {
+  if (drop_privileges() && close_others(options.preserve_fds) &&
+      (!options.die_with_parent || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0)) {
     environ = variables.data();  // execvp takes PATH from here
     execvp(arguments[0], arguments.data());
     why = errno;
-    if (argv[0].find('/') == std::string::npos && !is_on_path(argv[0])) why = ENOENT;
+    const std::string& program = options.argv[0];
+    if (program.find('/') == std::string::npos && !is_on_path(program)) why = ENOENT;
   }
   // So few bytes fit a pipe; there is nobody else to tell.
   [[maybe_unused]] const ssize_t written = write(report, &why, sizeof why);
@@ -116,17 +116,15 @@ base::Error cannot_execute(const std::string& program, int why) {
 
 }  // namespace
 
-base::Result<StartedCommand> start_command(const std::vector<std::string>& argv,
-                                           const std::vector<std::string>& environment,
-                                           unsigned preserve_fds) {
-  if (argv.empty()) return base::make_error(base::ErrorKind::Invalid, "no command to run");
+base::Result<StartedCommand> start_command(const CommandOptions& options) {
+  if (options.argv.empty()) return base::make_error(base::ErrorKind::Invalid, "no command to run");
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) < 0) return base::os_error("create a pipe");
   const os::Fd read_end(ends[0]);
   os::Fd write_end(ends[1]);
   const pid_t pid = fork();
   if (pid < 0) return base::os_error("create a process for the command");
-  if (pid == 0) become_command(argv, environment, preserve_fds, write_end.get());
+  if (pid == 0) become_command(options, write_end.get());
   write_end.reset();
 
   StartedCommand started{.pid = pid};
@@ -138,7 +136,7 @@ base::Result<StartedCommand> start_command(const std::vector<std::string>& argv,
   if (got != sizeof why) return started;  // end of file: exec closed the pipe
   waitpid(pid, nullptr, 0);
   started.exit_code = why == ENOENT ? kNotFound : kCannotExecute;
-  started.why = cannot_execute(argv[0], why);
+  started.why = cannot_execute(options.argv[0], why);
   return started;
 }
 

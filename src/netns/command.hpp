@@ -11,6 +11,13 @@
 
 namespace warren::netns {
 
+struct CommandOptions {
+  std::vector<std::string> argv;         ///< argv[0] is looked up in PATH
+  std::vector<std::string> environment;  ///< all of it, "K=V"
+  unsigned preserve_fds = 0;             ///< descriptors from 3 on that it inherits
+  bool die_with_parent = false;          ///< killed when the calling thread ends
+};
+
 struct StartedCommand {
   pid_t pid = 0;
   int exit_code = 0;                              ///< 126 or 127 when `why` is set
@@ -18,10 +25,8 @@ struct StartedCommand {
 };
 
 /// Forks and executes without any capability, with no way to gain one, with signals as a shell
-/// would give them. Of the descriptors it inherits the standard streams and `preserve_fds` more
-/// from 3 on: any other may be a socket of the host.
-[[nodiscard]] base::Result<StartedCommand> start_command(
-    const std::vector<std::string>& argv, const std::vector<std::string>& environment,
-    unsigned preserve_fds);
+/// would give them. Of the descriptors it inherits the standard streams and those of
+/// `preserve_fds`: any other may be a socket of the host.
+[[nodiscard]] base::Result<StartedCommand> start_command(const CommandOptions& options);
 
 }  // namespace warren::netns

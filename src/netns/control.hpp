@@ -16,10 +16,18 @@ enum class Control : char {
   Failure = 'F',     ///< fields: exit code, error kind, message, hint; init ends
   Started = 'S',     ///< the command runs
   EchoSocket = 'E',  ///< answer to OpenEcho; descriptor: an ICMP socket; field on error: message
+  Bare = 'B',        ///< the namespaces stand, without a tun
+  AskNet = 'A',      ///< a program inside asks for the tunnel
+  Socket = 'P',      ///< answer to OpenSocket; descriptor, or field on error: message
   // supervisor to init
-  Go = 'G',        ///< start the command
-  Signal = 'K',    ///< field: number
-  OpenEcho = 'O',  ///< open an ICMP socket of the echo target's family inside
+  Go = 'G',          ///< start the command
+  Signal = 'K',      ///< field: number
+  OpenEcho = 'O',    ///< open an ICMP socket of the echo target's family inside
+  StartNet = 'N',    ///< make the tun; answer: Tun or NetFailed
+  OpenSocket = 'X',  ///< open a socket inside; field: tcp or udp
+  // both ways, and to clients
+  NetUp = 'U',      ///< the tunnel is up
+  NetFailed = 'V',  ///< fields as of Failure; nothing ends
 };
 
 struct ControlMessage {
@@ -33,6 +41,9 @@ struct ControlMessage {
                                         const std::vector<std::string>& fields = {},
                                         const os::Fd* descriptor = nullptr);
 [[nodiscard]] base::Result<ControlMessage> receive_control(const os::Fd& socket);
+
+/// The exit code of a failure of our own.
+inline constexpr int kOwnFailure = 125;
 
 /// The fields of a Failure, and back.
 [[nodiscard]] std::vector<std::string> failure_fields(int exit_code, const base::Error& error);

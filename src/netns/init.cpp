@@ -4,15 +4,18 @@
 #include <linux/sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "netns/clients.hpp"
 #include "netns/command.hpp"
 #include "netns/control.hpp"
 #include "netns/echo.hpp"
 #include "netns/mounts.hpp"
 #include "netns/network.hpp"
+#include "netns/runs.hpp"
 #include "os/clock.hpp"
 #include "os/file.hpp"
 #include "os/loop.hpp"
@@ -33,8 +36,6 @@
 namespace warren::netns {
 
 namespace {
-
-constexpr int kOwnFailure = 125;
 
 base::Error clone_error(int error_number) {
   base::Error error = base::os_error("create the namespaces of the run", error_number);
@@ -77,15 +78,19 @@ class Init {
   base::Status prepare(uid_t uid, gid_t gid);
   base::Status wait_for_go();
   base::Result<bool> handle_early_message();
+  void handle_request(const ControlMessage& message);
   base::Status serve();
   void handle_control();
   void send_echo_socket();
+  void send_socket(bool tcp);
+  void start_net();
   void reap();
   [[noreturn]] void fail(int exit_code, const base::Error& error);
 
   RunConfig& config_;
   EtcFiles etc_;
   os::Fd control_;
+  std::unique_ptr<Clients> clients_;  ///< programs inside
   pid_t command_ = 0;
 };
 
@@ -106,6 +111,10 @@ base::Status Init::prepare(uid_t uid, gid_t gid) {
                             .hidden_sockets = config_.hidden_sockets,
                             .weak_dns = config_.weak_dns,
                             .private_tmp = config_.private_tmp}));
+  if (config_.no_net) {
+    WARREN_TRY(set_up_loopback().within("set up the run's network"));
+    return send_control(control_, Control::Bare);
+  }
   WARREN_TRY_ASSIGN(const os::Fd tun, set_up_network(config_).within("set up the run's network"));
   return send_control(control_, Control::Tun, {}, &tun);
 }
@@ -134,7 +143,7 @@ base::Status Init::wait_for_go() {
 base::Result<bool> Init::handle_early_message() {
   WARREN_TRY_ASSIGN(const ControlMessage message, receive_control(control_));
   if (message.closed) _exit(kOwnFailure);
-  if (message.type == Control::OpenEcho) send_echo_socket();
+  handle_request(message);
   if (message.type == Control::Signal && !message.fields.empty()) {
     const auto number =
         static_cast<int>(base::parse_number(message.fields[0], 1, NSIG - 1).value_or(0));
@@ -143,6 +152,49 @@ base::Result<bool> Init::handle_early_message() {
     }
   }
   return message.type == Control::Go;
+}
+
+void Init::handle_request(const ControlMessage& message) {
+  switch (message.type) {
+    case Control::OpenEcho:
+      return send_echo_socket();
+    case Control::OpenSocket:
+      return send_socket(!message.fields.empty() && message.fields[0] == "tcp");
+    case Control::StartNet:
+      return start_net();
+    case Control::NetUp:
+      if (clients_) clients_->answer_net({});
+      return;
+    case Control::NetFailed:
+      if (clients_) clients_->answer_net(read_failure(message).error);
+      return;
+    default:
+      return;
+  }
+}
+
+void Init::start_net() {
+  auto tun = set_up_network(config_).within("set up the run's network");
+  if (tun) {
+    static_cast<void>(send_control(control_, Control::Tun, {}, &*tun));
+  } else {
+    const auto fields = failure_fields(kOwnFailure, tun.error());
+    static_cast<void>(send_control(control_, Control::NetFailed, fields));
+  }
+}
+
+/// For both families where the kernel has IPv6. The supervisor connects it: it stays in the network
+/// namespace that it was made in.
+void Init::send_socket(bool tcp) {
+  const int type = (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK;
+  os::Fd opened(socket(AF_INET6, type, 0));
+  if (!opened) opened = os::Fd(socket(AF_INET, type, 0));
+  if (opened) {
+    static_cast<void>(send_control(control_, Control::Socket, {}, &opened));
+  } else {
+    const base::Error error = base::os_error("open a socket inside the run");
+    static_cast<void>(send_control(control_, Control::Socket, {error.message}));
+  }
 }
 
 void Init::send_echo_socket() {
@@ -158,7 +210,7 @@ void Init::send_echo_socket() {
 void Init::handle_control() {
   const auto message = receive_control(control_);
   if (!message || message->closed) _exit(kOwnFailure);
-  if (message->type == Control::OpenEcho) send_echo_socket();
+  handle_request(*message);
   if (message->type != Control::Signal || message->fields.empty()) return;
   const auto number = base::parse_number(message->fields[0], 1, NSIG - 1);
   if (number) kill(command_, static_cast<int>(*number));
@@ -176,8 +228,14 @@ void Init::reap() {
 base::Status Init::serve() {
   WARREN_TRY_ASSIGN(const auto loop, os::Loop::create());
   WARREN_TRY_ASSIGN(os::SignalQueue signals, os::SignalQueue::create({SIGCHLD}));
+  clients_ = std::make_unique<Clients>(
+      *loop, nullptr, [this] { static_cast<void>(send_control(control_, Control::AskNet)); });
+  // Where the system has no /run, only `warren net up` lacks its way.
+  static_cast<void>(clients_->listen(kInsideSocket));
   WARREN_TRY_ASSIGN(const StartedCommand started,
-                    start_command(config_.argv, config_.environment, config_.preserve_fds));
+                    start_command({.argv = config_.argv,
+                                   .environment = config_.environment,
+                                   .preserve_fds = config_.preserve_fds}));
   if (started.why) fail(started.exit_code, *started.why);
   command_ = started.pid;
   WARREN_TRY(send_control(control_, Control::Started));

@@ -20,6 +20,10 @@ inline constexpr base::Duration kEngineFarewell = std::chrono::seconds(1);
 inline constexpr base::Duration kEngineStart = std::chrono::seconds(10);
 /// Programs that ask a run for its status at the same time.
 inline constexpr std::size_t kMaxStatusClients = 16;
+/// How long the tunnel of a run without one may take to start.
+inline constexpr base::Duration kNetStart = std::chrono::seconds(15);
+/// How long a killed run may take to clean up.
+inline constexpr base::Duration kStopFarewell = std::chrono::seconds(5);
 /// One message between supervisor and init.
 inline constexpr std::size_t kMaxControlMessage = 4096;
 /// Pause between two echo requests while waiting for the first answer.

@@ -69,6 +69,11 @@ base::Status add_routes(os::Rtnl& rtnl, const RunConfig& config, std::uint32_t l
 
 }  // namespace
 
+base::Status set_up_loopback() {
+  WARREN_TRY_ASSIGN(os::Rtnl rtnl, os::Rtnl::open());
+  return rtnl.set_up("lo", true);
+}
+
 base::Result<os::Fd> set_up_network(const RunConfig& config) {
   os::TunOptions options;
   options.name = kInterfaceName;

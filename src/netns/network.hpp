@@ -9,6 +9,10 @@ namespace warren::netns {
 
 /// Inside new user and network namespaces, with the run's /proc mounted: brings lo up, opens and
 /// configures the tun, lets our group use ICMP sockets. The tun's descriptor.
+/// Where it fails, no tun is left, and it may be tried again.
 [[nodiscard]] base::Result<os::Fd> set_up_network(const RunConfig& config);
+
+/// Brings lo up, for a run that has no tun yet.
+[[nodiscard]] base::Status set_up_loopback();
 
 }  // namespace warren::netns

@@ -2,15 +2,13 @@
 
 #include <algorithm>
 
-#include "crypto/secret.hpp"
-#include "ipc/uapi.hpp"
-#include "netns/control.hpp"
+#include "netns/clients.hpp"
 #include "netns/echo.hpp"
 #include "netns/limits.hpp"
+#include "netns/runs.hpp"
 #include "netns/runtime_dir.hpp"
 #include "os/clock.hpp"
 #include "os/process.hpp"
-#include "os/stream.hpp"
 #include "os/unix_socket.hpp"
 
 // Theory of operation. The checker asks the engine itself for its handshakes, over the run's
@@ -44,53 +42,22 @@ RunStatus status_of(RunState state) {
   status.public_key = state["public_key"];
   status.addresses = split(state["addresses"]);
   status.uapi_path = state["uapi"];
+  status.since_s = static_cast<std::int64_t>(
+      base::parse_number(state["since"], 0, std::uint64_t{1} << 62).value_or(0));
+  status.net = state["net"] != "off";
+  status.exposed = split(state["exposed"]);
   status.echo_target = base::IpAddress::parse(state["echo_target"]);
   return status;
 }
 
-base::Result<RunState> find_run(const std::string& runtime_dir, const std::string& run) {
-  WARREN_TRY_ASSIGN(auto states, live_states(runtime_dir));
-  for (const char* key : {"name", "profile"}) {
-    for (RunState& state : states) {
-      if (!run.empty() && state[key] == run) return std::move(state);
-    }
-  }
-  if (run.empty() && states.size() == 1) return std::move(states[0]);
-  if (run.empty() && states.size() > 1) {
-    std::string names;
-    for (RunState& state : states) names += (names.empty() ? "" : ", ") + state["name"];
-    return make_error(ErrorKind::Conflict, "there are several runs: " + names,
-                      "name one with --run NAME");
-  }
-  return make_error(ErrorKind::NotFound,
-                    run.empty() ? "there is no run" : "there is no run `" + run + "`",
-                    "start one with `warren run PROFILE -- COMMAND`");
-}
-
-base::Result<bool> has_handshake(const std::string& uapi_path, base::Instant deadline) {
-  WARREN_TRY_ASSIGN(const os::Fd api, os::unix_connect(os::UnixType::Stream, uapi_path));
-  WARREN_TRY(os::write_some(api, base::as_bytes("get=1\n\n")));
-  std::string answer;
-  std::array<std::uint8_t, 4096> room;
-  while (!answer.ends_with("\n\n") && answer.size() < kMaxStatusAnswer) {
-    WARREN_TRY_ASSIGN(const bool readable, os::wait_readable(api, deadline - os::now()));
-    if (!readable) return base::os_error("ask the engine for its state", ETIMEDOUT);
-    WARREN_TRY_ASSIGN(const auto got, os::read_some(api, room));
-    if (!got) break;
-    answer.append(reinterpret_cast<const char*>(room.data()), *got);
-  }
-  auto status = ipc::parse_uapi_status(answer);
-  crypto::wipe({reinterpret_cast<std::uint8_t*>(answer.data()), answer.size()});
-  WARREN_TRY_ASSIGN(const ipc::UapiStatus parsed, std::move(status));
-  return std::ranges::any_of(
-      parsed.peers, [](const ipc::UapiPeerStatus& peer) { return peer.last_handshake.ns != 0; });
+base::Result<bool> has_handshake(const RunStatus& run, base::Duration wait) {
+  WARREN_TRY_ASSIGN(const Traffic traffic, traffic_of(run, wait));
+  return traffic.last_handshake.ns != 0;
 }
 
 base::Result<os::Fd> get_echo_socket(const std::string& control_path, base::Instant deadline) {
-  WARREN_TRY_ASSIGN(const os::Fd control, os::unix_connect(os::UnixType::SeqPacket, control_path));
-  WARREN_TRY_ASSIGN(const bool readable, os::wait_readable(control, deadline - os::now()));
-  if (!readable) return base::os_error("ask the run for an echo socket", ETIMEDOUT);
-  WARREN_TRY_ASSIGN(ControlMessage message, receive_control(control));
+  WARREN_TRY_ASSIGN(ControlMessage message,
+                    ask_run(control_path, Control::OpenEcho, deadline - os::now()));
   if (message.descriptor) return std::move(message.descriptor);
   return make_error(ErrorKind::Unavailable,
                     message.fields.empty() ? "the run is ending" : message.fields[0]);
@@ -103,6 +70,10 @@ base::Result<RunStatus> look(const std::string& runtime_dir, const std::string& 
   const std::string control_path = state["control"];
   RunStatus status = status_of(std::move(state));
   const std::string name = "run `" + status.name + "` is not ready: ";
+  if (!status.net) {
+    return make_error(ErrorKind::Unavailable, name + "its tunnel is not started",
+                      "start it: warren attach " + status.name + " --start-net");
+  }
   const std::string hint =
       "check Endpoint, that UDP reaches it, and that both sides know each other's public key";
   if (status.echo_target) {
@@ -110,7 +81,7 @@ base::Result<RunStatus> look(const std::string& runtime_dir, const std::string& 
     WARREN_TRY_ASSIGN(status.echo_round_trip, wait_for_echo(socket, *status.echo_target, deadline));
   }
   WARREN_TRY_ASSIGN(status.handshake,
-                    has_handshake(status.uapi_path, deadline + std::chrono::milliseconds(500)));
+                    has_handshake(status, deadline - os::now() + std::chrono::milliseconds(500)));
   if (!status.handshake) {
     return make_error(ErrorKind::Unavailable, name + "no handshake with its peer yet", hint);
   }

@@ -21,6 +21,9 @@ struct RunStatus {
   std::vector<std::string> addresses;
   std::string uapi_path;  ///< the engine's userspace API (`wg`-style text)
   std::optional<base::IpAddress> echo_target;
+  std::int64_t since_s = 0;          ///< wall clock
+  bool net = true;                   ///< its tunnel was started
+  std::vector<std::string> exposed;  ///< "127.0.0.1:8080:80/tcp"
   // Filled by check_ready only:
   bool handshake = false;
   std::optional<base::Duration> echo_round_trip;

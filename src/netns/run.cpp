@@ -1,20 +1,21 @@
 #include "netns/run.hpp"
 
 #include <signal.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <deque>
+#include <memory>
 
+#include "netns/clients.hpp"
 #include "netns/control.hpp"
 #include "netns/engine_host.hpp"
 #include "netns/init.hpp"
 #include "netns/limits.hpp"
 #include "netns/runtime_dir.hpp"
+#include "netns/signal_relay.hpp"
+#include "os/clock.hpp"
 #include "os/loop.hpp"
 #include "os/process.hpp"
-#include "os/signals.hpp"
 #include "os/unix_socket.hpp"
 
 // Theory of operation
@@ -29,15 +30,14 @@
 // for an echo socket (`warren status --check ready`), for an engine that ended, and for init, whose
 // exit code is the command's.
 //
-// Signals: those that a process sends us are passed to the command. Those that the terminal sends
-// reach the command's process group by themselves and are not passed on, or they would arrive
-// twice. SIGTSTP stops us too, so that the shell sees the job stopped; SIGCONT continues both.
+// A run without a tunnel (--no-net) goes from init's Bare to Go. When somebody asks for the tunnel,
+// from outside or inside, the middle line of the above happens then; a failure is told to whoever
+// asked, and the run goes on without.
 
 namespace warren::netns {
 
 namespace {
 
-constexpr int kOwnFailure = 125;
 constexpr std::size_t kMaxNameSize = 32;
 
 class Supervisor {
@@ -52,25 +52,28 @@ class Supervisor {
   base::Status watch_all();
   void go();
   base::Status tell_state();
-  void handle_signals();
+  base::Status begin_net();
+  void ask_net();
+  void handle_configured();
+  void handle_engine_failure(base::Error error);
+  void net_failed(base::Error error);
   void pass_on(int signal);
-  void stop_with_terminal(bool sent_by_process);
   void handle_init_message();
   void handle_init_end();
-  void handle_status_client();
-  void answer_status_client(const ControlMessage& message);
   void fail(int exit_code, base::Error error);
 
   RunConfig config_;
   RunFiles files_;
   std::optional<RunLock> lock_;
-  std::optional<os::SignalQueue> signals_;
+  std::optional<SignalRelay> signals_;
   std::unique_ptr<os::Loop> loop_;
   os::Child init_;
   os::Fd init_control_;
   std::optional<EngineHost> engine_;
-  os::Fd status_listener_;
-  std::deque<os::Fd> status_clients_;  ///< in the order of their OpenEcho
+  std::unique_ptr<Clients> clients_;
+  std::int64_t since_s_ = 0;
+  enum class Net { Off, Starting, Up } net_ = Net::Off;
+  bool gone_ = false;  ///< Go was said
   bool command_runs_ = false;
   bool done_ = false;
   RunEnd end_;
@@ -91,28 +94,69 @@ base::Status Supervisor::start_init() {
 }
 
 base::Status Supervisor::start() {
+  since_s_ = os::wall_now().ns / 1'000'000'000;
   WARREN_TRY_ASSIGN(RunLock lock,
                     RunLock::acquire(config_.runtime_dir, config_.name, config_.public_key));
   lock_.emplace(std::move(lock));
-  WARREN_TRY_ASSIGN(signals_,
-                    os::SignalQueue::create({SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2,
-                                             SIGWINCH, SIGTSTP, SIGCONT, SIGPIPE}));
+  WARREN_TRY_ASSIGN(signals_, SignalRelay::create([this](int signal) { pass_on(signal); }));
   WARREN_TRY(start_init());
   WARREN_TRY_ASSIGN(loop_, os::Loop::create());
-  engine_.emplace(
-      *loop_, config_, files_.uapi, [this] { go(); },
-      [this](base::Error error) { fail(kOwnFailure, std::move(error)); });
   WARREN_TRY(watch_all());
-  return engine_->start();
+  return config_.no_net ? base::Status{} : begin_net();
 }
 
 base::Status Supervisor::watch_all() {
-  WARREN_TRY_ASSIGN(status_listener_,
-                    os::unix_listen(os::UnixType::SeqPacket, files_.control, 0600));
-  WARREN_TRY(loop_->watch(signals_->descriptor(), [this](os::Ready) { handle_signals(); }));
+  clients_ = std::make_unique<Clients>(
+      *loop_, [this] { static_cast<void>(send_control(init_control_, Control::OpenEcho)); },
+      [this] { ask_net(); });
+  WARREN_TRY(clients_->listen(files_.control));
+  WARREN_TRY(
+      loop_->watch(signals_->descriptor(), [this](os::Ready) { signals_->handle(command_runs_); }));
   WARREN_TRY(loop_->watch(init_control_.get(), [this](os::Ready) { handle_init_message(); }));
-  WARREN_TRY(loop_->watch(init_.pidfd.get(), [this](os::Ready) { handle_init_end(); }));
-  return loop_->watch(status_listener_.get(), [this](os::Ready) { handle_status_client(); });
+  return loop_->watch(init_.pidfd.get(), [this](os::Ready) { handle_init_end(); });
+}
+
+// --- the tunnel ---
+
+base::Status Supervisor::begin_net() {
+  net_ = Net::Starting;
+  engine_.emplace(
+      *loop_, config_, files_.uapi, [this] { handle_configured(); },
+      [this](base::Error error) { handle_engine_failure(std::move(error)); });
+  return engine_->start();
+}
+
+void Supervisor::ask_net() {
+  if (net_ == Net::Starting) return;  // the end of that answers
+  if (net_ == Net::Up) {
+    clients_->answer_net({});
+    static_cast<void>(send_control(init_control_, Control::NetUp));
+    return;
+  }
+  base::Status begun = begin_net();
+  if (begun) begun = send_control(init_control_, Control::StartNet);
+  if (!begun) net_failed(std::move(begun).error());
+}
+
+void Supervisor::handle_configured() {
+  net_ = Net::Up;
+  if (!gone_) return go();
+  static_cast<void>(tell_state());
+  ask_net();  // answers all who wait
+}
+
+void Supervisor::handle_engine_failure(base::Error error) {
+  if (!config_.no_net || net_ == Net::Up) return fail(kOwnFailure, std::move(error));
+  // Not at once: it is the engine host that calls.
+  loop_->at(os::now(), [this, why = std::move(error)]() mutable { net_failed(std::move(why)); });
+}
+
+void Supervisor::net_failed(base::Error error) {
+  engine_.reset();
+  net_ = Net::Off;
+  const auto fields = failure_fields(kOwnFailure, error);
+  static_cast<void>(send_control(init_control_, Control::NetFailed, fields));
+  clients_->answer_net(std::move(error));
 }
 
 void Supervisor::fail(int exit_code, base::Error error) {
@@ -121,6 +165,7 @@ void Supervisor::fail(int exit_code, base::Error error) {
 }
 
 void Supervisor::go() {
+  gone_ = true;
   base::Status told = tell_state();
   if (told) told = send_control(init_control_, Control::Go);
   if (!told) fail(kOwnFailure, std::move(told).error());
@@ -141,34 +186,15 @@ base::Status Supervisor::tell_state() {
                     {"public_key", config_.public_key.base64()},
                     {"addresses", addresses},
                     {"uapi", files_.uapi},
-                    {"control", files_.control}};
+                    {"control", files_.control},
+                    {"since", std::to_string(since_s_)},
+                    {"net", net_ == Net::Up ? "up" : "off"}};
   if (config_.echo_target) state["echo_target"] = config_.echo_target->to_string();
   return write_state(files_.state, state);
 }
 
-// --- signals ---
-
 void Supervisor::pass_on(int signal) {
   static_cast<void>(send_control(init_control_, Control::Signal, {std::to_string(signal)}));
-}
-
-void Supervisor::stop_with_terminal(bool sent_by_process) {
-  if (sent_by_process) pass_on(SIGTSTP);
-  kill(getpid(), SIGSTOP);
-  pass_on(SIGCONT);  // we run again
-}
-
-void Supervisor::handle_signals() {
-  signalfd_siginfo info;
-  while (read(signals_->descriptor(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
-    const bool sent_by_process = info.ssi_code <= 0;  // else by the kernel for a terminal
-    const int signal = static_cast<int>(info.ssi_signo);
-    if (signal == SIGTSTP) {
-      stop_with_terminal(sent_by_process);
-    } else if ((sent_by_process || !command_runs_) && signal != SIGPIPE) {
-      pass_on(signal);
-    }
-  }
 }
 
 // --- init ---
@@ -181,17 +207,24 @@ void Supervisor::handle_init_message() {
   }
   switch (message->type) {
     case Control::Tun:
-      engine_->handle_tun(std::move(message->descriptor));
+      if (engine_) engine_->handle_tun(std::move(message->descriptor));
       return;
+    case Control::Bare:
+      return go();
+    case Control::AskNet:
+      return ask_net();
+    case Control::NetFailed:
+      return net_failed(read_failure(*message).error);
     case Control::Failure: {
       Failure failure = read_failure(*message);
       return fail(failure.exit_code, std::move(failure.error));
     }
     case Control::Started:
       command_runs_ = true;
+      if (config_.on_started) config_.on_started();
       return;
     case Control::EchoSocket:
-      return answer_status_client(*message);
+      return clients_->answer_echo(*message);
     default:
       return;
   }
@@ -209,23 +242,6 @@ void Supervisor::handle_init_end() {
   done_ = true;
 }
 
-// --- status ---
-
-void Supervisor::handle_status_client() {
-  auto client = os::unix_accept(status_listener_);
-  if (!client || status_clients_.size() >= kMaxStatusClients) return;  // closing it says no
-  if (!send_control(init_control_, Control::OpenEcho)) return;
-  status_clients_.push_back(std::move(*client));
-}
-
-void Supervisor::answer_status_client(const ControlMessage& message) {
-  if (status_clients_.empty()) return;
-  const os::Fd client = std::move(status_clients_.front());
-  status_clients_.pop_front();
-  const os::Fd* socket = message.descriptor ? &message.descriptor : nullptr;
-  static_cast<void>(send_control(client, Control::EchoSocket, message.fields, socket));
-}
-
 RunEnd Supervisor::run() {
   base::Status started = start();
   if (!started) fail(kOwnFailure, std::move(started).error());
@@ -241,6 +257,7 @@ RunEnd Supervisor::run() {
   }
   if (!end_.why) end_.exit_code = code;
   engine_.reset();
+  clients_.reset();
   lock_.reset();
   return std::move(end_);
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -42,8 +43,11 @@ struct RunConfig {
   std::vector<std::string> hidden_sockets;  ///< paths of sockets that lead out
   bool weak_dns = false;                    ///< go on where the run cannot have its own /etc
   bool private_tmp = false;                 ///< an empty /tmp and /var/tmp
-  unsigned preserve_fds = 0;                ///< descriptors 3, 4, … that the command inherits
-  std::string engine_program;               ///< from engine_program()
+  bool no_net = false;                      ///< the tunnel is started later, by `start_net`
+  /// Called in the supervisor when the command runs.
+  std::move_only_function<void()> on_started = nullptr;
+  unsigned preserve_fds = 0;   ///< descriptors 3, 4, … that the command inherits
+  std::string engine_program;  ///< from engine_program()
 };
 
 /// How a run ended. `why` is set when the end was ours or the command could not start.

@@ -33,7 +33,7 @@ struct Invocation {
   bool verbose = false;
   std::string state_dir = "/var/lib/warren";
   std::string run_dir = "/run/warren";
-  std::vector<std::string> command;  ///< of `run`: what follows `--`, as it was given
+  std::vector<std::string> command;  ///< of `run` and `attach`: what follows `--`, as it was given
   int exit_code = kDone;
 
   /// The daemon's API socket.
@@ -50,6 +50,8 @@ void add_network_commands(CLI::App& app, Invocation& invocation);
 void add_peer_commands(CLI::App& app, Invocation& invocation);
 void add_join_command(CLI::App& app, Invocation& invocation);
 void add_run_command(CLI::App& app, Invocation& invocation);
+void add_attach_commands(CLI::App& app, Invocation& invocation);
+void add_ps_commands(CLI::App& app, Invocation& invocation);
 void add_status_commands(CLI::App& app, Invocation& invocation);
 
 }  // namespace warren::app

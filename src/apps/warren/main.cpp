@@ -42,9 +42,11 @@ std::vector<std::string> subcommand_names(const CLI::App& app) {
 
 /// What people type from habit, and what it is called here.
 std::string habit(std::string_view word) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kHabits{{
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kHabits{{
       {"up", "run"},
-      {"exec", "run"},
+      {"exec", "attach"},
+      {"enter", "attach"},
+      {"kill", "stop"},
       {"down", "leave"},
       {"ls", "network list"},
       {"list", "network list"},
@@ -115,11 +117,16 @@ void add_global_options(CLI::App& app, Invocation& invocation) {
       ->capture_default_str();
 }
 
-/// Cuts what follows `--` in a `run`: it belongs to another program, and nothing of it is
-/// interpreted (CLI11 would take "[a,b]" for a list).
+/// Cuts what follows `--` in a `run` or `attach`: it belongs to another program, and nothing of it
+/// is interpreted (CLI11 would take "[a,b]" for a list).
 std::vector<std::string> take_command(std::vector<std::string>& words) {
   const auto dashes = std::ranges::find(words, "--");
-  if (dashes == words.end() || std::find(words.begin(), dashes, "run") == dashes) return {};
+  constexpr std::array<std::string_view, 2> kWithCommand = {"run", "attach"};
+  if (std::find_first_of(words.begin(), dashes, kWithCommand.begin(), kWithCommand.end()) ==
+          dashes ||
+      dashes == words.end()) {
+    return {};
+  }
   std::vector<std::string> command(dashes + 1, words.end());
   words.erase(dashes, words.end());
   return command;
@@ -136,6 +143,8 @@ int run_program(int argc, char** argv) {
   add_peer_commands(app, invocation);
   add_join_command(app, invocation);
   add_run_command(app, invocation);
+  add_attach_commands(app, invocation);
+  add_ps_commands(app, invocation);
   add_status_commands(app, invocation);
   // Last: subcommands inherit what is set before they exist.
   app.footer(

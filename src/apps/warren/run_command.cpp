@@ -4,6 +4,7 @@
 
 #include "apps/warren/cli.hpp"
 #include "apps/warren/run_config.hpp"
+#include "apps/warren/run_detached.hpp"
 
 namespace warren::app {
 
@@ -17,6 +18,10 @@ int run_it(const Invocation& invocation, const RunArguments& arguments) {
   if (!config) {
     report(invocation, config.error());
     return kRunFailed;
+  }
+  if (arguments.detach) {
+    return run_detached(invocation, std::move(*config),
+                        {.log = arguments.log, .pid_file = arguments.pid_file});
   }
   const netns::RunEnd end = netns::run(std::move(*config));
   if (end.why) report(invocation, *end.why);
@@ -41,6 +46,16 @@ void add_isolation_options(CLI::App& run, RunArguments& arguments) {
       ->check(CLI::Range(0U, 1000U));
 }
 
+void add_network_options(CLI::App& run, RunArguments& arguments) {
+  run.add_flag("--no-net", arguments.no_net,
+               "Start without the tunnel; `warren attach RUN --start-net` or, inside, `warren net "
+               "up` starts it");
+  run.add_option("--routes", arguments.routes,
+                 "all: everything goes to the one peer; server: what the profile's AllowedIPs say "
+                 "(the default); the rest goes nowhere")
+      ->check(CLI::IsMember({"all", "server"}));
+}
+
 }  // namespace
 
 void add_run_command(CLI::App& app, Invocation& invocation) {
@@ -62,7 +77,15 @@ void add_run_command(CLI::App& app, Invocation& invocation) {
         return parse_wait_s(text) ? std::string()
                                   : "`" + text + "` is not a time span from 1s to 1h (10s, 2m)";
       });
+  add_network_options(*run, *arguments);
   add_isolation_options(*run, *arguments);
+  CLI::Option* detach = run->add_flag("-d,--detach", arguments->detach,
+                                      "Return when the program runs; print the run's name");
+  run->add_option("--log", arguments->log,
+                  "Output of a detached run (default: ~/.local/state/warren/NAME.log)")
+      ->needs(detach);
+  run->add_option("--pid-file", arguments->pid_file, "Holds the process id of a detached run")
+      ->needs(detach);
   run->footer(
       "Usage: warren run [OPTIONS] PROFILE [--] COMMAND [ARGUMENT...]\n"
       "Exit code: the program's; 125 warren failed, 126 it cannot be executed, 127 not found.\n"

@@ -168,6 +168,20 @@ base::Status replace_dns(const RunArguments& arguments, netns::RunConfig& config
   return {};
 }
 
+/// `--routes all`: the one peer gets everything, whatever its AllowedIPs say.
+base::Status replace_routes(const RunArguments& arguments, netns::RunConfig& config) {
+  if (arguments.routes != "all") return {};
+  if (config.engine.peers.size() != 1) {
+    return make_error(ErrorKind::Invalid, "--routes all: the profile has several peers",
+                      "say which gets what in their AllowedIPs, and leave --routes out");
+  }
+  config.routes = {*base::Prefix::parse("0.0.0.0/0"), *base::Prefix::parse("::/0")};
+  ipc::UapiPeer& peer = config.engine.peers[0];
+  peer.allowed_ips.clear();
+  for (const base::Prefix& prefix : config.routes) peer.allowed_ips.push_back({.prefix = prefix});
+  return {};
+}
+
 std::string variable(const char* name) {
   const char* value = std::getenv(name);
   return value != nullptr ? value : "";
@@ -217,6 +231,7 @@ base::Status fill_surroundings(const RunArguments& arguments, netns::RunConfig& 
   config.weak_dns = arguments.weak_dns;
   config.private_tmp = arguments.private_tmp;
   config.preserve_fds = arguments.preserve_fds;
+  config.no_net = arguments.no_net;
   return {};
 }
 
@@ -267,8 +282,13 @@ base::Result<netns::RunConfig> make_run_config(const RunArguments& arguments) {
   }
   WARREN_TRY(fill_from_conf(conf, profile.path, config));
   WARREN_TRY(replace_dns(arguments, config));
+  WARREN_TRY(replace_routes(arguments, config));
   WARREN_TRY(fill_surroundings(arguments, config));
   if (const auto wait_s = parse_wait_s(arguments.wait_ready)) {
+    if (config.no_net) {
+      return make_error(ErrorKind::Invalid, "--wait-ready and --no-net exclude each other",
+                        "without a tunnel there is nothing to wait for");
+    }
     if (!config.echo_target) {
       return make_error(ErrorKind::Invalid,
                         "--wait-ready: " + profile.path + " names nobody who answers an echo",

@@ -23,6 +23,14 @@ struct RunArguments {
   bool weak_dns = false;
   bool private_tmp = false;
   unsigned preserve_fds = 0;
+  bool no_net = false;
+  std::string routes;  ///< "all", "server", or empty: what the profile says
+  std::vector<std::string> exposed;
+  std::vector<std::string> allowed;  ///< prefixes that may reach exposed ports
+  bool expose_public = false;
+  bool detach = false;
+  std::string log;
+  std::string pid_file;
 };
 
 /// Reads the profile and resolves its endpoints. Warnings go to standard error.
