@@ -56,14 +56,17 @@ TEST(HandshakeQueue, IsBoundedAndItsDropsAreCounted) {
   EXPECT_EQ(world.gateway.drops(Drop::HandshakeQueueFull), 10U);
   EXPECT_EQ(world.gateway.drops(), 10U);
   // Under load, so that all of them get a cookie, which costs next to nothing of the budget.
-  std::size_t calls = 1;
-  while (world.handle(1)) ++calls;
+  std::size_t calls = 0;
+  std::size_t cookies = 0;
+  for (bool more = true; more; ++calls) {
+    more = world.handle(1);
+    for (const auto& [type, remote] : world.answers()) {
+      EXPECT_EQ(type, MessageType::Cookie);
+      EXPECT_EQ(remote, Gate::made_up(cookies++));
+    }
+  }
   EXPECT_EQ(calls, kMaxWaitingHandshakes / kCheapHandshakes);
-  EXPECT_EQ(world.gateway.node.counters().cookies_sent, kMaxWaitingHandshakes);
-  const auto answers = world.answers();
-  ASSERT_EQ(answers.size(), kMaxWaitingHandshakes);
-  EXPECT_EQ(answers[5].first, MessageType::Cookie);
-  EXPECT_EQ(answers[5].second, Gate::made_up(5));
+  EXPECT_EQ(cookies, kMaxWaitingHandshakes);
 }
 
 TEST(HandshakeQueue, WithoutOurKeyNothingWaits) {

@@ -1,47 +1,135 @@
-// What the protocol costs without any system call: packets through two nodes in one process, and
-// whole handshakes.
+// What the protocol costs without any system call, per packet, each step by itself: `locked` is
+// what a worker holds the node's lock for, `free` is cutting, framing and cryptography. Then whole
+// handshakes.
 #include <benchmark/benchmark.h>
 
-#include "node/node_test_support.hpp"
+#include <chrono>
+
+#include "node/batch_test_support.hpp"
 
 namespace warren::node {
 namespace {
 
-struct Joined : World {
-  Joined() {
-    connect(a, b);
-    a.send(b, "start");
-    settle();
+using Clock = std::chrono::steady_clock;
+
+double since(Clock::time_point start) {
+  return std::chrono::duration<double, std::nano>(Clock::now() - start).count();
+}
+
+/// Time in both kinds of step over all packets.
+struct Cost {
+  void report(benchmark::State& state) const {
+    const auto count = static_cast<double>(packets);
+    state.SetItemsProcessed(static_cast<std::int64_t>(packets));
+    state.SetBytesProcessed(static_cast<std::int64_t>(bytes));
+    state.counters["locked_ns"] = locked / count;
+    state.counters["free_ns"] = free / count;
+    state.counters["locked_%"] = 100 * locked / (locked + free);
   }
-  Host& a = add("10.0.0.1", "192.0.2.1:51820");
-  Host& b = add("10.0.0.2", "192.0.2.2:51820");
+  double locked = 0;
+  double free = 0;
+  std::size_t packets = 0;
+  std::size_t bytes = 0;
 };
 
-void one_way(benchmark::State& state) {
-  Joined world;
-  const auto size = static_cast<std::size_t>(state.range(0));
-  const auto inner = ip_packet(world.a.inner, world.b.inner, std::string(size - 20, 'x'));
-  std::vector<wire::Packet> batch(32);
-  std::vector<Datagram> wires(32);
-  for (auto _ : state) {
-    for (wire::Packet& packet : batch) packet = world.a.pool.copy_of(inner);
-    world.a.node.handle_packets(batch, world.now, world.wall);
-    std::size_t count = 0;
-    while (auto out = world.a.node.poll_datagram()) {
-      out->remote = world.a.endpoint;
-      wires[count++] = std::move(*out);
-    }
-    world.b.node.handle_datagrams({wires.data(), count}, world.now, world.wall);
-    while (auto packet = world.b.node.poll_packet()) benchmark::DoNotOptimize(packet->size());
+/// What one read of a tun in a busy moment brings.
+std::vector<SuperPacket> input_of(const Linked& world, benchmark::State& state) {
+  if (state.range(0) != 0) {
+    const auto segment = static_cast<std::uint16_t>(state.range(0));
+    return {tcp_super_packet(world.a.inner, world.b.inner, 64000, segment)};
   }
-  if (world.a.drops() + world.b.drops() != 0) state.SkipWithError("packets were dropped");
-  state.SetItemsProcessed(state.iterations() * 32);
-  state.SetBytesProcessed(state.iterations() * 32 * state.range(0));
+  const auto small = ip_packet(world.a.inner, world.b.inner, std::string(44, 'x'));
+  return std::vector<SuperPacket>(64, {.bytes = small, .offload = {}});
 }
-BENCHMARK(one_way)->Arg(64)->Arg(1420);
 
+void fill(Worker& worker, const std::vector<SuperPacket>& input) {
+  for (const SuperPacket& packet : input) worker.add(packet.bytes, packet.offload);
+}
+
+void plan_and_seal(benchmark::State& state) {
+  Linked world;
+  const auto input = input_of(world, state);
+  Cost cost;
+  for (auto _ : state) {
+    state.PauseTiming();
+    fill(world.worker, input);
+    state.ResumeTiming();
+    const auto start = Clock::now();
+    world.plan(world.worker);
+    const auto planned = Clock::now();
+    world.worker.out.seal();
+    cost.free += since(planned);
+    cost.locked += std::chrono::duration<double, std::nano>(planned - start).count();
+    state.PauseTiming();
+    for (const Datagram& train : world.worker.out.trains()) {
+      const std::size_t step = std::max<std::size_t>(train.segment_size, 1);
+      cost.packets += train.segment_size == 0 ? 1 : (train.packet.size() + step - 1) / step;
+      cost.bytes += train.packet.size();
+    }
+    world.worker.out.clear();
+    state.ResumeTiming();
+  }
+  if (world.a.drops() != 0) state.SkipWithError("packets were dropped");
+  cost.report(state);
+}
+BENCHMARK(plan_and_seal)->ArgName("segment")->Arg(1360)->Arg(0);
+
+void identify_open_accept(benchmark::State& state) {
+  Linked world;
+  const auto input = input_of(world, state);
+  Cost cost;
+  for (auto _ : state) {
+    state.PauseTiming();
+    fill(world.worker, input);
+    world.plan(world.worker);
+    world.worker.out.seal();
+    world.carry(world.worker, world.other);
+    Incoming& in = world.other.in;
+    state.ResumeTiming();
+    const auto start = Clock::now();
+    world.b.node.identify(in, world.now, world.wall);
+    const auto identified = Clock::now();
+    in.open();
+    const auto opened = Clock::now();
+    world.b.node.accept(in, world.now, world.wall);
+    cost.locked += since(opened);
+    cost.locked += std::chrono::duration<double, std::nano>(identified - start).count();
+    cost.free += std::chrono::duration<double, std::nano>(opened - identified).count();
+    state.PauseTiming();
+    cost.packets += in.packets().size();
+    for (const base::MutableBytes packet : in.packets()) cost.bytes += packet.size();
+    in.clear();
+    state.ResumeTiming();
+  }
+  if (world.b.drops() != 0) state.SkipWithError("packets were dropped");
+  cost.report(state);
+}
+BENCHMARK(identify_open_accept)->ArgName("segment")->Arg(1360)->Arg(0);
+
+/// A ping: one packet alone, from tun to tun.
+void one_packet(benchmark::State& state) {
+  Linked world;
+  const auto inner = ip_packet(world.a.inner, world.b.inner, std::string(64, 'x'));
+  for (auto _ : state) {
+    world.worker.add(inner);
+    world.plan(world.worker);
+    world.worker.out.seal();
+    Datagram& out = world.worker.out.trains()[0];
+    out.remote = world.a.endpoint;
+    world.other.in.add(std::move(out));
+    world.b.node.identify(world.other.in, world.now, world.wall);
+    world.other.in.open();
+    world.b.node.accept(world.other.in, world.now, world.wall);
+    world.other.in.clear();
+    world.worker.out.clear();
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(one_packet);
+
+/// Both sides of a handshake.
 void handshake(benchmark::State& state) {
-  Joined world;
+  Linked world;
   for (auto _ : state) {
     world.pass(std::chrono::seconds(200));
     world.a.node.initiate(world.b.key(), world.now, world.wall);
@@ -51,6 +139,33 @@ void handshake(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations());
 }
 BENCHMARK(handshake);
+
+/// The responder's side alone, as a gateway's storm asks for it.
+void answer_handshake(benchmark::State& state) {
+  Linked world;
+  world.hook = [](Travelled&) { return false; };
+  for (auto _ : state) {
+    state.PauseTiming();
+    world.pass(std::chrono::seconds(200));
+    world.a.node.initiate(world.b.key(), world.now, world.wall);
+    auto initiation = world.a.node.poll_datagram();
+    while (world.a.node.poll_datagram()) {
+    }
+    initiation->remote = world.a.endpoint;
+    state.ResumeTiming();
+    world.b.node.handle_datagrams({&*initiation, 1}, world.now, world.wall);
+    state.PauseTiming();
+    while (world.b.node.poll_datagram()) {
+    }
+    state.ResumeTiming();
+  }
+  if (world.b.node.counters().handshakes_answered <
+      static_cast<std::uint64_t>(state.iterations())) {
+    state.SkipWithError("handshakes were not answered");
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(answer_handshake);
 
 }  // namespace
 }  // namespace warren::node

@@ -3,12 +3,12 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 
 #include "base/time.hpp"
 #include "crypto/crypto.hpp"
 #include "wg/handshake.hpp"
 #include "wg/replay.hpp"
+#include "wg/shared_key.hpp"
 #include "wire/packet.hpp"
 
 namespace warren::wg {
@@ -16,16 +16,11 @@ namespace warren::wg {
 enum class Role : std::uint8_t { Initiator, Responder };
 enum class OpenResult : std::uint8_t { Opened, BadTag, Replayed };
 
-/// A key that its session shares with the batches that are being sealed or opened with it on other
-/// threads: it is wiped when the last of them lets go. The one counted pointer of this module,
-/// taken once per run of packets.
-using SharedKey = std::shared_ptr<const crypto::Aead>;
-
 class Session {
  public:
   Session(const SessionKeys& keys, Index local, Index remote, Role role, base::Instant born)
-      : send_(std::make_shared<const crypto::Aead>(keys.send)),
-        receive_(std::make_shared<const crypto::Aead>(keys.receive)),
+      : send_(keys.send),
+        receive_(keys.receive),
         local_index_(local),
         remote_index_(remote),
         role_(role),

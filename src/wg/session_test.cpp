@@ -76,14 +76,20 @@ TEST(Session, ReservedCountersAreGivenOutOnce) {
 TEST(Session, ItsKeysDieWithTheLastThatHoldsThem) {
   auto ends = std::make_unique<Ends>();
   SharedKey held = ends->left.send_key();
-  const std::weak_ptr<const crypto::Aead> sending = held;
-  const std::weak_ptr<const crypto::Aead> receiving = ends->left.receive_key();
+  EXPECT_EQ(held, ends->left.send_key());
+  EXPECT_NE(held, ends->left.receive_key());
+  const SharedKey second = held;
+  EXPECT_EQ(held.holders(), 3U);
   ends.reset();
-  EXPECT_TRUE(receiving.expired());
-  ASSERT_FALSE(sending.expired());
-  EXPECT_EQ(held->key()[0], 1);
-  held.reset();
-  EXPECT_TRUE(sending.expired());  // destroyed, which wipes (crypto_test)
+  EXPECT_EQ(held.holders(), 2U);
+  EXPECT_EQ(second.get()->key()[0], 1);
+  const crypto::Aead* const place = held.get();
+  SharedKey moved = std::move(held);
+  EXPECT_EQ(moved.get(), place);
+  EXPECT_EQ(moved.holders(), 2U);
+  moved = SharedKey();
+  EXPECT_EQ(second.holders(), 1U);  // the last, whose end wipes it (crypto::Secret)
+  EXPECT_EQ(SharedKey().get(), nullptr);
 }
 
 TEST(Session, PaddingIsASixteenthButNeverBeyondTheMtu) {
