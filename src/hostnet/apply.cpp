@@ -45,10 +45,11 @@ Status make_tun(const plan::Link& link) {
   WARREN_TRY_ASSIGN(
       const os::Tun tun,
       os::open_tun({.name = link.name, .multi_queue = true, .offloads = true, .persistent = true}));
-  // Bursts of a gateway are larger than what the kernel holds for a tun; without it they are lost
-  // sooner, no more.
-  if (auto rtnl = os::Rtnl::open())
+  // A matter of speed and memory alone.
+  if (auto rtnl = os::Rtnl::open()) {
     (void)rtnl->set_queueing(tun.name, {.queue_length = kTunQueueLength});
+    (void)rtnl->set_noqueue(tun.name);
+  }
   // No link-local address: the kernel would send its own packets into the tunnel.
   const std::string key = "net/ipv6/conf/" + link.name + "/addr_gen_mode";
   if (read_sysctl(key)) WARREN_TRY(write_sysctl(key, "1"));

@@ -14,6 +14,7 @@
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
+#include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <net/if.h>
@@ -345,6 +346,19 @@ base::Status Rtnl::set_queueing(const std::string& name, const LinkQueueing& que
     if (queueing.gso_max_segments != 0) request.u32(IFLA_GSO_MAX_SEGS, queueing.gso_max_segments);
     if (queueing.gso_max_bytes != 0) request.u32(IFLA_GSO_MAX_SIZE, queueing.gso_max_bytes);
   });
+}
+
+base::Status Rtnl::set_noqueue(const std::string& name) {
+  const std::string what = "take the queueing discipline from " + name;
+  auto index = index_of(*this, name);
+  if (!index) return std::move(index).within(what).error();
+  tcmsg info{};
+  info.tcm_ifindex = static_cast<int>(*index);
+  info.tcm_parent = TC_H_ROOT;
+  constexpr int kFlags = NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE;
+  NetlinkRequest request(RTM_NEWQDISC, static_cast<std::uint16_t>(kFlags));
+  request.body(info).text(TCA_KIND, "noqueue");
+  return transact(std::move(request), what);
 }
 
 base::Status Rtnl::set_alias(const std::string& name, const std::string& alias) {

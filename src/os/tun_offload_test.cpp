@@ -354,6 +354,8 @@ TEST_F(TunQueueTest, APrivateDeviceArrivesRestrictedAndWhole) {
     ASSERT_TRUE(second) << second.error().message;
     EXPECT_EQ(second->offloads, tun->offloads);
 
+    ASSERT_TRUE(rtnl.set_noqueue("wt0"));
+
     // Packets flow: one from a socket comes out of one of the queues.
     ASSERT_TRUE(rtnl.add_address("wt0", *base::Prefix::parse("10.99.0.1/24")));
     ASSERT_TRUE(rtnl.set_up("wt0", true));
@@ -371,6 +373,31 @@ TEST_F(TunQueueTest, APrivateDeviceArrivesRestrictedAndWhole) {
           found = size == expected;
         }
     EXPECT_TRUE(found);
+  });
+}
+
+TEST_F(TunQueueTest, WithoutADisciplineNoneIsMadeForAnyQueue) {
+  inside([] {
+    const auto tun = open_tun({.name = "wt0", .multi_queue = true, .offloads = true});
+    auto rtnl = Rtnl::open().value();
+    ASSERT_TRUE(rtnl.set_noqueue("wt0"));
+    ASSERT_TRUE(rtnl.set_up("wt0", true));
+    int ends[2];
+    ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+    const Fd read_end(ends[0]);
+    Fd write_end(ends[1]);
+    const auto child = spawn(
+        {.argv = {"/sbin/tc", "qdisc", "show", "dev", "wt0"}, .descriptors = {{1, &write_end}}});
+    ASSERT_TRUE(child);
+    write_end.reset();
+    std::array<char, 4096> text{};
+    const ssize_t size = read(read_end.get(), text.data(), text.size() - 1);
+    ASSERT_EQ(wait_for(*child).value(), 0);
+    ASSERT_GT(size, 0);
+    const std::string shown(text.data(), static_cast<std::size_t>(size));
+    EXPECT_EQ(shown.rfind("qdisc noqueue", 0), 0U) << shown;
+    EXPECT_EQ(std::count(shown.begin(), shown.end(), '\n'), 1) << shown;
+    EXPECT_FALSE(rtnl.set_noqueue("nope"));
   });
 }
 

@@ -133,8 +133,9 @@ base::Result<os::Tun> Standalone::make_tun() {
   name_ = tun.name;
   log_.set_interface(name_);
   WARREN_TRY(links_->set_mtu(name_, kDefaultMtu));
-  if (auto set = links_->set_queueing(name_, {.queue_length = kTunQueueLength}); !set) {
-    log_.write(base::LogLevel::Debug, "engine", set.error().message);
+  for (const base::Status& set : {links_->set_queueing(name_, {.queue_length = kTunQueueLength}),
+                                  links_->set_noqueue(name_)}) {
+    if (!set) log_.write(base::LogLevel::Debug, "engine", set.error().message);
   }
   WARREN_TRY_ASSIGN(link_, links_->link(name_));
   return tun;
