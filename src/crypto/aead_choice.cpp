@@ -13,7 +13,7 @@ namespace {
 
 struct Candidates {
   Candidates() {
-    for (const AeadKernel* kernel : {&avx512_kernel(), &openssl_kernel()}) {
+    for (const AeadKernel* kernel : {&avx512_kernel(), &avx2_kernel(), &openssl_kernel()}) {
       if (!kernel->supported()) continue;
       kernels.push_back(kernel);
       names.push_back(kernel->name);

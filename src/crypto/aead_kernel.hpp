@@ -20,5 +20,6 @@ struct AeadKernel {
 
 [[nodiscard]] const AeadKernel& openssl_kernel();
 [[nodiscard]] const AeadKernel& avx512_kernel();
+[[nodiscard]] const AeadKernel& avx2_kernel();
 
 }  // namespace warren::crypto
