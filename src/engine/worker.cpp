@@ -74,7 +74,7 @@ Worker::Worker(os::Loop& loop, SharedNode& shared, Handlers handlers)
       outgoing_(pool_) {}
 
 Worker::~Worker() {
-  if (tun_ && !tun_paused_) loop_.forget(tun_.get());
+  if (tun_) loop_.forget(tun_.get());
   for (const os::Loop::TimerId timer : {timer_, idle_timer_}) loop_.cancel(timer);
 }
 
@@ -100,7 +100,7 @@ void Worker::detach() {
   udp_.drain_sockets(kDetachBatches);
   udp_.close();
   udp_.release_spares();
-  if (tun_ && !tun_paused_) loop_.forget(tun_.get());
+  if (tun_) loop_.forget(tun_.get());
   tun_.reset();
   pool_.trim();
   // Deadlines and handshakes are the other workers' from now on.
@@ -153,7 +153,6 @@ void Worker::read_tun() {
     const auto size = os::read_packet(tun_, packet.bytes());
     if (!size) {
       loop_.forget(tun_.get());
-      tun_paused_ = true;
       handlers_.tun_gone(size.error());
       break;
     }
@@ -320,14 +319,13 @@ void Worker::drop_pending() {
 
 void Worker::pause_tun() {
   if (!tun_ || std::exchange(tun_paused_, true)) return;
-  loop_.forget(tun_.get());
+  std::ignore = loop_.set_want_read(tun_.get(), false);
   counters_.tun_pauses.add(1);
 }
 
 void Worker::resume_tun() {
   if (!tun_ || !std::exchange(tun_paused_, false)) return;
-  const base::Status watched = loop_.watch(tun_.get(), [this](os::Ready) { handle_tun(); });
-  if (!watched) handlers_.tun_gone(watched.error());
+  std::ignore = loop_.set_want_read(tun_.get(), true);
 }
 
 /// Outside of a batch: sees to what comes later.

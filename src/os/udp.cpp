@@ -183,7 +183,8 @@ base::Result<Fd> open_udp(const UdpOptions& options) {
   if (!socket) return os_error(v4 ? "create a UDP socket" : "create an IPv6 UDP socket");
   WARREN_TRY(set_family_options(socket, options.family));
   WARREN_TRY(set_buffer(socket, SO_RCVBUFFORCE, SO_RCVBUF, options.buffer_bytes));
-  WARREN_TRY(set_buffer(socket, SO_SNDBUFFORCE, SO_SNDBUF, options.buffer_bytes));
+  WARREN_TRY(set_buffer(socket, SO_SNDBUFFORCE, SO_SNDBUF,
+                        std::min(options.buffer_bytes, options.send_buffer_bytes)));
   if (options.reuse_port)
     WARREN_TRY(set_option(socket, SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT"));
   if (options.mark != 0) WARREN_TRY(set_mark(socket, options.mark));

@@ -17,10 +17,13 @@ namespace warren::os {
 
 struct UdpOptions {
   base::Family family = base::Family::V4;
-  std::uint16_t port = 0;      ///< 0: the kernel chooses
-  std::uint32_t mark = 0;      ///< SO_MARK
-  bool reuse_port = false;     ///< SO_REUSEPORT: joins sockets that share the port
-  int buffer_bytes = 7 << 20;  ///< SO_RCVBUF/SO_SNDBUF (the FORCE variants where permitted)
+  std::uint16_t port = 0;   ///< 0: the kernel chooses
+  std::uint32_t mark = 0;   ///< SO_MARK
+  bool reuse_port = false;  ///< SO_REUSEPORT: joins sockets that share the port
+  /// SO_RCVBUF (the FORCE variant where permitted): what comes while the reader is busy.
+  int buffer_bytes = 7 << 20;
+  /// SO_SNDBUF: enough for 10 Gb/s, and yet no long queue before a slow way. At most buffer_bytes.
+  int send_buffer_bytes = 1 << 20;
 };
 /// A bound, non-blocking socket on the wildcard address (v6 sockets are v6-only) with packet info
 /// and TOS / traffic class reception on.

@@ -230,7 +230,7 @@ TEST(Udp, MarkAndBufferWithPrivilege) {
   ASSERT_TRUE(socket) << socket.error().message;
   EXPECT_EQ(option_of(*socket, SOL_SOCKET, SO_MARK), 0x1234);
   EXPECT_GE(option_of(*socket, SOL_SOCKET, SO_RCVBUF), 7 << 20);
-  EXPECT_GE(option_of(*socket, SOL_SOCKET, SO_SNDBUF), 7 << 20);
+  EXPECT_GE(option_of(*socket, SOL_SOCKET, SO_SNDBUF), 1 << 20);
   ASSERT_TRUE(set_mark(*socket, 0));
   EXPECT_EQ(option_of(*socket, SOL_SOCKET, SO_MARK), 0);
 }

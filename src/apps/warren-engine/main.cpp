@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <thread>
 
 #include "apps/warren-engine/standalone.hpp"
@@ -37,9 +38,26 @@ int show(const warren::base::Error& error) {
   return 1;
 }
 
+/// WARREN_WORKERS=N: always that many, where the opener has them.
+warren::base::Result<warren::engine::Engine::Options> options_from_environment() {
+  warren::engine::Engine::Options options;
+  const char* text = std::getenv("WARREN_WORKERS");
+  if (text == nullptr) return options;
+  const auto workers = warren::base::parse_number(text, 1, warren::engine::kMaxWorkers);
+  if (!workers) {
+    return warren::base::make_error(warren::base::ErrorKind::Invalid,
+                                    fmt::format("WARREN_WORKERS={} is no number", text),
+                                    fmt::format("give 1 to {}, or nothing: then the load decides",
+                                                warren::engine::kMaxWorkers));
+  }
+  options.min_workers = options.max_workers = *workers;
+  return options;
+}
+
 warren::base::Status run_engine(int opener_fd, StderrLog& log) {
   using warren::engine::Engine;
-  WARREN_TRY_ASSIGN(const auto engine, Engine::create(warren::os::Fd(opener_fd), log));
+  WARREN_TRY_ASSIGN(const auto options, options_from_environment());
+  WARREN_TRY_ASSIGN(const auto engine, Engine::create(warren::os::Fd(opener_fd), log, options));
   log.set_interface(engine->interface_name());
   WARREN_TRY_ASSIGN(const auto report,
                     warren::engine::enter_sandbox([&] { return engine->start_crew(); }));
@@ -92,7 +110,8 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", "warren-engine " WARREN_VERSION);
   app.footer(
       "Configure the interface with wg(8); it ends when the interface or its socket is removed.\n"
-      "LOG_LEVEL=verbose|error|silent decides what goes to standard error.");
+      "LOG_LEVEL=verbose|error|silent decides what goes to standard error.\n"
+      "WARREN_WORKERS=N keeps N threads at work; without it their number follows the load.");
   app.add_option("INTERFACE", arguments.interface_name, "Name of the interface to make");
   app.add_flag("-f,--foreground", arguments.foreground, "Stay in the foreground");
   app.add_flag("--features", arguments.features, "Show what this host offers to an engine");
