@@ -70,8 +70,11 @@ base::Status map_ids(uid_t uid, gid_t gid) {
 
 class Init {
  public:
-  Init(RunConfig& config, EtcFiles etc, os::Fd control)
-      : config_(config), etc_(std::move(etc)), control_(std::move(control)) {}
+  Init(RunConfig& config, EtcFiles etc, os::Fd control, os::Fd sockets)
+      : config_(config),
+        etc_(std::move(etc)),
+        control_(std::move(control)),
+        sockets_(std::move(sockets)) {}
   [[noreturn]] void run(uid_t uid, gid_t gid);
 
  private:
@@ -82,7 +85,7 @@ class Init {
   base::Status serve();
   void handle_control();
   void send_echo_socket();
-  void send_socket(bool tcp);
+  void handle_forwarder(os::Loop& loop);
   void start_net();
   void reap();
   [[noreturn]] void fail(int exit_code, const base::Error& error);
@@ -90,6 +93,7 @@ class Init {
   RunConfig& config_;
   EtcFiles etc_;
   os::Fd control_;
+  os::Fd sockets_;                    ///< of the forwarder
   std::unique_ptr<Clients> clients_;  ///< programs inside
   pid_t command_ = 0;
 };
@@ -158,8 +162,6 @@ void Init::handle_request(const ControlMessage& message) {
   switch (message.type) {
     case Control::OpenEcho:
       return send_echo_socket();
-    case Control::OpenSocket:
-      return send_socket(!message.fields.empty() && message.fields[0] == "tcp");
     case Control::StartNet:
       return start_net();
     case Control::NetUp:
@@ -183,17 +185,20 @@ void Init::start_net() {
   }
 }
 
-/// For both families where the kernel has IPv6. The supervisor connects it: it stays in the network
-/// namespace that it was made in.
-void Init::send_socket(bool tcp) {
+/// A socket for both families where the kernel has IPv6. The forwarder connects it: it stays in the
+/// network namespace that it was made in.
+void Init::handle_forwarder(os::Loop& loop) {
+  const auto message = receive_control(sockets_);
+  if (!message || message->closed) return loop.forget(sockets_.get());
+  const bool tcp = !message->fields.empty() && message->fields[0] == "tcp";
   const int type = (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK;
   os::Fd opened(socket(AF_INET6, type, 0));
   if (!opened) opened = os::Fd(socket(AF_INET, type, 0));
   if (opened) {
-    static_cast<void>(send_control(control_, Control::Socket, {}, &opened));
+    static_cast<void>(send_control(sockets_, Control::Socket, {}, &opened));
   } else {
     const base::Error error = base::os_error("open a socket inside the run");
-    static_cast<void>(send_control(control_, Control::Socket, {error.message}));
+    static_cast<void>(send_control(sockets_, Control::Socket, {error.message}));
   }
 }
 
@@ -239,6 +244,9 @@ base::Status Init::serve() {
   if (started.why) fail(started.exit_code, *started.why);
   command_ = started.pid;
   WARREN_TRY(send_control(control_, Control::Started));
+  if (sockets_) {
+    WARREN_TRY(loop->watch(sockets_.get(), [&](os::Ready) { handle_forwarder(*loop); }));
+  }
   WARREN_TRY(loop->watch(control_.get(), [this](os::Ready) { handle_control(); }));
   WARREN_TRY(loop->watch(signals.descriptor(), [&](os::Ready) {
     while (signals.poll()) {
@@ -271,9 +279,10 @@ base::Result<InitChild> clone_init() {
   return InitChild{.is_init = true, .uid = uid, .gid = gid};
 }
 
-void run_init(const InitChild& self, RunConfig& config, EtcFiles etc, os::Fd control) {
+void run_init(const InitChild& self, RunConfig& config, EtcFiles etc, os::Fd control,
+              os::Fd sockets) {
   config.engine = ipc::UapiSet{};  // its keys are not for this process
-  Init init(config, std::move(etc), std::move(control));
+  Init init(config, std::move(etc), std::move(control), std::move(sockets));
   init.run(self.uid, self.gid);
 }
 

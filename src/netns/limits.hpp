@@ -24,6 +24,13 @@ inline constexpr std::size_t kMaxStatusClients = 16;
 inline constexpr base::Duration kNetStart = std::chrono::seconds(15);
 /// How long a killed run may take to clean up.
 inline constexpr base::Duration kStopFarewell = std::chrono::seconds(5);
+/// Connections, and senders of datagrams, that exposed ports carry at the same time.
+inline constexpr std::size_t kMaxForwards = 256;
+inline constexpr int kExposeBacklog = 128;
+inline constexpr std::size_t kRelayBuffer = 64 << 10;
+inline constexpr std::size_t kMaxDatagram = 64 << 10;
+/// A sender of datagrams that nothing was heard of for so long is forgotten.
+inline constexpr base::Duration kDatagramIdle = std::chrono::seconds(60);
 /// One message between supervisor and init.
 inline constexpr std::size_t kMaxControlMessage = 4096;
 /// Pause between two echo requests while waiting for the first answer.

@@ -13,6 +13,7 @@
 #include "base/result.hpp"
 #include "base/time.hpp"
 #include "ipc/uapi.hpp"
+#include "netns/exposure.hpp"
 
 namespace warren::netns {
 
@@ -43,6 +44,7 @@ struct RunConfig {
   std::vector<std::string> hidden_sockets;  ///< paths of sockets that lead out
   bool weak_dns = false;                    ///< go on where the run cannot have its own /etc
   bool private_tmp = false;                 ///< an empty /tmp and /var/tmp
+  std::vector<Exposure> exposures;          ///< ports of the command that the host may reach
   bool no_net = false;                      ///< the tunnel is started later, by `start_net`
   /// Called in the supervisor when the command runs.
   std::move_only_function<void()> on_started = nullptr;

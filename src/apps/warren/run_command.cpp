@@ -54,6 +54,15 @@ void add_network_options(CLI::App& run, RunArguments& arguments) {
                  "all: everything goes to the one peer; server: what the profile's AllowedIPs say "
                  "(the default); the rest goes nowhere")
       ->check(CLI::IsMember({"all", "server"}));
+  run.add_option("--expose", arguments.exposed,
+                 "[ADDRESS:]PORT:PORT[/tcp|udp]: a port of this machine's loopback that leads to "
+                 "the program's; may be repeated")
+      ->allow_extra_args(false);
+  run.add_option("--allow", arguments.allowed,
+                 "CIDR that may connect to a port exposed on another address; may be repeated")
+      ->allow_extra_args(false);
+  run.add_flag("--expose-public", arguments.expose_public,
+               "Ports may be exposed on any address, to everybody");
 }
 
 }  // namespace

@@ -182,6 +182,35 @@ base::Status replace_routes(const RunArguments& arguments, netns::RunConfig& con
   return {};
 }
 
+/// `--expose`: the loopback of this machine, or what was said on purpose.
+base::Status fill_exposures(const RunArguments& arguments, netns::RunConfig& config) {
+  std::vector<base::Prefix> allowed;
+  for (const std::string& text : arguments.allowed) {
+    const auto prefix = base::Prefix::parse(text);
+    if (!prefix) {
+      return make_error(ErrorKind::Invalid, "--allow: `" + text + "` is not a prefix",
+                        "write it as 192.0.2.0/24 or 2001:db8::/32");
+    }
+    allowed.push_back(prefix->network());
+  }
+  for (const std::string& text : arguments.exposed) {
+    WARREN_TRY_ASSIGN(netns::Exposure exposure, netns::Exposure::parse(text));
+    const bool local = exposure.listen.address.is_loopback();
+    if (!local && allowed.empty() && !arguments.expose_public) {
+      const base::Endpoint inside{.address = config.addresses[0].address, .port = exposure.port};
+      return make_error(ErrorKind::NotPermitted,
+                        "--expose " + text + ": every host that reaches " +
+                            exposure.listen.address.to_string() + " would reach the program",
+                        "name who may with --allow CIDR, or all with --expose-public; members of "
+                        "the network reach it without, at " +
+                            inside.to_string());
+    }
+    if (!local) exposure.allowed = allowed;
+    config.exposures.push_back(std::move(exposure));
+  }
+  return {};
+}
+
 std::string variable(const char* name) {
   const char* value = std::getenv(name);
   return value != nullptr ? value : "";
@@ -283,6 +312,7 @@ base::Result<netns::RunConfig> make_run_config(const RunArguments& arguments) {
   WARREN_TRY(fill_from_conf(conf, profile.path, config));
   WARREN_TRY(replace_dns(arguments, config));
   WARREN_TRY(replace_routes(arguments, config));
+  WARREN_TRY(fill_exposures(arguments, config));
   WARREN_TRY(fill_surroundings(arguments, config));
   if (const auto wait_s = parse_wait_s(arguments.wait_ready)) {
     if (config.no_net) {
