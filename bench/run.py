@@ -120,7 +120,8 @@ class Run:
             print(report.ratios_text(results["rivals"]))
         if results["handshakes"]:
             print(report.handshakes_text(results["handshakes"]))
-        print(targets.text())
+        if targets.rows:
+            print(targets.text())
         return results
 
 
