@@ -29,7 +29,7 @@ def messages():
     seed("messages", "reserved-not-zero", struct.pack("<II", 0x01000004, 8) + bytes(40))
 
 
-RAW, SIGNED, SEALED, REPLAY, PACKETS, HANDSHAKE, TIME, CONFIGURE = range(8)
+RAW, SIGNED, SEALED, REPLAY, PACKETS, HANDSHAKE, TIME, CONFIGURE, TRAIN = range(9)
 
 
 def record(kind, parameter=0, content=b""):
@@ -44,6 +44,24 @@ def ipv4(source, destination, payload=b"", protocol=17, tos=0):
 def ipv6(source, destination, payload=b"", protocol=59):
     return (struct.pack(">IHBB", 0x60000000, len(payload), protocol, 64) + source + destination +
             payload)
+
+
+def checksum(data):
+    total = sum(struct.unpack(f">{(len(data) + 1) // 2}H", data + bytes(len(data) % 2)))
+    while total > 0xffff:
+        total = (total & 0xffff) + (total >> 16)
+    return 0xffff - total
+
+
+def tcp4(source, destination, sequence, payload, flags=0x10):
+    """A segment with all its checksums, as one of a stream."""
+    def segment(total):
+        return struct.pack(">HHIIBBHHH", 1000, 2000, sequence, 9, 0x50, flags, 512, total, 0) + payload
+
+    pseudo = bytes(source) + bytes(destination) + struct.pack(">HH", 6, 20 + len(payload))
+    tcp = segment(checksum(pseudo + segment(0)))
+    header = ipv4(source, destination, tcp, 6)[:20]
+    return header[:10] + struct.pack(">H", checksum(header)) + header[12:] + tcp
 
 
 def node():
@@ -76,6 +94,13 @@ def node():
          record(HANDSHAKE) + record(SEALED, 0, padded) + record(TIME, 120) +
          record(SEALED, 0, padded) + record(TIME, 100) + record(PACKETS, 255, ipv4(here, there)) +
          record(CONFIGURE, 1) + record(CONFIGURE, 0) + record(HANDSHAKE) + record(TIME, 255))
+    stream = [tcp4(there, here, 7 + 72 * i, bytes([i]) * 72) for i in range(5)]
+    ending = stream[:4] + [tcp4(there, here, 7 + 72 * 4, b"end", 0x18)]
+    seed("node_receive", "train",
+         record(HANDSHAKE) + record(TRAIN, 12, b"\xff\0" + b"".join(ending)) +
+         record(TRAIN, 12, b"\2\x40" + b"".join(stream)) +
+         record(TRAIN, 12, b"\xff\0" + b"".join(stream[:2] + stream[3:] + stream[2:3])) +
+         record(TRAIN, 4, b"\xff\0" + padded * 3 + ipv6(there6, here6, b"y" * 9)))
     seed("node_receive", "tun", record(PACKETS, 2, bytes(range(256)) + ipv4(here, there)) +
          record(PACKETS, 255, ipv6(here6, there6)) + record(PACKETS, 4, ipv4(here, (8, 8, 8, 8))))
 

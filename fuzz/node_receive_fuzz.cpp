@@ -15,10 +15,13 @@
 //   Handshake  a valid initiation of the peer, answered, gives a new session
 //   Time       parameter² × 10 ms pass, timers run
 //   Configure  the peer is changed: parameter chooses how
+//   Train      u8 which, u8 xor, then plaintexts of 16 + 8*parameter bytes and a shorter one at the
+//              end: sealed, datagram `which` changed by xor, given in as one train, through the
+//              steps of a batch; what comes out is coalesced
 //
 // Asserted: only WireGuard messages come out, only to endpoints that were seen; packets that come
 // out are whole, of the peer's own addresses and of the length their header states; every slot goes
-// back to the pool.
+// back to the pool; cutting what was coalesced gives the same packets again.
 #include <algorithm>
 #include <set>
 #include <vector>
@@ -29,6 +32,8 @@
 #include "wg/handshake.hpp"
 #include "wg/session.hpp"
 #include "wg/tai64n.hpp"
+#include "wire/coalescer.hpp"
+#include "wire/segments.hpp"
 
 namespace {
 
@@ -88,7 +93,7 @@ class Target {
   }
 
   void run(std::uint8_t kind, std::uint8_t parameter, base::Bytes bytes) {
-    switch (kind % 8) {
+    switch (kind % 9) {
       case 0:
         receive(bytes, parameter, 0);
         break;
@@ -110,8 +115,11 @@ class Target {
       case 6:
         pass(std::chrono::milliseconds(10) * parameter * parameter);
         break;
-      default:
+      case 7:
         configure(parameter);
+        break;
+      default:
+        receive_train(bytes, 16 + std::size_t{8} * parameter);
     }
     drain();
   }
@@ -162,6 +170,64 @@ class Target {
     std::vector<std::uint8_t> datagram = last_sealed_;
     if (!bytes.empty()) datagram[at % datagram.size()] ^= bytes[0];
     receive(datagram, 2, 0);
+  }
+
+  void receive_train(base::Bytes bytes, std::size_t piece) {
+    if (!session_) handshake(0);
+    if (!session_ || session_->next_counter() > 5000 || bytes.size() < 2) return;
+    const std::size_t which = bytes[0];
+    const std::uint8_t change = bytes[1];
+    bytes = bytes.subspan(2);
+    std::vector<std::uint8_t> train;
+    for (std::size_t i = 0; i < node::kMaxTrainSegments && !bytes.empty(); ++i) {
+      wire::Packet packet = pool_.copy_of(bytes.first(std::min(piece, bytes.size())));
+      if (!packet) return;
+      bytes = bytes.subspan(packet.size());
+      session_->seal(packet, 0);
+      if (i == which) packet.bytes()[i % packet.size()] ^= change;
+      train.insert(train.end(), packet.bytes().begin(), packet.bytes().end());
+    }
+    if (train.empty() || train.size() > node::kMaxTrainBytes) return;
+    known_.insert(endpoint_of(0));
+    incoming_.add({.packet = trains_.copy_of(train),
+                   .remote = endpoint_of(0),
+                   .traffic_class = 0,
+                   .segment_size = static_cast<std::uint16_t>(piece + wg::kTransportOverhead)});
+    node_.identify(incoming_, now_, wall_);
+    incoming_.open();
+    node_.accept(incoming_, now_, wall_);
+    while (node_.handle_handshakes(1, now_, wall_)) {
+    }
+    coalesce();
+    incoming_.clear();
+  }
+
+  /// Cutting is the exact reverse of coalescing, whatever the peer sent.
+  void coalesce() {
+    std::vector<std::vector<std::uint8_t>> before;
+    for (const base::MutableBytes packet : incoming_.packets()) {
+      check_packet(packet);
+      before.emplace_back(packet.begin(), packet.end());
+      coalescer_.add(packet);
+    }
+    coalescer_.finish();
+    std::vector<std::vector<std::uint8_t>> after;
+    for (std::size_t i = 0; i < coalescer_.result_count(); ++i) {
+      const wire::Coalesced result = coalescer_.result(i);
+      std::vector<std::uint8_t> whole;
+      for (const base::Bytes part : result.pieces)
+        whole.insert(whole.end(), part.begin(), part.end());
+      WARREN_ASSERT(whole.size() == result.bytes);
+      const auto segments = wire::Segments::of(whole, result.offload, wire::Layer::Packet);
+      WARREN_ASSERT(segments && segments->count() == result.packets);
+      for (std::size_t j = 0; j < segments->count(); ++j) {
+        segments->write(j, after.emplace_back(segments->size(j)));
+      }
+    }
+    coalescer_.clear();
+    std::ranges::sort(before);
+    std::ranges::sort(after);
+    WARREN_ASSERT(before == after);
   }
 
   void send_packets(base::Bytes bytes, std::size_t piece) {
@@ -241,12 +307,15 @@ class Target {
 
   SeededRandom random_;
   wire::PacketPool pool_{kContent, kSlots};
+  wire::PacketPool trains_{65536, 1};
   wg::Identity ours_;    // of the node
   wg::Identity theirs_;  // of the peer that we play
   crypto::SharedSecret shared_;
   base::Instant now_{1'000'000'000'000};
   base::WallTime wall_{1'800'000'000'000'000'000};
   node::Node node_;
+  node::Incoming incoming_;
+  wire::Coalescer coalescer_{{}};
   wg::CookieGenerator macs_;
   std::optional<wg::Session> session_;
   std::vector<std::uint8_t> last_sealed_;
