@@ -14,11 +14,16 @@
 //                                  └▶ staged, initiation out
 //   time     ── deadlines ─▶ the peer's timers ─▶ initiation, keepalive, keys wiped
 //
-// Nothing a stranger sends allocates: memory is taken for a peer only after its handshake message
-// has authenticated. Removing a peer wipes its keys and takes its packets out of the queues before
-// update_peer returns. Deliberately not done: ICMP errors for packets without a route (the kernel
-// above the tun knows better), and spreading peers over threads (the shell runs one Node per
-// worker's share or locks around batches; the Node itself is single-threaded).
+// A worker's batches go through the same decisions in steps (batch.hpp), the cryptography between
+// them outside the node and its lock; handle_datagrams and handle_packets are those steps for one
+// packet at a time.
+//
+// What a stranger sends takes no memory but a place in the bounded queue of handshake messages: a
+// peer's memory is taken only after its message has authenticated. Removing a peer wipes its keys
+// and takes its packets out of the queues before update_peer returns. Deliberately not done: ICMP
+// errors for packets without a route (the kernel above the tun knows better), and locking: the Node
+// itself is single-threaded, a shell with several workers holds its lock around every call.
+// Handshakes are the one cryptography inside it.
 #include "node/node.hpp"
 
 #include "base/assert.hpp"
