@@ -13,19 +13,6 @@ AeadKey some_key() {
   return key;
 }
 
-void seal_packet(benchmark::State& state) {
-  const Aead aead(some_key());
-  std::vector<std::uint8_t> text(static_cast<std::size_t>(state.range(0)));
-  Mac tag;
-  AeadJob job{.key = &aead, .text = text, .tag = tag.data()};
-  for (auto _ : state) {
-    ++job.counter;
-    seal({&job, 1});
-  }
-  state.SetBytesProcessed(state.iterations() * state.range(0));
-}
-BENCHMARK(seal_packet)->Arg(64)->Arg(1420);
-
 void derive(benchmark::State& state) {
   PrivateKey key = some_key();
   clamp(key);
@@ -34,6 +21,13 @@ void derive(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(x25519(key, theirs, out));
 }
 BENCHMARK(derive)->Name("x25519");
+
+void derive_public(benchmark::State& state) {
+  PrivateKey key = some_key();
+  clamp(key);
+  for (auto _ : state) benchmark::DoNotOptimize(public_key(key));
+}
+BENCHMARK(derive_public)->Name("x25519-base");
 
 void hash(benchmark::State& state) {
   const std::vector<std::uint8_t> text(64);
@@ -47,6 +41,14 @@ void mac(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(keyed_blake2s_128(key.view(), text));
 }
 BENCHMARK(mac)->Name("keyed_blake2s/116");
+
+void three_keys(benchmark::State& state) {
+  Hash chaining{};
+  Hash second;
+  Hash third;
+  for (auto _ : state) kdf(chaining, second, {chaining, second, third});
+}
+BENCHMARK(three_keys)->Name("kdf3");
 
 }  // namespace
 }  // namespace warren::crypto
