@@ -50,7 +50,7 @@ def interface_name(wire, side):
 
 def start_wireguard(wire, side, command, interface):
     """One end, running in the foreground until the wire ends it; not yet configured."""
-    env = dict(os.environ, LOG_LEVEL="error", WG_PROCESS_FOREGROUND="1", WG_LOG_LEVEL="error")
+    env = dict(os.environ, LOG_LEVEL=os.environ.get("LOG_LEVEL", "error"), WG_PROCESS_FOREGROUND="1", WG_LOG_LEVEL="error")
     child = wire.start(side, *command, interface, env=env)
     wait(lambda: os.path.exists(f"/var/run/wireguard/{interface}.sock"), child, "no start")
     return child

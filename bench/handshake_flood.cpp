@@ -326,8 +326,8 @@ Tally Flood::measure() {
 /// Microseconds of the X25519 operations that one response needs: the best of several batches, for
 /// whatever disturbs a batch is no property of the curve.
 double response_x25519_us() {
-  constexpr int kBatches = 10;
-  constexpr int kRepeats = 200;
+  constexpr int kBatches = 100;
+  constexpr int kRepeats = 20;
   os::SystemRandom random;
   const crypto::PrivateKey key = crypto::generate_private_key(random);
   base::PublicKey point = crypto::public_key(key);
