@@ -12,6 +12,7 @@
 #include "netns/clients.hpp"
 #include "netns/command.hpp"
 #include "netns/control.hpp"
+#include "netns/doctor.hpp"
 #include "netns/echo.hpp"
 #include "netns/mounts.hpp"
 #include "netns/network.hpp"
@@ -42,6 +43,11 @@ base::Error clone_error(int error_number) {
   switch (error_number) {
     case EPERM:
     case EACCES:
+      if (seccomp_refuses_namespaces()) {
+        return std::move(error).with_hint(
+            "the seccomp filter of a surrounding container refuses it: start that with a profile "
+            "that allows clone, unshare, setns and mount; see `warren doctor run`");
+      }
       return std::move(error).with_hint(
           "unprivileged user namespaces are off: sysctl kernel.unprivileged_userns_clone=1 "
           "(Debian), or with AppArmor kernel.apparmor_restrict_unprivileged_userns=0; in a "

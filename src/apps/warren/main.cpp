@@ -145,6 +145,7 @@ int run_program(int argc, char** argv) {
   add_run_command(app, invocation);
   add_attach_commands(app, invocation);
   add_ps_commands(app, invocation);
+  add_doctor_command(app, invocation);
   add_status_commands(app, invocation);
   // Last: subcommands inherit what is set before they exist.
   app.footer(

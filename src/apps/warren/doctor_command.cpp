@@ -1,0 +1,68 @@
+// `warren doctor run`: why runs do not work here, and what an administrator must set.
+#include <fmt/core.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "apps/warren/ask.hpp"
+#include "apps/warren/cli.hpp"
+#include "netns/doctor.hpp"
+
+namespace warren::app {
+
+namespace {
+
+using netns::Finding;
+using nlohmann::ordered_json;
+
+const char* word_for(Finding::State state) {
+  switch (state) {
+    case Finding::State::Good:
+      return "good";
+    case Finding::State::Weak:
+      return "weak";
+    case Finding::State::Bad:
+      return "bad";
+  }
+  return "bad";
+}
+
+int examine(const Invocation& invocation) {
+  const std::vector<Finding> findings = netns::diagnose();
+  const bool works = !findings.empty() && std::ranges::none_of(findings, [](const Finding& one) {
+    return one.state == Finding::State::Bad;
+  });
+  if (invocation.json) {
+    ordered_json document = {{"schema", 1}, {"works", works}, {"findings", ordered_json::array()}};
+    for (const Finding& finding : findings) {
+      document["findings"].push_back({{"what", finding.what},
+                                      {"state", word_for(finding.state)},
+                                      {"text", finding.text},
+                                      {"remedy", finding.remedy}});
+    }
+    print_line(document.dump(-1, ' ', false, ordered_json::error_handler_t::replace));
+    return works ? kDone : kFailed;
+  }
+  for (const Finding& finding : findings) {
+    fmt::print("{:<5} {}: {}\n", word_for(finding.state), finding.what, finding.text);
+    if (!finding.remedy.empty()) fmt::print("      hint: {}\n", finding.remedy);
+  }
+  fmt::print("{}\n", works ? "warren run works here"
+                           : "warren run does not work here; no subuid or set-user-id file would "
+                             "be needed");
+  return works ? kDone : kFailed;
+}
+
+}  // namespace
+
+void add_doctor_command(CLI::App& app, Invocation& invocation) {
+  CLI::App* doctor = app.add_subcommand("doctor", "Say why something does not work here");
+  doctor->require_subcommand(1);
+  CLI::App* run = doctor->add_subcommand(
+      "run", "Try what `warren run` needs, and say what an administrator must set");
+  run->footer("Exit code 0 when runs work here, 1 when not. Example: warren doctor run --json");
+  run->callback([&invocation] { invocation.exit_code = examine(invocation); });
+}
+
+}  // namespace warren::app
