@@ -29,14 +29,6 @@ IpAddress IpAddress::v6(std::array<std::uint8_t, 16> bytes) {
   return address;
 }
 
-std::optional<IpAddress> IpAddress::from_bytes(Bytes bytes) {
-  if (bytes.size() != 4 && bytes.size() != 16) return std::nullopt;
-  IpAddress address;
-  address.family_ = bytes.size() == 4 ? Family::V4 : Family::V6;
-  std::ranges::copy(bytes, address.bytes_.begin());
-  return address;
-}
-
 std::optional<IpAddress> IpAddress::parse(std::string_view text) {
   if (text.size() >= INET6_ADDRSTRLEN) return std::nullopt;
   char terminated[INET6_ADDRSTRLEN] = {};

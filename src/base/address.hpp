@@ -4,6 +4,7 @@
 #include <array>
 #include <compare>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,7 +24,18 @@ class IpAddress {
   [[nodiscard]] static IpAddress v4(std::uint32_t host_order);
   [[nodiscard]] static IpAddress v6(std::array<std::uint8_t, 16> bytes);
   /// From 4 or 16 bytes of network order; nullopt for any other length.
-  [[nodiscard]] static std::optional<IpAddress> from_bytes(Bytes bytes);
+  [[nodiscard]] static std::optional<IpAddress> from_bytes(Bytes bytes) {
+    IpAddress address;
+    if (bytes.size() == 4) {  // sizes that the compiler knows: twice per packet
+      std::memcpy(address.bytes_.data(), bytes.data(), 4);
+    } else if (bytes.size() == 16) {
+      address.family_ = Family::V6;
+      std::memcpy(address.bytes_.data(), bytes.data(), 16);
+    } else {
+      return std::nullopt;
+    }
+    return address;
+  }
   /// Strict: dotted quad or RFC 4291 text, no zone, no blanks.
   [[nodiscard]] static std::optional<IpAddress> parse(std::string_view text);
 
