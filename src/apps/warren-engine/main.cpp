@@ -71,7 +71,9 @@ warren::base::Status run_engine(int opener_fd, StderrLog& log) {
 
 /// What of this host an engine would use.
 int show_features() {
-  using namespace warren;
+  namespace base = warren::base;
+  namespace engine = warren::engine;
+  namespace os = warren::os;
   const auto tun = os::open_tun({.name = "wrfeature%d", .offloads = true});
   fmt::print("tun: {}\n", tun ? engine::to_text(tun->offloads)
                               : "not known without a tun (" + tun.error().message + ")");
@@ -86,7 +88,7 @@ int show_features() {
     }
     fmt::print("udp {}: {}\n", name, text);
   }
-  fmt::print("aead: {}\n", crypto::aead_implementation());
+  fmt::print("aead: {}\n", warren::crypto::aead_implementation());
   fmt::print("workers: at most {}\n",
              std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, engine::kMaxWorkers));
   return 0;
