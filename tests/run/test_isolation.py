@@ -160,7 +160,8 @@ def test_the_rest_of_etc_is_the_hosts_and_read_only(host):
 def test_links_and_directories_of_etc_survive(locked):
     lab = Lab(etc_setup=RUN + ETC + locked)
     try:
-        script = "cd /etc; for f in *; do [ -L $f ] && echo $f $(readlink $f); done; ls | sort; true"
+        script = ("cd /etc; for f in *; do [ -L $f ] && echo $f $(readlink $f); done; "
+                  "ls | sort; true")
         inside = lab.run("sh", "-c", script).stdout
         assert inside == on_host(lab, "sh", "-c", script).stdout
         assert "alternatives" in inside

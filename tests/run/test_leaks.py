@@ -1,0 +1,201 @@
+"""Whatever a program tries, and whatever happens to its tunnel, nothing is on the host's wires.
+
+A program inside a run makes noise in every way it can think of, each packet with a mark, while a
+capture runs on all interfaces of the host. Between rounds its engine is killed, the host roams,
+and the server goes away. The mark must be in no packet, and no packet may be other than
+WireGuard's.
+"""
+
+import os
+import pathlib
+import signal
+import subprocess
+
+import pytest
+from lab import Lab, require, wait_until
+
+MARK = "LEAK-MARK-0451"
+
+NOISE = r"""
+import ctypes, os, socket, struct, subprocess, sys, time
+MARK = b"LEAK-MARK-0451" * 4
+DNS = b"\x12\x34\1\0\0\1\0\0\0\0\0\0\x0eleak-mark-0451\7example\0\0\1\0\1"
+PLACES = ["192.0.2.1", "192.0.2.2", "198.51.100.53", "224.0.0.251", "239.255.255.250",
+          "255.255.255.255", "127.0.0.53", "2001:db8::1", "2001:db8::2", "2001:db8:5::1",
+          "ff02::fb%1", "ff02::fb%2", "ff05::2"]
+reached = set()
+
+def attempt(what):
+    try: what()
+    except (OSError, ValueError, subprocess.SubprocessError): pass
+
+def udp(place, port, payload, device=None):
+    family = socket.AF_INET6 if ":" in place else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        if device: s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
+        s.sendto(payload, (place, port))
+
+def tcp(place, port):
+    family = socket.AF_INET6 if ":" in place else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as s:
+        s.settimeout(0.05)
+        s.connect((place, port))
+        s.sendall(MARK)
+        reached.add(place)
+
+def icmp(place):
+    v6 = ":" in place
+    kind, protocol = (socket.AF_INET6, 58) if v6 else (socket.AF_INET, 1)
+    with socket.socket(kind, socket.SOCK_DGRAM, protocol) as s:
+        s.sendto(struct.pack("!BBHHH", 128 if v6 else 8, 0, 0, 1, 1) + MARK, (place, 0))
+
+def raw(family, protocol):
+    with socket.socket(family, socket.SOCK_RAW, protocol) as s:
+        s.sendto(MARK, ("224.0.0.251", 0))
+
+def packet():
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as s:
+        s.bind(("e0", 0)); s.send(b"\xff" * 12 + b"\x08\0" + MARK)
+
+def vsock():
+    with socket.socket(40, socket.SOCK_STREAM) as s:
+        s.settimeout(0.05); s.connect((2, 22)); reached.add("vsock")
+
+def command(*words): subprocess.run(words, capture_output=True, timeout=5)
+
+ENVOY = ("import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+         "s.sendto(b'LEAK-MARK-0451', ('192.0.2.2', 53))")
+
+def round_of_noise():
+    for place in PLACES:
+        attempt(lambda: udp(place, 53, DNS))
+        attempt(lambda: udp(place, 9, MARK))
+        attempt(lambda: icmp(place))
+        for device in (b"e0", b"lo", b"warren0"): attempt(lambda: udp(place, 9, MARK, device))
+    for place in ("127.0.0.1", "192.0.2.1", "::1", "2001:db8::1"): attempt(lambda: tcp(place, 7777))
+    for protocol in (1, 2, 17, 255): attempt(lambda: raw(socket.AF_INET, protocol))
+    attempt(packet); attempt(vsock)
+    for words in (("ip", "route", "add", "192.0.2.0/24", "dev", "lo"),
+                  ("ip", "route", "add", "default", "dev", "e0"),
+                  ("ip", "link", "add", "v0", "type", "veth", "peer", "v1"),
+                  ("ip", "link", "set", "warren0", "netns", "1"),
+                  ("nsenter", "--net=/proc/1/ns/net", "ip", "link", "del", "warren0"),
+                  ("unshare", "-Urn", "/usr/bin/python3", "-c", ENVOY),
+                  ("unshare", "-Urm", "umount", "/run"),
+                  ("timeout", "0.5", "getent", "hosts", "leak-mark.example")):
+        attempt(lambda: command(*words))
+
+def answered():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(0.3)
+        try: s.sendto(b"alive", ("10.77.0.1", 9)); return s.recv(9) == b"alive"
+        except OSError: return False
+
+number = 0
+while True:
+    round_of_noise()
+    number += 1
+    state = "answered" if answered() else "silent"
+    print(number, state, " ".join(sorted(reached)) or "-", flush=True)
+"""
+
+
+class Capture:
+    def __init__(self, lab):
+        require("tcpdump")
+        self.lab = lab
+        self.file = lab.directory / "all.pcap"
+        self.file.touch(mode=0o666)
+        self.file.chmod(0o666)
+        self.process = lab.start(
+            lab.in_host("tcpdump", "-i", "any", "-U", "-s", "0", "--immediate-mode", "-w",
+                        self.file), stderr=subprocess.PIPE, text=True)
+        assert "listening" in "".join(self.process.stderr.readline() for _ in range(2))
+
+    def end(self):
+        """A packet of the test's own, behind all others, tells that everything was seen."""
+        last = b"THE-LAST-PACKET"
+        subprocess.run(self.lab.in_host("/usr/bin/python3", "-c", "import socket\n"
+                       "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+                       f"s.sendto({last!r}, ('127.0.0.1', 4444))"), check=True)
+        wait_until(lambda: last in self.file.read_bytes(), "the capture is complete")
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(10)
+
+    def strangers(self):
+        """Packets that are neither WireGuard's nor made by the kernel on its own account."""
+        ours = ("arp or icmp6 or (ip6 and dst host ff02::16) or "
+                "(udp and host 192.0.2.2 and port 51820) or (udp and port 4444) or (icmp and src host 192.0.2.2) or "
+                "(icmp and src host 127.0.0.1 and dst host 127.0.0.1)")
+        shown = subprocess.run(["tcpdump", "-nn", "-r", self.file, f"not ({ours})"],
+                               capture_output=True, text=True, check=True)
+        return shown.stdout
+
+    def marked(self):
+        return MARK.encode() in self.file.read_bytes().upper()
+
+
+@pytest.fixture(params=["split", "all"])
+def noisy(request):
+    lab = Lab()
+    lab.profile("lab", lab.conf(allowed="0.0.0.0/0, ::/0" if request.param == "all" else
+                                "10.77.0.0/24, fd77::/64", peer="PersistentKeepalive = 1"))
+    try:
+        yield lab
+    finally:
+        lab.close()
+
+
+def rounds(run, wanted, several=2):
+    """Waits for whole rounds after now; the last of them must tell what is wanted, in time."""
+    for number in range(40):
+        line = run.stdout.readline().split()
+        assert line and line[2:] == ["-"], (line, run.poll() is not None and run.stderr.read())
+        if number >= several and line[1] == wanted:
+            return
+    raise AssertionError(f"never {wanted}")
+
+
+def listen_on_host(lab):
+    script = ("import socket, threading\n"
+              "for host in ('127.0.0.1', '192.0.2.1'): \n"
+              "    s = socket.create_server((host, 7777)); globals()[host] = s\n"
+              "s6 = socket.create_server(('::', 7777), family=socket.AF_INET6)\n"
+              "print('ready', flush=True)\nthreading.Event().wait()")
+    child = lab.start(lab.in_host("/usr/bin/python3", "-c", script), stdout=subprocess.PIPE,
+                      text=True)
+    assert child.stdout.readline() == "ready\n"
+
+
+def test_nothing_leaves_but_the_tunnel(noisy):
+    listen_on_host(noisy)
+    resolv_conf = pathlib.Path("/etc/resolv.conf").read_bytes()
+    capture = Capture(noisy)
+    run = noisy.begin("/usr/bin/python3", "-uc", NOISE)
+    rounds(run, "answered")
+    engine = wait_until(lambda: noisy.engine(), "the engine")
+    os.kill(engine, signal.SIGKILL)
+    rounds(run, "answered")
+    roam = ("ip", "-n", noisy.host, "address")
+    subprocess.run([*roam, "del", "192.0.2.1/24", "dev", "e0"], check=True)
+    rounds(run, "silent", 0)  # no uplink at all
+    subprocess.run([*roam, "add", "192.0.2.7/24", "dev", "e0"], check=True)
+    rounds(run, "answered")
+    noisy.far_process.kill()
+    rounds(run, "silent")
+    run.send_signal(signal.SIGTERM)
+    assert run.wait(10) == 143
+    capture.end()
+    assert not capture.marked()
+    assert capture.strangers() == ""
+    assert pathlib.Path("/etc/resolv.conf").read_bytes() == resolv_conf
+
+
+def test_the_capture_would_see_it(noisy):
+    capture = Capture(noisy)
+    subprocess.run(noisy.in_host("/usr/bin/python3", "-c", "import socket\n"
+                   "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+                   f"s.sendto(b'{MARK}', ('192.0.2.2', 53))"), check=True)
+    capture.end()
+    assert capture.marked() and "192.0.2.2.53" in capture.strangers()
