@@ -1,9 +1,9 @@
 // The rules of names, subnets and addresses.
 //
-// Everything here is a pure check or a pure choice. The address plan of a subnet is fixed: the
-// network address is nobody's, the address after it is the gateway's, peers get the following ones
-// in order, and in IPv4 the last address stays the broadcast address. A freed address is given out
-// again as soon as it is the lowest free one.
+// Everything here is a pure check or a pure choice. The address plan of a subnet: the network
+// address is nobody's, the one after it is the gateway's unless another was chosen, peers get the
+// others in order but for those reserved, and in IPv4 the last address stays the broadcast address.
+// A freed address is given out again as soon as it is the lowest free one.
 #include "model/network.hpp"
 
 #include <algorithm>
@@ -58,8 +58,12 @@ std::string NetworkId::hex() const {
   return base::to_hex(bytes);
 }
 
-std::optional<base::IpAddress> Network::gateway4() const { return first_host(subnet4); }
-std::optional<base::IpAddress> Network::gateway6() const { return first_host(subnet6); }
+std::optional<base::IpAddress> Network::gateway4() const {
+  return chosen_gateway4 ? chosen_gateway4 : first_host(subnet4);
+}
+std::optional<base::IpAddress> Network::gateway6() const {
+  return chosen_gateway6 ? chosen_gateway6 : first_host(subnet6);
+}
 
 std::string_view to_string(PeerState state) {
   switch (state) {
@@ -133,21 +137,75 @@ base::Status check_subnet(const base::Prefix& subnet) {
   return {};
 }
 
-std::optional<base::IpAddress> next_free_address(const base::Prefix& subnet,
-                                                 const std::vector<base::IpAddress>& taken) {
-  const base::Prefix network = subnet.network();
-  std::vector<base::IpAddress> sorted = taken;
-  std::ranges::sort(sorted);
-  const base::IpAddress last = network.last();
-  base::IpAddress candidate = network.address.plus(2);
-  auto next_taken = std::ranges::lower_bound(sorted, candidate);
-  for (;; candidate = candidate.plus(1)) {
-    const bool broadcast = last.is_v4() && candidate == last;
-    if (!network.contains(candidate) || broadcast) return std::nullopt;
-    if (next_taken == sorted.end() || *next_taken != candidate) return candidate;
-    if (candidate == last) return std::nullopt;
-    while (next_taken != sorted.end() && *next_taken == candidate) ++next_taken;
+base::Status check_member_address(const Network& network, const base::IpAddress& address) {
+  const std::optional<base::Prefix>& subnet = address.is_v4() ? network.subnet4 : network.subnet6;
+  if (!subnet || !subnet->contains(address)) {
+    std::string ranges;
+    for (const auto& range : {network.subnet4, network.subnet6}) {
+      if (range) ranges += (ranges.empty() ? "" : " or ") + range->to_string();
+    }
+    return base::make_error(
+        base::ErrorKind::Invalid,
+        "address " + address.to_string() + " is outside network " + network.name,
+        "choose one inside " + ranges + ", or leave --address out: the first free one is taken");
   }
+  const base::Prefix range = subnet->network();
+  if (address == range.address || (address.is_v4() && address == range.last())) {
+    return base::make_error(base::ErrorKind::Invalid,
+                            "address " + address.to_string() +
+                                " is the network or broadcast address of " + range.to_string(),
+                            "choose one between them");
+  }
+  if (address == (address.is_v4() ? network.gateway4() : network.gateway6())) {
+    return base::make_error(base::ErrorKind::Conflict,
+                            "address " + address.to_string() + " is the gateway's own",
+                            "choose another one");
+  }
+  for (const AddressRange& reserved : network.reserved) {
+    if (!reserved.contains(address)) continue;
+    return base::make_error(
+        base::ErrorKind::Conflict,
+        "address " + address.to_string() + " lies in the reserved range " + reserved.to_string(),
+        "choose another one, or change the range: warren network set " + network.name +
+            " --reserve RANGE");
+  }
+  return {};
+}
+
+std::optional<base::IpAddress> next_free_address(const base::Prefix& subnet,
+                                                 const std::vector<base::IpAddress>& taken,
+                                                 const std::optional<base::IpAddress>& gateway,
+                                                 const std::vector<AddressRange>& reserved) {
+  const base::Prefix network = subnet.network();
+  const base::IpAddress last = network.last();
+  // What is not to be had, as ranges in order: walking them side by side with the candidate costs
+  // one step each, however wide they are.
+  std::vector<AddressRange> barred = reserved;
+  for (const base::IpAddress& address : taken) barred.push_back({address, address});
+  const base::IpAddress own = gateway.value_or(network.address.plus(1));
+  barred.push_back({own, own});
+  if (last.is_v4()) barred.push_back({last, last});
+  std::ranges::sort(barred);
+  base::IpAddress candidate = network.address.plus(1);
+  for (const AddressRange& range : barred) {
+    if (range.last < candidate || range.first.family() != candidate.family()) continue;
+    if (candidate < range.first) break;
+    if (range.last >= last) return std::nullopt;
+    candidate = range.last.plus(1);
+  }
+  return candidate;
+}
+
+base::Status check_gateway_address(const base::Prefix& subnet, const base::IpAddress& address) {
+  const base::Prefix network = subnet.network();
+  const bool nobodys = address == network.address || (address.is_v4() && address == network.last());
+  if (network.contains(address) && !nobodys) return {};
+  return base::make_error(
+      base::ErrorKind::Invalid,
+      "gateway address " + address.to_string() + ": it " +
+          (nobodys ? "is the network's or the broadcast address" : "lies outside") + " of subnet " +
+          network.to_string(),
+      "choose one like " + network.address.plus(1).to_string());
 }
 
 }  // namespace warren::model

@@ -15,6 +15,8 @@
 #include "base/key.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
+#include "model/address_range.hpp"
+#include "model/forward.hpp"
 
 namespace warren::model {
 
@@ -48,8 +50,13 @@ struct Network {
   std::uint32_t transit = 0;    ///< index of its /31 and /127 in the transit pool
   base::PublicKey gateway_key;  ///< the private half is kept by the store as a secret
   base::WallTime created;
+  bool stopped = false;  ///< its engine shall not run
+  /// The gateway's own addresses where they are not the first of their subnets.
+  std::optional<base::IpAddress> chosen_gateway4;
+  std::optional<base::IpAddress> chosen_gateway6;
+  std::vector<AddressRange> reserved;  ///< never handed out; sorted, inside the subnets
 
-  /// The gateway's own address: the first host address of each subnet.
+  /// The gateway's own address: as chosen, otherwise the first host address of each subnet.
   [[nodiscard]] std::optional<base::IpAddress> gateway4() const;
   [[nodiscard]] std::optional<base::IpAddress> gateway6() const;
   bool operator==(const Network&) const = default;
@@ -75,7 +82,23 @@ struct Peer {
   base::WallTime invited;
   base::WallTime enrolled{};
   base::WallTime revoked{};
+  bool by_hand =
+      false;  ///< added by an administrator: its key is handed in, not brought by a token
+  /// When its membership ends by itself; 0: never. Revoking clears it, so a revoked peer that has
+  /// it is one whose time was over; the key of such a one is not refused.
+  base::WallTime expires{};
+  /// The time is over, whether or not the end was carried out yet.
+  [[nodiscard]] bool is_over(base::WallTime now) const { return expires.ns != 0 && now >= expires; }
   bool operator==(const Peer&) const = default;
+};
+
+/// A public port of the gateway's that leads to a member; goes with its peer.
+struct Forward {
+  PublicPort from;
+  NetworkId network;
+  PeerId peer;
+  std::uint16_t to_port = 0;
+  bool operator==(const Forward&) const = default;
 };
 
 /// The stored half of a one-time secret.
@@ -94,10 +117,22 @@ struct Token {
 [[nodiscard]] base::Status check_peer_name(std::string_view name);
 /// Network prefix without host bits, /8../30 for IPv4, /16../126 for IPv6, unicast.
 [[nodiscard]] base::Status check_subnet(const base::Prefix& subnet);
-/// The first address of the subnet after the gateway's that is not in `taken`; nullopt when full.
-/// Never the network, gateway or (IPv4) broadcast address.
+/// An address that a member may have: inside a subnet of the network (Invalid), not its network or
+/// broadcast address (Invalid), not the gateway's (Conflict). Whether it is taken is not known
+/// here.
+[[nodiscard]] base::Status check_member_address(const Network& network,
+                                                const base::IpAddress& address);
+/// The lowest address of the subnet that may be a member's and is not in `taken`; nullopt when
+/// full. Never the network or (IPv4) broadcast address, nor the gateway's (`gateway`; by default
+/// the first host address), nor one of `reserved`.
 [[nodiscard]] std::optional<base::IpAddress> next_free_address(
-    const base::Prefix& subnet, const std::vector<base::IpAddress>& taken);
+    const base::Prefix& subnet, const std::vector<base::IpAddress>& taken,
+    const std::optional<base::IpAddress>& gateway = std::nullopt,
+    const std::vector<AddressRange>& reserved = {});
+/// Whether this may be the gateway's address in the subnet: Invalid when it is outside, or the
+/// network or broadcast address.
+[[nodiscard]] base::Status check_gateway_address(const base::Prefix& subnet,
+                                                 const base::IpAddress& address);
 
 /// The text of a token, as a person carries it: "warren1" + base64url of
 /// (version, enrolment endpoint "host:port", SHA-256 of the SPKI, 16 secret bytes), checksummed.

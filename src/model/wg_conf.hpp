@@ -55,6 +55,9 @@ struct WgConf {
                                                   std::string_view file_name);
   /// A stock conf that wg-quick accepts. It holds the private key: wipe it after use.
   [[nodiscard]] std::string write() const;
+  /// As `write`, with this line in place of the private key: for a member that holds its key
+  /// itself.
+  [[nodiscard]] std::string write_without_key(std::string_view line) const;
 };
 
 }  // namespace warren::model

@@ -30,9 +30,14 @@ void append_secret(std::string& out, std::string_view key, const ConfKey& secret
   wipe_text(text);
 }
 
-void append_interface(std::string& out, const ConfInterface& interface) {
+/// `key_line` stands in for the private key unless it is empty.
+void append_interface(std::string& out, const ConfInterface& interface, std::string_view key_line) {
   out += "[Interface]\n";
-  append_secret(out, "PrivateKey", interface.private_key);
+  if (key_line.empty()) {
+    append_secret(out, "PrivateKey", interface.private_key);
+  } else {
+    out.append(key_line) += '\n';
+  }
   append_list(out, "Address", interface.addresses);
   if (interface.listen_port) append(out, "ListenPort", std::to_string(*interface.listen_port));
   if (interface.fwmark != 0) append(out, "FwMark", std::to_string(interface.fwmark));
@@ -55,18 +60,24 @@ void append_peer(std::string& out, const ConfPeer& peer) {
   }
 }
 
-}  // namespace
-
-std::string WgConf::write() const {
+std::string write_conf(const WgConf& conf, std::string_view key_line) {
   // Reserved, so that growing leaves no copy of a key behind in freed memory.
-  std::size_t estimate = 4096 + 64 * interface.addresses.size();
-  for (const ConfHook& hook : interface.hooks) estimate += 16 + hook.command.size();
-  for (const ConfPeer& peer : peers) estimate += 512 + 48 * peer.allowed_ips.size();
+  std::size_t estimate = 4096 + key_line.size() + 64 * conf.interface.addresses.size();
+  for (const ConfHook& hook : conf.interface.hooks) estimate += 16 + hook.command.size();
+  for (const ConfPeer& peer : conf.peers) estimate += 512 + 48 * peer.allowed_ips.size();
   std::string out;
   out.reserve(estimate);
-  append_interface(out, interface);
-  for (const ConfPeer& peer : peers) append_peer(out, peer);
+  append_interface(out, conf.interface, key_line);
+  for (const ConfPeer& peer : conf.peers) append_peer(out, peer);
   return out;
+}
+
+}  // namespace
+
+std::string WgConf::write() const { return write_conf(*this, ""); }
+
+std::string WgConf::write_without_key(std::string_view line) const {
+  return write_conf(*this, line);
 }
 
 }  // namespace warren::model

@@ -22,6 +22,8 @@ void put(State& state, const DeleteNetwork& change) {
   std::erase_if(state.peers, [&](const auto& entry) { return entry.second.network == change.id; });
   std::erase_if(state.tokens, [&](const model::Token& t) { return t.network == change.id; });
   std::erase_if(state.refused, [&](const RefusedKey& r) { return r.network == change.id; });
+  std::erase_if(state.forwards,
+                [&](const auto& entry) { return entry.second.network == change.id; });
 }
 
 void put(State& state, const PutPeer& change) {
@@ -33,8 +35,20 @@ void put(State& state, const DeleteTokensOf& change) {
   std::erase_if(state.tokens, [&](const model::Token& t) { return t.peer == change.peer; });
 }
 
+void put(State& state, const PutForward& change) {
+  state.forwards.insert_or_assign(change.forward.from, change.forward);
+}
+
+void put(State& state, const DeleteForward& change) { state.forwards.erase(change.from); }
+
+void put(State& state, const DeleteForwardsOf& change) {
+  std::erase_if(state.forwards,
+                [&](const auto& entry) { return entry.second.peer == change.peer; });
+}
+
 void put(State& state, const DeletePeer& change) {
   put(state, DeleteTokensOf{change.id});
+  put(state, DeleteForwardsOf{change.id});
   state.peers.erase(change.id);
 }
 
@@ -117,6 +131,12 @@ base::Status check_state(const State& state) {
     const auto peer = state.peers.find(token.peer);
     if (peer == state.peers.end() || peer->second.network != token.network) {
       return broken("a token of no peer");
+    }
+  }
+  for (const auto& [from, forward] : state.forwards) {
+    const auto peer = state.peers.find(forward.peer);
+    if (peer == state.peers.end() || peer->second.network != forward.network) {
+      return broken("the forward of " + from.to_string() + " leads to no peer");
     }
   }
   for (const RefusedKey& refused : state.refused) {

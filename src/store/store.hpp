@@ -38,21 +38,22 @@ struct State {
   std::map<model::PeerId, model::Peer> peers;
   std::vector<model::Token> tokens;  ///< in the order of their hashes
   std::vector<RefusedKey> refused;   ///< sorted
-  std::uint32_t next_peer_id = 1;    ///< never given twice, not even after a deletion
+  std::map<model::PublicPort, model::Forward> forwards;
+  std::uint32_t next_peer_id = 1;  ///< never given twice, not even after a deletion
   bool operator==(const State&) const = default;
 };
 
 struct PutNetwork {
   StoredNetwork network;
 };
-/// With its peers, tokens and refused keys.
+/// With its peers, tokens, refused keys and forwards.
 struct DeleteNetwork {
   model::NetworkId id;
 };
 struct PutPeer {
   model::Peer peer;
 };
-/// With its tokens.
+/// With its tokens and forwards.
 struct DeletePeer {
   model::PeerId id;
 };
@@ -63,12 +64,22 @@ struct PutToken {
 struct DeleteTokensOf {
   model::PeerId peer;
 };
+/// Replaces the forward of the same public port.
+struct PutForward {
+  model::Forward forward;
+};
+struct DeleteForward {
+  model::PublicPort from;
+};
+struct DeleteForwardsOf {
+  model::PeerId peer;
+};
 /// Once refused, always refused: an earlier `since` stays.
 struct RefuseKey {
   RefusedKey key;
 };
 using Change = std::variant<PutNetwork, DeleteNetwork, PutPeer, DeletePeer, PutToken,
-                            DeleteTokensOf, RefuseKey>;
+                            DeleteTokensOf, PutForward, DeleteForward, DeleteForwardsOf, RefuseKey>;
 
 struct AuditRecord {
   base::WallTime time;

@@ -65,6 +65,11 @@ inline std::vector<Change> everything() {
   full.network.nat = false;
   full.network.dns = {base::IpAddress::v4(0x0a140001U), *base::IpAddress::parse("fd12:3456::1")};
   full.network.mtu = 1280;
+  full.network.stopped = true;
+  full.network.chosen_gateway4 = base::IpAddress::parse("10.20.0.254");
+  full.network.chosen_gateway6 = base::IpAddress::parse("fd12:3456::fffe");
+  full.network.reserved = {*model::AddressRange::parse("10.20.0.64/26"),
+                           *model::AddressRange::parse("fd12:3456::1-fd12:3456::9")};
   model::Peer enrolled = peer(7, full.network.id.value, "laptop");
   enrolled.role = "node";
   enrolled.state = model::PeerState::Enrolled;
@@ -76,6 +81,9 @@ inline std::vector<Change> everything() {
   gone.address4.reset();
   gone.public_key = base::PublicKey{bytes32(10)};
   gone.revoked = {1'700'000'003'000'000'003};
+  model::Peer waiting = peer(9, full.network.id.value, "phone");
+  waiting.by_hand = true;
+  waiting.expires = {1'800'000'000'000'000'001};
   model::Token bound = token(3, enrolled);
   bound.bound_to = enrolled.public_key;
   StoredNetwork only6 = network(2, "only6");
@@ -84,7 +92,9 @@ inline std::vector<Change> everything() {
   return {PutNetwork{full},
           PutPeer{enrolled},
           PutPeer{gone},
+          PutPeer{waiting},
           PutToken{bound},
+          PutForward{{{model::Protocol::Udp, 65535}, full.network.id, enrolled.id, 1}},
           PutToken{token(1, gone)},
           RefuseKey{{full.network.id, base::PublicKey{bytes32(10)}, {77}}},
           PutNetwork{only6}};
@@ -129,7 +139,7 @@ TYPED_TEST_P(StoreContract, StartsEmpty) { EXPECT_EQ(this->reopened(), State{});
 TYPED_TEST_P(StoreContract, KeepsEveryField) {
   ASSERT_NO_FATAL_FAILURE(this->commit(everything()));
   EXPECT_EQ(this->expected_.networks.size(), 2U);
-  EXPECT_EQ(this->expected_.peers.size(), 2U);
+  EXPECT_EQ(this->expected_.peers.size(), 3U);
 }
 
 TYPED_TEST_P(StoreContract, ReplacesAndDeletes) {
@@ -163,7 +173,7 @@ TYPED_TEST_P(StoreContract, ReplacingANetworkKeepsItsMembers) {
   StoredNetwork full = this->expected_.networks.rbegin()->second;
   full.network.mtu = 1300;
   ASSERT_NO_FATAL_FAILURE(this->commit({PutNetwork{full}}));
-  EXPECT_EQ(this->expected_.peers.size(), 2U);
+  EXPECT_EQ(this->expected_.peers.size(), 3U);
   EXPECT_EQ(this->expected_.tokens.size(), 2U);
 }
 
@@ -187,6 +197,7 @@ TYPED_TEST_P(StoreContract, RefusesWhatMayNotBeAndChangesNothing) {
   this->refused(
       {PutPeer{changed(peer(2, 1, "bob"), [](auto& p) { p.address4 = peer(1, 1, "").address4; })}});
   this->refused({PutToken{token(1, peer(9, 1, "nobody"))}});
+  this->refused({PutForward{{{model::Protocol::Tcp, 80}, {1}, {9}, 80}}});
   this->refused({RefuseKey{{{9}, {}, {}}}});
   // All or nothing: the good first half of a bad commit leaves nothing behind.
   this->refused(
@@ -241,7 +252,9 @@ TYPED_TEST_P(StoreContract, FollowsTheTwinThroughRandomChanges) {
     for (std::uint32_t i = 0; i <= one_of(3); ++i) {
       model::Peer some = peer(1 + one_of(12), 1 + one_of(3), "p" + std::to_string(one_of(8)));
       some.state = static_cast<model::PeerState>(one_of(3));
-      switch (one_of(7)) {
+      const model::PublicPort port{static_cast<model::Protocol>(one_of(2)),
+                                   static_cast<std::uint16_t>(1 + one_of(3))};
+      switch (one_of(10)) {
         case 0:
           changes.push_back(PutNetwork{network(1 + one_of(3), "n" + std::to_string(one_of(4)))});
           break;
@@ -259,6 +272,15 @@ TYPED_TEST_P(StoreContract, FollowsTheTwinThroughRandomChanges) {
           break;
         case 5:
           changes.push_back(DeleteTokensOf{some.id});
+          break;
+        case 6:
+          changes.push_back(PutForward{{port, some.network, some.id, 80}});
+          break;
+        case 7:
+          changes.push_back(DeleteForward{port});
+          break;
+        case 8:
+          changes.push_back(DeleteForwardsOf{some.id});
           break;
         default:
           changes.push_back(RefuseKey{{some.network,

@@ -9,7 +9,7 @@ namespace warren::store_sqlite {
 
 // Times are nanoseconds since 1970. Addresses, prefixes and lists of addresses are text as people
 // write them; keys, secrets and hashes are blobs. Names of states are those of model::to_string.
-inline constexpr std::array<std::string_view, 2> kMigrations{
+inline constexpr std::array<std::string_view, 4> kMigrations{
     // 1: networks, peers, tokens, refused keys, audit.
     R"sql(
 CREATE TABLE meta (
@@ -90,6 +90,28 @@ CREATE TRIGGER audit_is_never_deleted BEFORE DELETE ON audit
 BEGIN
   SELECT RAISE(ABORT, 'the audit is never deleted');
 END;
+)sql",
+    // 3: peers that are added by hand, and memberships that end by themselves.
+    R"sql(
+ALTER TABLE peers ADD COLUMN by_hand INTEGER NOT NULL DEFAULT 0 CHECK (by_hand IN (0, 1));
+ALTER TABLE peers ADD COLUMN expires INTEGER NOT NULL DEFAULT 0;
+)sql",
+    // 4: networks that are stopped, chosen addresses of gateways, reserved ranges; forwards.
+    R"sql(
+ALTER TABLE networks ADD COLUMN stopped INTEGER NOT NULL DEFAULT 0 CHECK (stopped IN (0, 1));
+ALTER TABLE networks ADD COLUMN gateway4 TEXT;
+ALTER TABLE networks ADD COLUMN gateway6 TEXT;
+ALTER TABLE networks ADD COLUMN reserved TEXT NOT NULL DEFAULT '';
+CREATE TABLE forwards (
+  protocol TEXT NOT NULL CHECK (protocol IN ('tcp', 'udp')),
+  port INTEGER NOT NULL CHECK (port BETWEEN 1 AND 65535),
+  network INTEGER NOT NULL,
+  peer INTEGER NOT NULL,
+  to_port INTEGER NOT NULL CHECK (to_port BETWEEN 1 AND 65535),
+  PRIMARY KEY (protocol, port),
+  FOREIGN KEY (peer, network) REFERENCES peers (id, network) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX forwards_by_peer ON forwards (peer, network);
 )sql",
 };
 

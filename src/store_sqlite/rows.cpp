@@ -97,21 +97,21 @@ class Row {
   int index_ = 0;
 };
 
-std::string join(const std::vector<base::IpAddress>& addresses) {
+template <typename T>
+std::string join(const std::vector<T>& values) {
   std::string out;
-  for (const base::IpAddress& address : addresses) {
-    out += (out.empty() ? "" : " ") + address.to_string();
-  }
+  for (const T& value : values) out += (out.empty() ? "" : " ") + value.to_string();
   return out;
 }
 
-std::vector<base::IpAddress> split(const std::string& text, Row& row) {
-  std::vector<base::IpAddress> out;
+template <typename T>
+std::vector<T> split(const std::string& text, Row& row) {
+  std::vector<T> out;
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t end = std::min(text.find(' ', at), text.size());
-    const auto address = base::IpAddress::parse(std::string_view(text).substr(at, end - at));
-    if (!address) row.damaged();
-    out.push_back(*address);
+    const auto value = T::parse(std::string_view(text).substr(at, end - at));
+    if (!value) row.damaged();
+    out.push_back(*value);
     at = end + 1;
   }
   return out;
@@ -120,7 +120,8 @@ std::vector<base::IpAddress> split(const std::string& text, Row& row) {
 void read_networks(SQLite::Database& database, store::State& state) {
   SQLite::Statement rows(database,
                          "SELECT id, name, subnet4, subnet6, port, endpoint_host, nat, dns, mtu, "
-                         "transit, gateway_key, gateway_private_key, created FROM networks");
+                         "transit, gateway_key, gateway_private_key, created, stopped, gateway4, "
+                         "gateway6, reserved FROM networks");
   while (rows.executeStep()) {
     Row row(rows);
     store::StoredNetwork stored;
@@ -132,12 +133,16 @@ void read_networks(SQLite::Database& database, store::State& state) {
     network.port = row.number<std::uint16_t>();
     network.endpoint_host = row.text();
     network.nat = row.number() != 0;
-    network.dns = split(row.text(), row);
+    network.dns = split<base::IpAddress>(row.text(), row);
     network.mtu = row.number<std::uint16_t>();
     network.transit = row.number<std::uint32_t>();
     network.gateway_key = {row.bytes32()};
     stored.gateway_private_key = row.bytes32();
     network.created = row.time();
+    network.stopped = row.number() != 0;
+    network.chosen_gateway4 = row.parsed<base::IpAddress>();
+    network.chosen_gateway6 = row.parsed<base::IpAddress>();
+    network.reserved = split<model::AddressRange>(row.text(), row);
     state.networks.emplace(network.id, std::move(stored));
   }
 }
@@ -145,7 +150,7 @@ void read_networks(SQLite::Database& database, store::State& state) {
 void read_peers(SQLite::Database& database, store::State& state) {
   SQLite::Statement rows(database,
                          "SELECT id, network, name, role, state, address4, address6, public_key, "
-                         "invited, enrolled, revoked FROM peers");
+                         "invited, enrolled, revoked, by_hand, expires FROM peers");
   while (rows.executeStep()) {
     Row row(rows);
     model::Peer peer;
@@ -162,6 +167,8 @@ void read_peers(SQLite::Database& database, store::State& state) {
     peer.invited = row.time();
     peer.enrolled = row.time();
     peer.revoked = row.time();
+    peer.by_hand = row.number() != 0;
+    peer.expires = row.time();
     state.peers.emplace(peer.id, std::move(peer));
   }
 }
@@ -195,16 +202,32 @@ void read_refused(SQLite::Database& database, store::State& state) {
   }
 }
 
+void read_forwards(SQLite::Database& database, store::State& state) {
+  SQLite::Statement rows(database, "SELECT protocol, port, network, peer, to_port FROM forwards");
+  while (rows.executeStep()) {
+    Row row(rows);
+    model::Forward forward;
+    const auto protocol = model::parse_protocol(row.text());
+    if (!protocol) row.damaged();
+    forward.from = {*protocol, row.number<std::uint16_t>()};
+    forward.network = {row.number<std::uint32_t>()};
+    forward.peer = {row.number<std::uint32_t>()};
+    forward.to_port = row.number<std::uint16_t>();
+    state.forwards.emplace(forward.from, forward);
+  }
+}
+
 }  // namespace
 
 base::Result<store::State> read_state(SQLite::Database& database) {
-  // One transaction: the four tables are of one instant, whoever else may be writing.
+  // One transaction: the tables are of one instant, whoever else may be writing.
   SQLite::Transaction transaction(database);
   store::State state;
   read_networks(database, state);
   read_peers(database, state);
   read_tokens(database, state);
   read_refused(database, state);
+  read_forwards(database, state);
   state.next_peer_id = database.execAndGet("SELECT next_peer_id FROM meta").getUInt();
   transaction.commit();
   return state;
@@ -236,13 +259,14 @@ void write_change(SQLite::Database& database, const store::PutNetwork& change) {
   SQLite::Statement put(
       database,
       "INSERT INTO networks (id, name, subnet4, subnet6, port, endpoint_host, nat, dns, mtu, "
-      "transit, gateway_key, gateway_private_key, created) "
-      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+      "transit, gateway_key, gateway_private_key, created, stopped, gateway4, gateway6, reserved) "
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
       "ON CONFLICT (id) DO UPDATE SET name = excluded.name, subnet4 = excluded.subnet4, "
       "subnet6 = excluded.subnet6, port = excluded.port, endpoint_host = excluded.endpoint_host, "
       "nat = excluded.nat, dns = excluded.dns, mtu = excluded.mtu, transit = excluded.transit, "
       "gateway_key = excluded.gateway_key, gateway_private_key = excluded.gateway_private_key, "
-      "created = excluded.created");
+      "created = excluded.created, stopped = excluded.stopped, gateway4 = excluded.gateway4, "
+      "gateway6 = excluded.gateway6, reserved = excluded.reserved");
   Binder(put)
       .add(network.id.value)
       .add(network.name)
@@ -256,7 +280,11 @@ void write_change(SQLite::Database& database, const store::PutNetwork& change) {
       .add(network.transit)
       .blob(network.gateway_key.bytes)
       .blob(change.network.gateway_private_key)
-      .add(network.created.ns);
+      .add(network.created.ns)
+      .add(network.stopped ? 1 : 0)
+      .text_of(network.chosen_gateway4)
+      .text_of(network.chosen_gateway6)
+      .add(join(network.reserved));
   put.exec();
 }
 
@@ -271,11 +299,12 @@ void write_change(SQLite::Database& database, const store::PutPeer& change) {
   SQLite::Statement put(
       database,
       "INSERT INTO peers (id, network, name, role, state, address4, address6, public_key, invited, "
-      "enrolled, revoked) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+      "enrolled, revoked, by_hand, expires) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
       "ON CONFLICT (id) DO UPDATE SET network = excluded.network, name = excluded.name, "
       "role = excluded.role, state = excluded.state, address4 = excluded.address4, "
       "address6 = excluded.address6, public_key = excluded.public_key, "
-      "invited = excluded.invited, enrolled = excluded.enrolled, revoked = excluded.revoked");
+      "invited = excluded.invited, enrolled = excluded.enrolled, revoked = excluded.revoked, "
+      "by_hand = excluded.by_hand, expires = excluded.expires");
   Binder(put)
       .add(peer.id.value)
       .add(peer.network.value)
@@ -287,7 +316,9 @@ void write_change(SQLite::Database& database, const store::PutPeer& change) {
       .key(peer.public_key)
       .add(peer.invited.ns)
       .add(peer.enrolled.ns)
-      .add(peer.revoked.ns);
+      .add(peer.revoked.ns)
+      .add(peer.by_hand ? 1 : 0)
+      .add(peer.expires.ns);
   put.exec();
   SQLite::Statement count(database,
                           "UPDATE meta SET next_peer_id = max(next_peer_id, ? + 1) WHERE id = 1");
@@ -319,6 +350,34 @@ void write_change(SQLite::Database& database, const store::PutToken& change) {
 
 void write_change(SQLite::Database& database, const store::DeleteTokensOf& change) {
   SQLite::Statement remove(database, "DELETE FROM tokens WHERE peer = ?");
+  Binder(remove).add(change.peer.value);
+  remove.exec();
+}
+
+void write_change(SQLite::Database& database, const store::PutForward& change) {
+  const model::Forward& forward = change.forward;
+  SQLite::Statement put(
+      database,
+      "INSERT INTO forwards (protocol, port, network, peer, to_port) VALUES (?, ?, ?, ?, ?) "
+      "ON CONFLICT (protocol, port) DO UPDATE SET network = excluded.network, "
+      "peer = excluded.peer, to_port = excluded.to_port");
+  Binder(put)
+      .add(std::string(model::to_string(forward.from.protocol)))
+      .add(forward.from.port)
+      .add(forward.network.value)
+      .add(forward.peer.value)
+      .add(forward.to_port);
+  put.exec();
+}
+
+void write_change(SQLite::Database& database, const store::DeleteForward& change) {
+  SQLite::Statement remove(database, "DELETE FROM forwards WHERE protocol = ? AND port = ?");
+  Binder(remove).add(std::string(model::to_string(change.from.protocol))).add(change.from.port);
+  remove.exec();
+}
+
+void write_change(SQLite::Database& database, const store::DeleteForwardsOf& change) {
+  SQLite::Statement remove(database, "DELETE FROM forwards WHERE peer = ?");
   Binder(remove).add(change.peer.value);
   remove.exec();
 }

@@ -19,6 +19,9 @@ void write_change(SQLite::Database& database, const store::PutPeer& change);
 void write_change(SQLite::Database& database, const store::DeletePeer& change);
 void write_change(SQLite::Database& database, const store::PutToken& change);
 void write_change(SQLite::Database& database, const store::DeleteTokensOf& change);
+void write_change(SQLite::Database& database, const store::PutForward& change);
+void write_change(SQLite::Database& database, const store::DeleteForward& change);
+void write_change(SQLite::Database& database, const store::DeleteForwardsOf& change);
 void write_change(SQLite::Database& database, const store::RefuseKey& change);
 void write_audit(SQLite::Database& database, const store::AuditRecord& record);
 
