@@ -280,5 +280,18 @@ def coalescer():
     seed("coalescer", "nothing-merged", b"\x1e" + train("tcp4") + train("udp6"))
 
 
-for make in (messages, node, uapi, opener, hints, wg_conf, token, api_json, segments, coalescer):
+def aead():
+    def batch(packets, filling=b"warren"):
+        return bytes([len(packets) - 1]) + b"".join(
+            struct.pack("<BHBB", *packet) for packet in packets) + filling
+    seed("aead", "one", batch([(0, 64, 0, 0)]))
+    seed("aead", "empty-texts", batch([(i % 4, 0, i, i % 2) for i in range(17)]))
+    seed("aead", "equal", batch([(1, 1420, 0, 0)] * 32, b"\xff"))
+    seed("aead", "mixed", batch([(i % 4, i * 37, i % 64, i % 3) for i in range(50)]))
+    seed("aead", "ends", batch([(2, 48 + i, 63 - i, 0) for i in range(33)], b"\0"))
+    seed("aead", "few", batch([(3, 1500, 1, 0), (3, 1281, 2, 200), (0, 1040, 3, 0)]))
+
+
+for make in (messages, node, uapi, opener, hints, wg_conf, token, api_json, segments, coalescer,
+             aead):
     make()
