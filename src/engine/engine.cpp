@@ -82,7 +82,13 @@ base::Status Engine::take_over(OpenerChannel::Answer answer) {
   return {};
 }
 
-base::Status Engine::start_crew() { return crew_.start(max_workers_ - 1); }
+base::Status Engine::start_crew() {
+  // Too few threads are no reason not to work: a user's limit may be reached.
+  if (const auto started = crew_.start(max_workers_ - 1); !started) {
+    log_line(base::LogLevel::Warning, started.error().message);
+  }
+  return {};
+}
 
 base::Status Engine::watch_all() {
   if (extension_) {

@@ -14,7 +14,9 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <latch>
 #include <string>
+#include <thread>
 
 #include "engine/limits.hpp"
 
@@ -65,6 +67,39 @@ TEST_F(SandboxDeathTest, SocketsProcessesAndProgramsKill) {
               }),
               testing::KilledBySignal(SIGSYS), "");
   EXPECT_EXIT(lock_and([] { std::ignore = setuid(0); }), testing::KilledBySignal(SIGSYS), "");
+}
+
+/// Locks itself together with a thread, which then does `act`.
+void lock_with_thread(void (*act)()) {
+  std::latch begun(1);
+  std::latch locked(1);
+  std::thread thread;
+  const auto report = enter_sandbox([&]() -> base::Status {
+    thread = std::thread([&] {
+      begun.count_down();
+      locked.wait();
+      act();
+      _exit(kSurvived);
+    });
+    begun.wait();
+    return {};
+  });
+  if (!report) _exit(1);
+  locked.count_down();
+  thread.join();
+}
+
+TEST_F(SandboxDeathTest, AThreadThatWasThereBeforeIsLockedToo) {
+  EXPECT_EXIT(lock_with_thread([] { std::ignore = socket(AF_INET, SOCK_STREAM, 0); }),
+              testing::KilledBySignal(SIGSYS), "");
+  EXPECT_EXIT(lock_with_thread([] { std::ignore = open("/etc/passwd", O_RDONLY); }),
+              testing::KilledBySignal(SIGSYS), "");
+  EXPECT_EXIT(lock_with_thread([] { std::string text(1 << 20, 'x'); }),
+              testing::ExitedWithCode(kSurvived), "");
+}
+
+TEST_F(SandboxDeathTest, AnotherThreadKills) {
+  EXPECT_EXIT(lock_and([] { std::thread([] {}).join(); }), testing::KilledBySignal(SIGSYS), "");
 }
 
 TEST_F(SandboxDeathTest, ExecutableMemoryKills) {
