@@ -14,7 +14,9 @@
 //   open   decrypts kAeadBatch messages at a time where they lie, then reads the inner headers and
 //          takes over the outer ECN mark, so that Node::accept has little left to do.
 //
-// A packet that is alone in its batch, as a ping is, is sealed where it lies.
+// A packet that is alone in its batch, as a ping is, is sealed where it lies. Any other gives its
+// slot back as soon as it is cut, so that a batch to as many peers as it has packets needs one slot
+// more than these and not as many again.
 //
 // Counters that plan reserved for a packet that is then lost are gaps, which the protocol allows;
 // none is used twice, because each is sealed here once and only clear() forgets it.
@@ -68,9 +70,11 @@ void Outgoing::seal() {
   State& state = *state_;
   const bool alone = state.inputs.size() == 1 || state.max_segments == 1;
   for (State::Input& input : state.inputs) {
-    if (input.key == nullptr) continue;
-    if (!(alone && input.plain && state.seal_in_place(input))) state.seal_into_trains(input);
+    if (input.key != nullptr && !(alone && input.plain && state.seal_in_place(input))) {
+      state.seal_into_trains(input);
+    }
     input.key = nullptr;  // sealed: its counters are used
+    input.packet = {};    // its slot is the next train's
   }
   state.flush();
   state.open_count = 0;

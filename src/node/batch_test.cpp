@@ -149,6 +149,25 @@ TEST(Batch, MorePeersThanOpenTrainsKeepTheirOrder) {
   EXPECT_EQ(worker.out.held_keys(), 0U);
 }
 
+TEST(Batch, AsManyPeersAsPacketsNeedOneSlotMore) {
+  World world;
+  Host& a = world.add("10.0.0.1", "192.0.2.1:51820");
+  Worker worker(4096, 64 + 1);
+  for (int i = 0; i < 64; ++i) {
+    const std::string last = std::to_string(2 + i);
+    Host& other = world.add("10.0.0." + last, "192.0.2." + last + ":51820");
+    world.connect(a, other);
+    a.send(other, "start");
+    worker.add(ip_packet(a.inner, other.inner, "to each"));
+  }
+  world.settle();
+  a.node.plan(worker.out, world.now, world.wall);
+  worker.out.seal();
+  EXPECT_EQ(worker.out.take_lost(), 0U);
+  EXPECT_EQ(worker.out.trains().size(), 64U);
+  worker.out.clear();
+}
+
 TEST(Batch, APeerRemovedBetweenPlanAndSealLeavesItsKeyToTheBatchAlone) {
   Linked world;
   const auto inner = ip_packet(world.a.inner, world.b.inner, "last words");
