@@ -9,22 +9,21 @@
 
 namespace warren::crypto {
 
+// clang-format off
 // One step of the four quarter rounds of a state: a += b, d = (d ^ a) <<< bits.
 #define WARREN_ADD(a, b) "vpaddd %%zmm" #b ", %%zmm" #a ", %%zmm" #a "\n\t"
 #define WARREN_XOR(d, a) "vpxord %%zmm" #a ", %%zmm" #d ", %%zmm" #d "\n\t"
 #define WARREN_ROL(d, bits) "vprold $" #bits ", %%zmm" #d ", %%zmm" #d "\n\t"
-#define WARREN_STEP(bits, a0, b0, d0, a1, b1, d1, a2, b2, d2, a3, b3, d3)                        \
-  WARREN_ADD(a0, b0)                                                                             \
-  WARREN_ADD(a1, b1) WARREN_ADD(a2, b2) WARREN_ADD(a3, b3) WARREN_XOR(d0, a0) WARREN_XOR(d1, a1) \
-      WARREN_XOR(d2, a2) WARREN_XOR(d3, a3) WARREN_ROL(d0, bits) WARREN_ROL(d1, bits)            \
-          WARREN_ROL(d2, bits) WARREN_ROL(d3, bits)
+#define WARREN_STEP(bits, a0, b0, d0, a1, b1, d1, a2, b2, d2, a3, b3, d3)               \
+  WARREN_ADD(a0, b0) WARREN_ADD(a1, b1) WARREN_ADD(a2, b2) WARREN_ADD(a3, b3)           \
+  WARREN_XOR(d0, a0) WARREN_XOR(d1, a1) WARREN_XOR(d2, a2) WARREN_XOR(d3, a3)           \
+  WARREN_ROL(d0, bits) WARREN_ROL(d1, bits) WARREN_ROL(d2, bits) WARREN_ROL(d3, bits)
 #define WARREN_LOAD(from, word, reg) "vmovdqa64 64*" #word "(%[" #from "]), %%zmm" #reg "\n\t"
 #define WARREN_FINISH(from, to, word, reg)                       \
   "vpaddd 64*" #word "(%[" #from "]), %%zmm" #reg ", %%zmm" #reg \
   "\n\t"                                                         \
   "vmovdqa64 %%zmm" #reg ", 64*" #word "(%[" #to "])\n\t"
 
-// clang-format off
 WARREN_AVX512 void avx512_run_two(const __m512i (&in_x)[16], const __m512i (&in_y)[16],
                                   __m512i (&out_x)[16],
                                   __m512i (&out_y)[16]) {
