@@ -388,7 +388,10 @@ bool World::step(base::Instant until) {
   if (!wanted || *wanted > now_) return true;  // stale: a later one is queued
   host.node->handle_timeout(now_, wall(host));
   const auto next = host.node->poll_timeout();
-  WARREN_ASSERT(!next || *next > now_);  // a node that does not move its deadline would spin
+  // A node that neither moves its deadline nor has filled its queue would spin.
+  auto first = host.node->poll_datagram();
+  WARREN_ASSERT(first || !next || *next > now_);
+  if (first) transmit(HostId{due.host}, *first);
   drain(HostId{due.host});
   return true;
 }

@@ -236,7 +236,7 @@ void Engine::handle_network_change() {
   });
   worker_.forget_sources();
   crew_.forget_sources();
-  shared_.lock()->handle_network_change(os::now(), os::wall_now());
+  shared_.lock()->handle_network_change(os::now());
 }
 
 void Engine::handle_adoption() {

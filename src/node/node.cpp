@@ -238,16 +238,17 @@ void Node::handle_timeout(base::Instant now, base::WallTime wall) {
   State& state = *state_;
   // A timer that re-arms itself for this very moment (a duration of zero) waits for the next call.
   for (std::size_t left = state.deadlines.size(); left != 0; --left) {
+    if (state.datagrams.size() >= kTimeoutOutput) return;
     const std::optional<wg::PeerId> due = state.deadlines.take_due(now);
     if (!due) break;
     state.run_timers(state.peers.at(*due), {now, wall});
   }
 }
 
-void Node::handle_network_change(base::Instant now, base::WallTime wall) {
+void Node::handle_network_change(base::Instant now) {
   State& state = *state_;
   state.peers.for_each([&](wg::Peer& peer) {
-    if (peer.sessions.current() != nullptr) state.send_keepalive(peer, {now, wall});
+    if (peer.sessions.current() != nullptr) state.arm(peer, wg::Timer::SendKeepalive, now);
   });
 }
 

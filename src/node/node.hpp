@@ -182,10 +182,12 @@ class Node {
   void handle_datagrams(std::span<Datagram> batch, base::Instant now, base::WallTime wall);
   /// IP packets from the tun. Consumes the packets.
   void handle_packets(std::span<wire::Packet> batch, base::Instant now, base::WallTime wall);
-  /// Runs every timer that is due.
+  /// Runs the timers that are due: all of them, or as many as fill the queue of poll_datagram to
+  /// some length, when poll_timeout goes on saying that some are due. So neither a pool nor a lock
+  /// has to bear a hundred thousand peers that are due in one moment.
   void handle_timeout(base::Instant now, base::WallTime wall);
-  /// The link or its addresses changed: forget the cached source, send keepalives to active peers.
-  void handle_network_change(base::Instant now, base::WallTime wall);
+  /// The link or its addresses changed: active peers are due a keepalive.
+  void handle_network_change(base::Instant now);
 
   // --- output ---
 

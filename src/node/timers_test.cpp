@@ -228,11 +228,38 @@ TEST(Timers, ANetworkChangeIsToldToActivePeers) {
   world.start();
   world.run(30s);
   world.log.clear();
-  world.a.node.handle_network_change(world.now, world.wall);
-  world.settle();
+  world.a.node.handle_network_change(world.now);
+  world.run(0s);
   ASSERT_EQ(world.log.size(), 1U);
   EXPECT_EQ(world.log[0].to, world.b.endpoint);
   EXPECT_EQ(world.log[0].type(), MessageType::Transport);
+}
+
+TEST(Timers, VeryManyThatAreDueAtOnceAreServedInTurns) {
+  World world;
+  Host& hub = world.add("10.255.0.1", "192.0.2.1:51820");
+  constexpr std::uint32_t kPeers = 1000;
+  for (std::uint32_t i = 0; i < kPeers; ++i) {
+    base::PublicKey key;
+    hub.random.fill(key.bytes);
+    ASSERT_TRUE(hub.node.update_peer({.public_key = key,
+                                      .endpoint = base::Endpoint::parse("192.0.2.9:1"),
+                                      .persistent_keepalive_s = 25},
+                                     world.now));
+  }
+  std::size_t sent = 0;
+  std::size_t turns = 0;
+  for (; hub.node.poll_timeout() && *hub.node.poll_timeout() <= world.now; ++turns) {
+    hub.node.handle_timeout(world.now, world.wall);
+    std::size_t at_once = 0;
+    while (hub.node.poll_datagram()) ++at_once;
+    ASSERT_GT(at_once, 0U);
+    ASSERT_LE(at_once, 128U);
+    sent += at_once;
+  }
+  EXPECT_EQ(sent, kPeers);
+  EXPECT_EQ(turns, 8U);
+  EXPECT_EQ(hub.drops(), 0U);
 }
 
 TEST(Timers, ACompressedTimeWorksTheSameWay) {
