@@ -292,6 +292,12 @@ SendFailure failure_of(int error_number) {
   }
 }
 
+/// What a train may be refused for and its datagrams not. Anything else (no route, a filter) holds
+/// for each of them, and asking 64 times would cost as much as sending.
+bool refuses_trains(int error_number) {
+  return error_number == EIO || error_number == EINVAL || error_number == EMSGSIZE;
+}
+
 bool may_be_stale_source(int error_number) {
   return error_number == EINVAL || error_number == ENETUNREACH || error_number == EADDRNOTAVAIL;
 }
@@ -401,7 +407,7 @@ base::Result<ItemFate> fate_of(const Fd& socket, const UdpToSend& item, int erro
     if (error_number == 0) return ItemFate::Sent;
   }
   SendFailure failure = failure_of(error_number);
-  if (failure == SendFailure::ThisDatagram && is_train(item)) {
+  if (is_train(item) && refuses_trains(error_number)) {
     if (error_number == EIO) outcome.trains_unsupported = true;
     const SplitResult split = send_split(socket, item);
     if (split.bytes == item.bytes.size()) {
