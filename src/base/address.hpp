@@ -99,6 +99,15 @@ struct Endpoint {
   auto operator<=>(const Endpoint&) const = default;
 };
 
+/// The local address that a datagram came to, so that the answer leaves from it.
+struct LocalAddress {
+  IpAddress address;
+  std::uint32_t interface_index = 0;
+  bool known = false;
+
+  bool operator==(const LocalAddress&) const = default;
+};
+
 /// "host:port" split at the last colon, brackets removed; host may be a name. For endpoints that
 /// still have to be resolved.
 struct HostPort {

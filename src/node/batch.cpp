@@ -96,8 +96,10 @@ bool Outgoing::State::seal_in_place(Input& input) {
   wg::write_transport_header({.receiver = input.receiver, .counter = input.first_counter},
                              packet.bytes().first<wg::kTransportHeaderSize>());
   queue_job(*input.key, input.first_counter, packet.bytes());
-  trains.push_back(
-      {.packet = std::move(packet), .remote = input.remote, .traffic_class = input.traffic_class});
+  trains.push_back({.packet = std::move(packet),
+                    .remote = input.remote,
+                    .traffic_class = input.traffic_class,
+                    .local = input.local});
   train_peers.push_back(input.peer_serial);
   return true;
 }
@@ -144,8 +146,10 @@ Outgoing::State::OpenTrain* Outgoing::State::start_train(OpenTrain* last, const 
   if (last == nullptr && open_count < kOpenTrains) last = &open[open_count++];
   if (last == nullptr) last = &open[oldest_open++ % kOpenTrains];
   *last = {.peer_serial = input.peer_serial, .index = trains.size(), .first_size = size};
-  trains.push_back(
-      {.packet = std::move(packet), .remote = input.remote, .traffic_class = input.traffic_class});
+  trains.push_back({.packet = std::move(packet),
+                    .remote = input.remote,
+                    .traffic_class = input.traffic_class,
+                    .local = input.local});
   train_peers.push_back(input.peer_serial);
   return last;
 }

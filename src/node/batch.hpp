@@ -32,6 +32,8 @@ struct Datagram {
   /// 0: one datagram. Otherwise a train of datagrams of this size, the last of which may be
   /// shorter.
   std::uint16_t segment_size = 0;
+  /// Where it was received, or is to be sent from; unknown: the system chooses.
+  base::LocalAddress local{};
 };
 
 /// Bounds of a train: UDP_SEGMENT's.

@@ -42,6 +42,7 @@ struct Outgoing::State {
     wg::Index receiver = 0;
     std::uint64_t peer_serial = 0;
     base::Endpoint remote;
+    base::LocalAddress local{};
     TrafficClass traffic_class = 0;
   };
   /// A train that may grow: the last of its peer.

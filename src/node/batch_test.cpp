@@ -168,6 +168,44 @@ TEST(Batch, AsManyPeersAsPacketsNeedOneSlotMore) {
   worker.out.clear();
 }
 
+/// Whichever worker sends: the peer knows, not the worker.
+TEST(Batch, AnAnswerLeavesFromWhereTheLastAuthenticMessageCameTo) {
+  Linked world;
+  const auto here = [](std::string_view text) {
+    return base::LocalAddress{.address = *base::IpAddress::parse(text), .known = true};
+  };
+  const auto answer = [&] {
+    Worker third;
+    third.add(ip_packet(world.b.inner, world.a.inner, "answer"));
+    world.b.node.plan(third.out, world.now, world.wall);
+    third.out.seal();
+    const base::LocalAddress local = third.out.trains()[0].local;
+    third.out.clear();
+    return local;
+  };
+  const auto hear = [&](std::string_view at, bool forged) {
+    world.worker.add(ip_packet(world.a.inner, world.b.inner, "question"));
+    world.plan(world.worker);
+    world.worker.out.seal();
+    Datagram& sent = world.worker.out.trains()[0];
+    sent.remote = world.a.endpoint;
+    sent.local = here(at);
+    if (forged) sent.packet.bytes().back() ^= 1;
+    world.other.add(sent);
+    world.worker.out.clear();
+    receive(world.b, world.other, world);
+  };
+  EXPECT_FALSE(answer().known);
+  hear("198.51.100.7", false);
+  EXPECT_EQ(answer(), here("198.51.100.7"));
+  hear("198.51.100.8", true);
+  EXPECT_EQ(answer(), here("198.51.100.7"));
+  hear("198.51.100.9", false);
+  EXPECT_EQ(answer(), here("198.51.100.9"));
+  world.b.node.handle_network_change(world.now);
+  EXPECT_FALSE(answer().known);
+}
+
 TEST(Batch, APeerRemovedBetweenPlanAndSealLeavesItsKeyToTheBatchAlone) {
   Linked world;
   const auto inner = ip_packet(world.a.inner, world.b.inner, "last words");

@@ -20,7 +20,8 @@ struct Worker {
     in.add({.packet = pool.copy_of(datagram.packet.bytes()),
             .remote = datagram.remote,
             .traffic_class = datagram.traffic_class,
-            .segment_size = datagram.segment_size});
+            .segment_size = datagram.segment_size,
+            .local = datagram.local});
   }
 
   wire::PacketPool pool;

@@ -38,19 +38,19 @@ void Load::note_futile(base::Instant now) {
   }
 }
 
-void Node::State::enqueue_handshake(base::Bytes bytes, const base::Endpoint& from,
-                                    base::Instant now) {
+void Node::State::enqueue_handshake(base::Bytes bytes, const Datagram& from, base::Instant now) {
   if (!interface->cookies.mac1_ok(bytes)) return drop(Drop::BadMac1);
   wg::Ring<WaitingHandshake>* queue = &unproven;
-  if (is_under_load(now) && interface->cookies.mac2_ok(bytes, from, now)) {
-    if (!rate_limit.allow(from.address, now)) return drop(Drop::UnderLoad);
+  if (is_under_load(now) && interface->cookies.mac2_ok(bytes, from.remote, now)) {
+    if (!rate_limit.allow(from.remote.address, now)) return drop(Drop::UnderLoad);
     queue = &proven;
   }
   if (queue->size() >= kMaxWaitingHandshakes) return drop(Drop::HandshakeQueueFull);
   WaitingHandshake& waiting = queue->emplace();
   waiting.size = static_cast<std::uint8_t>(bytes.size());
   std::memcpy(waiting.storage.data(), bytes.data(), bytes.size());
-  waiting.remote = from;
+  waiting.remote = from.remote;
+  waiting.local = from.local;
   load.note_waiting(proven.size() + unproven.size(), now);
 }
 
@@ -107,7 +107,8 @@ void Node::State::send_cookie(const WaitingHandshake& message, base::Instant now
   datagrams.push({.peer_serial = kNobody,
                   .datagram = {.packet = std::move(packet),
                                .remote = message.remote,
-                               .traffic_class = kHandshakeClass}});
+                               .traffic_class = kHandshakeClass,
+                               .local = message.local}});
 }
 
 void Node::State::drop_futile(Drop reason, base::Instant now) {
@@ -135,7 +136,7 @@ void Node::State::receive_initiation(const WaitingHandshake& waiting, Moment at)
   peer->last_accepted_timestamp = *timestamp;
   peer->last_initiation_accepted = at.now;
   peer->rx_bytes += waiting.size;
-  learn_endpoint(*peer, waiting.remote);
+  learn_endpoint(*peer, waiting.remote, waiting.local);
   on_authenticated_received(*peer, at.now);
   answer(*peer, state, at);
   emit(Event::Kind::HintsChanged, *peer);
@@ -173,7 +174,7 @@ void Node::State::receive_response(const WaitingHandshake& waiting, Moment at) {
              : std::nullopt;
   if (!keys) return drop_futile(Drop::BadHandshake, at.now);
   peer.rx_bytes += waiting.size;
-  learn_endpoint(peer, waiting.remote);
+  learn_endpoint(peer, waiting.remote, waiting.local);
   on_authenticated_received(peer, at.now);
   wg::IndexLease lease = std::move(peer.pending->lease);
   peer.pending.reset();

@@ -127,7 +127,10 @@ bool Node::update_peer(const PeerUpdate& update, base::Instant now) {
 
 void Node::State::apply(const PeerUpdate& update, wg::Peer& peer, base::Instant now) {
   if (update.preshared_key) peer.preshared_key = update.preshared_key->clone();
-  if (update.endpoint) peer.endpoint = update.endpoint;
+  if (update.endpoint && peer.endpoint != update.endpoint) {
+    peer.endpoint = update.endpoint;
+    peer.local = {};
+  }
   if (update.replace_allowed_ips) allowed_ips.remove_all(peer.id);
   for (const PeerUpdate::AllowedIp& allowed : update.allowed_ips) {
     if (allowed.remove) {
@@ -248,6 +251,7 @@ void Node::handle_timeout(base::Instant now, base::WallTime wall) {
 void Node::handle_network_change(base::Instant now) {
   State& state = *state_;
   state.peers.for_each([&](wg::Peer& peer) {
+    peer.local = {};
     if (peer.sessions.current() != nullptr) state.arm(peer, wg::Timer::SendKeepalive, now);
   });
 }

@@ -186,7 +186,8 @@ class Node {
   /// some length, when poll_timeout goes on saying that some are due. So neither a pool nor a lock
   /// has to bear a hundred thousand peers that are due in one moment.
   void handle_timeout(base::Instant now, base::WallTime wall);
-  /// The link or its addresses changed: active peers are due a keepalive.
+  /// The link or its addresses changed: forgets which local address each peer knows, active peers
+  /// are due a keepalive.
   void handle_network_change(base::Instant now);
 
   // --- output ---

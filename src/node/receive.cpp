@@ -39,7 +39,7 @@ void Node::State::identify_message(Incoming::State& batch, base::MutableBytes by
   }
   if (!interface) return drop(Drop::UnknownPeer);
   if (*type == wg::MessageType::Cookie) return receive_cookie(bytes, at.now);
-  enqueue_handshake(bytes, batch.datagrams[datagram].remote, at.now);
+  enqueue_handshake(bytes, batch.datagrams[datagram], at.now);
 }
 
 // HOT PATH
@@ -81,7 +81,7 @@ void Node::State::accept(Incoming::State& batch, Moment at) {
       continue;
     }
     if (run.key != message.key || run.datagram != message.datagram) run = begin_run(message);
-    if (!accept_message(message, run, batch.datagrams[message.datagram].remote, at)) continue;
+    if (!accept_message(message, run, batch.datagrams[message.datagram], at)) continue;
     if (content == Content::Keepalive) continue;
     // A second data message changes the timers once more, a third does not.
     if (run.data_messages < 2) {
@@ -123,7 +123,7 @@ Node::State::Run Node::State::begin_run(const Incoming::State::Message& message)
 
 /// False when the message is dropped.
 bool Node::State::accept_message(const Incoming::State::Message& message, Run& run,
-                                 const base::Endpoint& from, Moment at) {
+                                 const Datagram& from, Moment at) {
   if (run.session == nullptr) {
     drop(Drop::UnknownIndex);
     return false;
@@ -140,9 +140,9 @@ bool Node::State::accept_message(const Incoming::State::Message& message, Run& r
   return true;
 }
 
-void Node::State::on_first_of_run(wg::Peer& peer, wg::Session& session, const base::Endpoint& from,
+void Node::State::on_first_of_run(wg::Peer& peer, wg::Session& session, const Datagram& from,
                                   Moment at) {
-  learn_endpoint(peer, from);
+  learn_endpoint(peer, from.remote, from.local);
   if (peer.sessions.confirm(session)) {
     // An initiation of ours that this session has overtaken has no use for its answer.
     if (peer.pending && session.age(at.now) <= at.now - peer.pending->sent) peer.pending.reset();
@@ -162,7 +162,9 @@ void Node::State::on_first_of_run(wg::Peer& peer, wg::Session& session, const ba
 }
 
 /// Roaming: only ever called for a message that authenticated.
-void Node::State::learn_endpoint(wg::Peer& peer, const base::Endpoint& from) {
+void Node::State::learn_endpoint(wg::Peer& peer, const base::Endpoint& from,
+                                 const base::LocalAddress& local) {
+  peer.local = local;
   if (peer.endpoint == from) return;
   const bool roamed = peer.endpoint.has_value();
   peer.endpoint = from;

@@ -48,6 +48,7 @@ void Node::State::reserve(Outgoing::State& batch, Outgoing::State::Input& input,
   input.receiver = route.session->remote_index();
   input.peer_serial = route.peer->serial;
   input.remote = *route.peer->endpoint;
+  input.local = route.peer->local;
   input.traffic_class = inner_ecn(input.packet.bytes());
   const auto outer_size = [&](std::size_t segment) {
     const std::size_t size = input.segments->size(segment);
@@ -145,10 +146,11 @@ void Node::State::seal_and_queue(wg::Peer& peer, wg::Session& session, wire::Pac
 
 void Node::State::queue(wg::Peer& peer, wire::Packet packet, TrafficClass traffic_class) {
   peer.tx_bytes += packet.size();
-  datagrams.push(
-      {.peer_serial = peer.serial,
-       .datagram = {
-           .packet = std::move(packet), .remote = *peer.endpoint, .traffic_class = traffic_class}});
+  datagrams.push({.peer_serial = peer.serial,
+                  .datagram = {.packet = std::move(packet),
+                               .remote = *peer.endpoint,
+                               .traffic_class = traffic_class,
+                               .local = peer.local}});
 }
 
 wg::Session* Node::State::usable_session(wg::Peer& peer, base::Instant now, std::uint64_t count) {

@@ -42,6 +42,7 @@ struct WaitingHandshake {
   std::array<std::uint8_t, wg::kInitiationSize> storage;
   std::uint8_t size = 0;
   base::Endpoint remote;
+  base::LocalAddress local{};
 };
 
 /// Whether handshakes are more than we should trust strangers with. The rule is in handshakes.cpp.
@@ -109,15 +110,15 @@ struct Node::State {
   void accept(Incoming::State& batch, Moment at);
   [[nodiscard]] Run begin_run(const Incoming::State::Message& message);
   [[nodiscard]] bool accept_message(const Incoming::State::Message& message, Run& run,
-                                    const base::Endpoint& from, Moment at);
-  void on_first_of_run(wg::Peer& peer, wg::Session& session, const base::Endpoint& from, Moment at);
-  void learn_endpoint(wg::Peer& peer, const base::Endpoint& from);
+                                    const Datagram& from, Moment at);
+  void on_first_of_run(wg::Peer& peer, wg::Session& session, const Datagram& from, Moment at);
+  void learn_endpoint(wg::Peer& peer, const base::Endpoint& from, const base::LocalAddress& local);
   /// Moves what was accepted into the queue of poll_packet.
   void queue_accepted(Incoming::State& batch);
 
   // handshakes.cpp
   enum class Cost : std::uint8_t { Cheap, PublicKey };
-  void enqueue_handshake(base::Bytes bytes, const base::Endpoint& from, base::Instant now);
+  void enqueue_handshake(base::Bytes bytes, const Datagram& from, base::Instant now);
   [[nodiscard]] Cost handle_waiting(Moment at);
   [[nodiscard]] bool is_under_load(base::Instant now) const {
     return options.under_load_always || load.is_high(now);

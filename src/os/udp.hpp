@@ -41,12 +41,7 @@ struct UdpOffloads {
 /// Asks for both; what the kernel lacks stays false. Errors: the descriptor is no UDP socket.
 [[nodiscard]] base::Result<UdpOffloads> enable_udp_offloads(const Fd& socket);
 
-/// The local address a datagram came to, so that the answer leaves from it.
-struct LocalAddress {
-  base::IpAddress address;
-  std::uint32_t interface_index = 0;
-  bool known = false;
-};
+using base::LocalAddress;
 
 /// One slot of a receive batch: `buffer` is the room, the rest is filled in.
 struct UdpReceived {

@@ -66,6 +66,7 @@ struct Peer {
   base::PublicKey public_key;
   crypto::PresharedKey preshared_key;
   std::optional<base::Endpoint> endpoint;
+  base::LocalAddress local{};  ///< where the endpoint's last authentic message came to
 
   // Handshake.
   Timestamp last_sent_timestamp{};
