@@ -16,6 +16,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "netns/socket_filter.hpp"
 #include "os/fd.hpp"
 
 // Theory of operation. The command stays in the process group and session it was started from, so
@@ -24,7 +25,7 @@
 //
 // Its user id is the caller's own. A user other than root loses all capabilities at exec; root
 // would get back what the bounding set allows, so that is emptied first. No-new-privileges closes
-// the rest.
+// the rest, and allows the filter that refuses sockets which no network namespace holds.
 
 namespace warren::netns {
 
@@ -90,7 +91,7 @@ bool is_on_path(const std::string& program) {
   std::vector<char*> variables = pointers_to(options.environment);
   reset_signals();
   int why = EPERM;
-  if (drop_privileges() && close_others(options.preserve_fds) &&
+  if (drop_privileges() && forbid_foreign_sockets() && close_others(options.preserve_fds) &&
       (!options.die_with_parent || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0)) {
     environ = variables.data();  // execvp takes PATH from here
     execvp(arguments[0], arguments.data());

@@ -69,6 +69,21 @@ def test_it_cannot_change_the_network(lab):
         assert lab.run(*command).returncode != 0, command
 
 
+def test_it_has_only_sockets_that_its_network_holds(lab):
+    assert lab.check("""
+import ctypes, errno, os, socket
+for family, kind in ((socket.AF_UNIX, 1), (socket.AF_INET, 1), (socket.AF_INET6, 2),
+                     (socket.AF_NETLINK, 3)):
+    socket.socket(family, kind).close()
+for family in (40, 31, 29, 21):  # vsock, Bluetooth, CAN, RDS
+    try: print("made", family, socket.socket(family, 1))
+    except OSError as error: assert error.errno == errno.EAFNOSUPPORT, error
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.syscall(425, 8, ctypes.create_string_buffer(120)) == -1  # io_uring_setup
+print(errno.errorcode[ctypes.get_errno()])
+""") == "ENOSYS\n"
+
+
 def test_it_sees_only_its_own_processes(lab):
     pids = lab.check("import os\nprint(sorted(int(p) for p in os.listdir('/proc') if p.isdigit()))")
     assert pids == "[1, 2]\n"
