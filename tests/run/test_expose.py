@@ -1,7 +1,9 @@
 """Ports of a program inside a run that the host's side reaches."""
 
 import json
-import socket
+import os
+import pathlib
+import signal
 import subprocess
 
 import pytest
@@ -148,6 +150,25 @@ def test_ps_shows_it_and_nothing_is_left(lab):
     wait_until(lambda: not anyone_in(namespaces), "everybody inside is gone")
     wait_until(lambda: lab.own_processes() == idle, "the forwarder is gone")
     assert ask(lab, "tcp", "127.0.0.1", 8080, 10) == "ConnectionRefusedError"
+
+
+def children_of(pid):
+    return pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def test_a_killed_forwarder_harms_nobody_else(lab):
+    idle = lab.own_processes()
+    child = serve(lab, "tcp,127.0.0.1,80", options=("--expose", "8080:80"))
+    state = lab.state()
+    others = {state["init"], str(lab.engine(state["pid"]))}
+    (forwarder,) = set(children_of(state["pid"])) - others
+    os.kill(int(forwarder), signal.SIGKILL)
+    wait_until(lambda: ask(lab, "tcp", "127.0.0.1", 8080, 10) == "ConnectionRefusedError",
+               "the port is closed")
+    assert subprocess.run(lab.warren("status", "lab", "--check", "ready", "--wait", "10s"),
+                          capture_output=True).returncode == 0
+    end(child)
+    wait_until(lambda: lab.own_processes() == idle, "nothing is left")
 
 
 @pytest.mark.parametrize("text, why", [

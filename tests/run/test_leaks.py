@@ -126,7 +126,8 @@ class Capture:
     def strangers(self):
         """Packets that are neither WireGuard's nor made by the kernel on its own account."""
         ours = ("arp or icmp6 or (ip6 and dst host ff02::16) or "
-                "(udp and host 192.0.2.2 and port 51820) or (udp and port 4444) or (icmp and src host 192.0.2.2) or "
+                "(udp and host 192.0.2.2 and port 51820) or (udp and port 4444) or "
+                "(icmp and src host 192.0.2.2) or "
                 "(icmp and src host 127.0.0.1 and dst host 127.0.0.1)")
         shown = subprocess.run(["tcpdump", "-nn", "-r", self.file, f"not ({ours})"],
                                capture_output=True, text=True, check=True)
