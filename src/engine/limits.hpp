@@ -25,7 +25,7 @@ inline constexpr std::size_t kTrainBatch = 8;
 inline constexpr std::size_t kUdpBatch = 32;
 /// Datagrams and trains of one family that wait for room in the socket; the tun is not read
 /// meanwhile, so these are one batch and what the protocol itself sends. Then the largest goes.
-inline constexpr std::size_t kMaxPendingSends = 256;
+inline constexpr std::size_t kMaxPendingSends = 80;
 /// How long a socket rests that has no room although epoll calls it writable (ENOBUFS).
 inline constexpr base::Duration kNoRoomPause = std::chrono::milliseconds(1);
 /// How long trains are sent datagram by datagram after a device refused one for good (EIO).
