@@ -13,7 +13,11 @@ namespace {
 
 struct Candidates {
   Candidates() {
-    for (const AeadKernel* kernel : {&avx512_kernel(), &avx2_kernel(), &openssl_kernel()}) {
+    for (const AeadKernel* kernel : {
+#if defined(__x86_64__)
+             &avx512_kernel(), &avx2_kernel(),
+#endif
+             &openssl_kernel()}) {
       if (!kernel->supported()) continue;
       kernels.push_back(kernel);
       names.push_back(kernel->name);
