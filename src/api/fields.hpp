@@ -29,6 +29,43 @@ struct Fields {
     v.optional("endpoint", d.endpoint);
     v.optional("dns", d.dns);
     v.optional("nat", d.nat);
+    v.optional("gateway_addresses", d.gateway_addresses);
+    v.optional("reserve", d.reserve);
+  }
+
+  template <typename D>
+  void of(NetworkSet*, D& d) {
+    v.optional("endpoint", d.endpoint);
+    v.optional("dns", d.dns);
+    v.optional("nat", d.nat);
+    v.optional("reserve", d.reserve);
+    v.optional("subnet", d.subnet);
+    v.optional("subnet6", d.subnet6);
+    v.optional("port", d.port);
+    v.optional("gateway_addresses", d.gateway_addresses);
+  }
+
+  template <typename D>
+  void of(ForwardAdd*, D& d) {
+    v.required("from", d.from);
+    v.required("peer", d.peer);
+    v.optional("to_port", d.to_port);
+  }
+
+  template <typename D>
+  void of(ForwardView*, D& d) {
+    v.required("from", d.from);
+    v.required("public_address", d.public_address);
+    v.required("network", d.network);
+    v.required("peer", d.peer);
+    v.required("address", d.address);
+    v.required("address6", d.address6);
+    v.required("to_port", d.to_port);
+  }
+
+  template <typename D>
+  void of(ForwardList*, D& d) {
+    v.required("forwards", d.forwards);
   }
 
   template <typename D>
@@ -50,6 +87,9 @@ struct Fields {
     v.required("connected", d.connected);
     v.required("engine", d.engine);
     v.required("created", d.created);
+    v.required("stopped", d.stopped);
+    v.required("reserved", d.reserved);
+    v.required("warnings", d.warnings);
   }
 
   template <typename D>
@@ -88,6 +128,26 @@ struct Fields {
     v.required("invited", d.invited);
     v.required("enrolled", d.enrolled);
     v.required("revoked", d.revoked);
+    v.required("expires", d.expires);
+  }
+
+  template <typename D>
+  void of(PeerAdd*, D& d) {
+    v.required("name", d.name);
+    v.optional("role", d.role);
+    v.optional("public_key", d.public_key);
+    v.optional("addresses", d.addresses);
+    v.optional("expires_s", d.expires_s);
+  }
+
+  template <typename D>
+  void of(PeerKey*, D& d) {
+    v.required("public_key", d.public_key);
+  }
+
+  template <typename D>
+  void of(PeerRename*, D& d) {
+    v.required("name", d.name);
   }
 
   template <typename D>

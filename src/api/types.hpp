@@ -5,10 +5,19 @@
 //   GET    /networks                                -> NetworkList
 //   POST   /networks            NetworkCreate       -> NetworkView
 //   GET    /networks/N                              -> NetworkView
+//   PATCH  /networks/N          NetworkSet          -> NetworkView
 //   DELETE /networks/N                              -> Empty
+//   POST   /networks/N/stop | start | restart       -> NetworkView
+//   GET    /forwards                                -> ForwardList
+//   POST   /networks/N/forwards ForwardAdd          -> ForwardView
+//   DELETE /forwards/tcp/8080                       -> Empty
 //   POST   /networks/N/invites  InviteRequest       -> Invitation
 //   GET    /networks/N/peers                        -> PeerList
+//   POST   /networks/N/peers    PeerAdd             -> PeerView
 //   GET    /networks/N/peers/P                      -> PeerView
+//   POST   /networks/N/peers/P/key     PeerKey      -> PeerView
+//   POST   /networks/N/peers/P/rename  PeerRename   -> PeerView
+//   GET    /networks/N/peers/P/profile              -> EnrolAnswer  (what its conf is made of)
 //   POST   /networks/N/peers/P/revoke               -> Revocation
 //   POST   /reload                                  -> Empty        (re-reads the settings)
 //   GET    /audit?limit=N                           -> AuditList
@@ -41,6 +50,22 @@ struct NetworkCreate {
   std::optional<std::string> endpoint;  ///< host that members dial; absent: the daemon's default
   std::vector<std::string> dns;
   bool nat = true;
+  /// The gateway's own addresses, at most one per family; absent: the first of each subnet.
+  std::vector<std::string> gateway_addresses;
+  std::vector<std::string> reserve;  ///< never handed out: "A-B", "A/N" or "A"
+};
+
+/// What shall change; absent members stay. The last four cannot change: they are accepted as they
+/// are and refused with the reason otherwise.
+struct NetworkSet {
+  std::optional<std::string> endpoint;
+  std::optional<std::vector<std::string>> dns;
+  std::optional<bool> nat;
+  std::optional<std::vector<std::string>> reserve;
+  std::optional<std::string> subnet;
+  std::optional<std::string> subnet6;
+  std::optional<std::uint16_t> port;
+  std::optional<std::vector<std::string>> gateway_addresses;
 };
 
 struct NetworkView {
@@ -61,9 +86,31 @@ struct NetworkView {
   std::uint32_t connected = 0;  ///< with a handshake in the last 180 s
   std::string engine;           ///< "running", "restarting", "stopped"
   std::int64_t created = 0;     ///< seconds since 1970
+  bool stopped = false;         ///< by `network stop`; otherwise its engine shall run
+  std::vector<std::string> reserved;
+  /// What is not wrong but may surprise: known when it is made, changed or shown.
+  std::vector<std::string> warnings;
 };
 struct NetworkList {
   std::vector<NetworkView> networks;
+};
+
+struct ForwardAdd {
+  std::string from;  ///< "8080/tcp", "53/udp"
+  std::string peer;
+  std::optional<std::uint16_t> to_port;  ///< absent: the same
+};
+struct ForwardView {
+  std::string from;            ///< "8080/tcp"
+  std::string public_address;  ///< "host:port" as the network's endpoint is named
+  std::string network;
+  std::string peer;
+  std::string address;  ///< of the peer; empty: none
+  std::string address6;
+  std::uint16_t to_port = 0;
+};
+struct ForwardList {
+  std::vector<ForwardView> forwards;
 };
 
 struct InviteRequest {
@@ -78,10 +125,26 @@ struct Invitation {
   std::int64_t expires = 0;
 };
 
+/// A member that is added by hand.
+struct PeerAdd {
+  std::string name;
+  std::string role;                        ///< empty or "default"
+  std::optional<std::string> public_key;   ///< absent: the peer waits for its key
+  std::vector<std::string> addresses;      ///< at most one per family; absent: the first free one
+  std::optional<std::uint32_t> expires_s;  ///< absent: its membership does not end by itself
+};
+struct PeerKey {
+  std::string public_key;
+};
+struct PeerRename {
+  std::string name;
+};
+
 struct PeerView {
   std::string network;
   std::string name;
   std::string role;
+  /// "invited", "waits-for-key", "enrolled", "expired" (its membership or invitation), "revoked".
   std::string state;
   std::string address;
   std::string address6;
@@ -93,6 +156,7 @@ struct PeerView {
   std::int64_t invited = 0;
   std::int64_t enrolled = 0;
   std::int64_t revoked = 0;
+  std::int64_t expires = 0;  ///< end of the membership, else of the invitation; 0: never
 };
 struct PeerList {
   std::vector<PeerView> peers;

@@ -47,6 +47,30 @@ base::Status Daemon::delete_network(const std::string& name) const {
   return without_value(call<api::Empty>("DELETE", network_path(name)));
 }
 
+base::Result<api::NetworkView> Daemon::set_network(const std::string& name,
+                                                   const api::NetworkSet& request) const {
+  return call<api::NetworkView>("PATCH", network_path(name), api::encode(request));
+}
+
+base::Result<api::NetworkView> Daemon::switch_network(const std::string& name,
+                                                      const std::string& verb) const {
+  return call<api::NetworkView>("POST", network_path(name) + "/" + verb);
+}
+
+base::Result<api::ForwardList> Daemon::list_forwards() const {
+  return call<api::ForwardList>("GET", "/v1/forwards");
+}
+
+base::Result<api::ForwardView> Daemon::add_forward(const std::string& network,
+                                                   const api::ForwardAdd& request) const {
+  return call<api::ForwardView>("POST", network_path(network) + "/forwards", api::encode(request));
+}
+
+base::Status Daemon::delete_forward(const std::string& protocol, std::uint16_t port) const {
+  return without_value(
+      call<api::Empty>("DELETE", "/v1/forwards/" + protocol + "/" + std::to_string(port)));
+}
+
 base::Result<api::Invitation> Daemon::invite(const std::string& network,
                                              const api::InviteRequest& request) const {
   return call<api::Invitation>("POST", network_path(network) + "/invites", api::encode(request));
@@ -59,6 +83,27 @@ base::Result<api::PeerList> Daemon::list_peers(const std::string& network) const
 base::Result<api::PeerView> Daemon::show_peer(const std::string& network,
                                               const std::string& peer) const {
   return call<api::PeerView>("GET", peer_path(network, peer));
+}
+
+base::Result<api::PeerView> Daemon::add_peer(const std::string& network,
+                                             const api::PeerAdd& request) const {
+  return call<api::PeerView>("POST", network_path(network) + "/peers", api::encode(request));
+}
+
+base::Result<api::PeerView> Daemon::set_peer_key(const std::string& network,
+                                                 const std::string& peer,
+                                                 const api::PeerKey& request) const {
+  return call<api::PeerView>("POST", peer_path(network, peer) + "/key", api::encode(request));
+}
+
+base::Result<api::PeerView> Daemon::rename_peer(const std::string& network, const std::string& peer,
+                                                const api::PeerRename& request) const {
+  return call<api::PeerView>("POST", peer_path(network, peer) + "/rename", api::encode(request));
+}
+
+base::Result<api::EnrolAnswer> Daemon::peer_profile(const std::string& network,
+                                                    const std::string& peer) const {
+  return call<api::EnrolAnswer>("GET", peer_path(network, peer) + "/profile");
 }
 
 base::Result<api::Revocation> Daemon::revoke(const std::string& network,

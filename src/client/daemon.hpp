@@ -24,11 +24,30 @@ class Daemon {
   [[nodiscard]] base::Result<api::NetworkView> create_network(const api::NetworkCreate& r) const;
   [[nodiscard]] base::Result<api::NetworkView> show_network(const std::string& name) const;
   [[nodiscard]] base::Status delete_network(const std::string& name) const;
+  [[nodiscard]] base::Result<api::NetworkView> set_network(const std::string& name,
+                                                           const api::NetworkSet& request) const;
+  /// `verb` is "stop", "start" or "restart".
+  [[nodiscard]] base::Result<api::NetworkView> switch_network(const std::string& name,
+                                                              const std::string& verb) const;
+  [[nodiscard]] base::Result<api::ForwardList> list_forwards() const;
+  [[nodiscard]] base::Result<api::ForwardView> add_forward(const std::string& network,
+                                                           const api::ForwardAdd& request) const;
+  [[nodiscard]] base::Status delete_forward(const std::string& protocol, std::uint16_t port) const;
   [[nodiscard]] base::Result<api::Invitation> invite(const std::string& network,
                                                      const api::InviteRequest& request) const;
   [[nodiscard]] base::Result<api::PeerList> list_peers(const std::string& network) const;
   [[nodiscard]] base::Result<api::PeerView> show_peer(const std::string& network,
                                                       const std::string& peer) const;
+  [[nodiscard]] base::Result<api::PeerView> add_peer(const std::string& network,
+                                                     const api::PeerAdd& request) const;
+  [[nodiscard]] base::Result<api::PeerView> set_peer_key(const std::string& network,
+                                                         const std::string& peer,
+                                                         const api::PeerKey& request) const;
+  [[nodiscard]] base::Result<api::PeerView> rename_peer(const std::string& network,
+                                                        const std::string& peer,
+                                                        const api::PeerRename& request) const;
+  [[nodiscard]] base::Result<api::EnrolAnswer> peer_profile(const std::string& network,
+                                                            const std::string& peer) const;
   [[nodiscard]] base::Result<api::Revocation> revoke(const std::string& network,
                                                      const std::string& peer) const;
   [[nodiscard]] base::Status reload() const;

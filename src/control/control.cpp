@@ -26,9 +26,10 @@ Control::Impl::Impl(Dependencies dependencies, Settings initial)
 base::Status Control::Impl::start() {
   started = deps.clock.wall();
   WARREN_TRY_ASSIGN(state, deps.store.load().within("read the state"));
+  end_memberships();
   reconcile_what_can_be();
   for (const auto& [id, stored] : state.networks) {
-    if (unapplied.contains(id)) continue;
+    if (unapplied.contains(id) || stored.network.stopped) continue;
     if (const base::Status running = start_engine(id); !running) {
       engineless.insert(id);
       problems[id] = with_remedy(running.error());
@@ -136,6 +137,51 @@ base::Status Control::delete_network(const std::string& actor, const std::string
                         [&] { return impl_->delete_network(what, name); });
 }
 
+base::Result<api::NetworkView> Control::set_network(const std::string& actor,
+                                                    const std::string& name,
+                                                    const api::NetworkSet& request) {
+  const Request what{actor, "network.set", name};
+  return impl_->audited(what, "change network " + one_line(name, 80),
+                        [&] { return impl_->set_network(what, name, request); });
+}
+
+base::Result<api::NetworkView> Control::stop_network(const std::string& actor,
+                                                     const std::string& name) {
+  const Request what{actor, "network.stop", name};
+  return impl_->audited(what, "stop network " + one_line(name, 80),
+                        [&] { return impl_->stop_network(what, name); });
+}
+
+base::Result<api::NetworkView> Control::start_network(const std::string& actor,
+                                                      const std::string& name) {
+  const Request what{actor, "network.start", name};
+  return impl_->audited(what, "start network " + one_line(name, 80),
+                        [&] { return impl_->start_network(what, name); });
+}
+
+base::Result<api::NetworkView> Control::restart_network(const std::string& actor,
+                                                        const std::string& name) {
+  const Request what{actor, "network.restart", name};
+  return impl_->audited(what, "restart network " + one_line(name, 80),
+                        [&] { return impl_->restart_network(what, name); });
+}
+
+api::ForwardList Control::list_forwards() { return impl_->list_forwards(); }
+
+base::Result<api::ForwardView> Control::add_forward(const std::string& actor,
+                                                    const std::string& network,
+                                                    const api::ForwardAdd& request) {
+  const Request what{actor, "forward.add", request.from + " to " + network + "/" + request.peer};
+  return impl_->audited(what, "forward " + one_line(request.from, 80),
+                        [&] { return impl_->add_forward(what, network, request); });
+}
+
+base::Status Control::delete_forward(const std::string& actor, const std::string& from) {
+  const Request what{actor, "forward.delete", from};
+  return impl_->audited(what, "delete the forward " + one_line(from, 80),
+                        [&] { return impl_->delete_forward(what, from); });
+}
+
 api::NetworkList Control::list_networks() {
   api::NetworkList list;
   for (const auto& [id, stored] : impl_->state.networks) {
@@ -159,6 +205,36 @@ base::Result<api::Invitation> Control::invite(const std::string& actor, const st
 
 base::Result<api::EnrolAnswer> Control::enrol(const api::EnrolRequest& request) {
   return impl_->enrol(request);
+}
+
+base::Result<api::PeerView> Control::add_peer(const std::string& actor, const std::string& network,
+                                              const api::PeerAdd& request) {
+  const Request what{actor, "peer.add", network + "/" + request.name};
+  return impl_->audited(what, "add peer " + one_line(request.name, 80),
+                        [&] { return impl_->add_peer(what, network, request); });
+}
+
+base::Result<api::PeerView> Control::set_peer_key(const std::string& actor,
+                                                  const std::string& network,
+                                                  const std::string& peer,
+                                                  const api::PeerKey& request) {
+  const Request what{actor, "peer.set-key", network + "/" + peer};
+  return impl_->audited(what, "set the key of " + one_line(peer, 80),
+                        [&] { return impl_->set_peer_key(what, network, peer, request); });
+}
+
+base::Result<api::PeerView> Control::rename_peer(const std::string& actor,
+                                                 const std::string& network,
+                                                 const std::string& peer,
+                                                 const api::PeerRename& request) {
+  const Request what{actor, "peer.rename", network + "/" + peer + " to " + request.name};
+  return impl_->audited(what, "rename " + one_line(peer, 80),
+                        [&] { return impl_->rename_peer(what, network, peer, request); });
+}
+
+base::Result<api::EnrolAnswer> Control::peer_profile(const std::string& network,
+                                                     const std::string& peer) {
+  return impl_->peer_profile(network, peer);
 }
 
 base::Result<api::PeerList> Control::list_peers(const std::string& network) {
@@ -191,10 +267,11 @@ base::Result<api::AuditList> Control::audit(std::size_t limit) {
 }
 
 bool Control::retry_pending() {
+  const bool ended = impl_->end_memberships();
   const bool networks = impl_->retry_networks();
   const bool revocations = impl_->retry_revocations();
   const bool all_up = impl_->bring_up_the_rest();
-  return networks && revocations && all_up;
+  return ended && networks && revocations && all_up;
 }
 
 }  // namespace warren::control

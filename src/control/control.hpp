@@ -104,12 +104,47 @@ class Control {
   [[nodiscard]] base::Result<api::NetworkView> create_network(const std::string& actor,
                                                               const api::NetworkCreate& request);
   [[nodiscard]] base::Status delete_network(const std::string& actor, const std::string& name);
+  /// Endpoint, DNS, NAT and reserved ranges, without touching a session. Conflict, with the reason,
+  /// for what cannot change.
+  [[nodiscard]] base::Result<api::NetworkView> set_network(const std::string& actor,
+                                                           const std::string& name,
+                                                           const api::NetworkSet& request);
+  /// Ends its engine, until `start_network` and across restarts of the daemon; everything else of
+  /// the network stays. A stopped one is stopped again with success.
+  [[nodiscard]] base::Result<api::NetworkView> stop_network(const std::string& actor,
+                                                            const std::string& name);
+  [[nodiscard]] base::Result<api::NetworkView> start_network(const std::string& actor,
+                                                             const std::string& name);
+  [[nodiscard]] base::Result<api::NetworkView> restart_network(const std::string& actor,
+                                                               const std::string& name);
+  [[nodiscard]] api::ForwardList list_forwards();
+  [[nodiscard]] base::Result<api::ForwardView> add_forward(const std::string& actor,
+                                                           const std::string& network,
+                                                           const api::ForwardAdd& request);
+  /// `from` is "8080/tcp". Its connections end.
+  [[nodiscard]] base::Status delete_forward(const std::string& actor, const std::string& from);
   [[nodiscard]] api::NetworkList list_networks();
   [[nodiscard]] base::Result<api::NetworkView> show_network(const std::string& name);
   [[nodiscard]] base::Result<api::Invitation> invite(const std::string& actor,
                                                      const std::string& network,
                                                      const api::InviteRequest& request);
   [[nodiscard]] base::Result<api::EnrolAnswer> enrol(const api::EnrolRequest& request);
+  /// A member whose key is handed in, now or later.
+  [[nodiscard]] base::Result<api::PeerView> add_peer(const std::string& actor,
+                                                     const std::string& network,
+                                                     const api::PeerAdd& request);
+  /// The key of a peer that waits for one. The same key again changes nothing.
+  [[nodiscard]] base::Result<api::PeerView> set_peer_key(const std::string& actor,
+                                                         const std::string& network,
+                                                         const std::string& peer,
+                                                         const api::PeerKey& request);
+  [[nodiscard]] base::Result<api::PeerView> rename_peer(const std::string& actor,
+                                                        const std::string& network,
+                                                        const std::string& peer,
+                                                        const api::PeerRename& request);
+  /// Everything a conf for this peer needs but its private key.
+  [[nodiscard]] base::Result<api::EnrolAnswer> peer_profile(const std::string& network,
+                                                            const std::string& peer);
   [[nodiscard]] base::Result<api::PeerList> list_peers(const std::string& network);
   [[nodiscard]] base::Result<api::PeerView> show_peer(const std::string& network,
                                                       const std::string& peer);
@@ -118,8 +153,8 @@ class Control {
                                                      const std::string& peer);
   [[nodiscard]] api::Status status();
   [[nodiscard]] base::Result<api::AuditList> audit(std::size_t limit);
-  /// Tries again what a denial could not apply and networks that could not be brought up; true when
-  /// nothing is left.
+  /// Ends the memberships whose time is over, tries again what a denial could not apply and
+  /// networks that could not be brought up; true when nothing is left.
   bool retry_pending();
 
  private:

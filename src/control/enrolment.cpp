@@ -102,7 +102,7 @@ base::Result<api::EnrolAnswer> Control::Impl::enrol_peer(const Request& request,
 
 base::Status Control::Impl::check_key(const model::Network& network, const model::Peer& peer,
                                       const base::PublicKey& key) const {
-  constexpr std::string_view kNewKey = "make a new key and join again";
+  constexpr std::string_view kNewKey = "make a new key and try again";
   if (!pki::is_usable_public_key(key)) {
     return make_error(ErrorKind::Invalid,
                       "the public key is not a usable one (its point is of low order)",
@@ -132,30 +132,37 @@ base::Status Control::Impl::check_key(const model::Network& network, const model
 base::Status Control::Impl::admit(const Request& request, const model::Token& token,
                                   const base::PublicKey& key) {
   const model::Peer before = state.peers.at(token.peer);
-  model::Peer peer = before;
-  const bool again = before.state == model::PeerState::Enrolled;
-  if (!again) {
-    peer.state = model::PeerState::Enrolled;
-    peer.public_key = key;
-    peer.enrolled = deps.clock.wall();
-    model::Token bound = token;
-    bound.bound_to = key;
-    WARREN_TRY(commit({store::PutPeer{peer}, store::PutToken{bound}}, request));
+  if (before.state == model::PeerState::Enrolled) {
+    return deps.engines.add_peer(token.network, engine_peer(before)).within("configure the engine");
   }
-  base::Status added = deps.engines.add_peer(token.network, engine_peer(peer));
+  model::Peer peer = before;
+  peer.state = model::PeerState::Enrolled;
+  peer.public_key = key;
+  peer.enrolled = deps.clock.wall();
+  model::Token bound = token;
+  bound.bound_to = key;
+  return grant(request, peer, {store::PutPeer{peer}, store::PutToken{bound}},
+               {store::PutPeer{before}, store::PutToken{token}});
+}
+
+base::Status Control::Impl::grant(const Request& request, const model::Peer& peer,
+                                  const std::vector<store::Change>& changes,
+                                  const std::vector<store::Change>& inverse) {
+  WARREN_TRY(commit(changes, request));
+  if (state.networks.at(peer.network).network.stopped) return {};  // when it starts
+  base::Status added = deps.engines.add_peer(peer.network, engine_peer(peer));
   if (added) return {};
   base::Error reason = std::move(added).error().within("configure the engine");
-  if (again) return reason;
 
-  const Request undo{request.actor, "peer.enrol.undo", request.target};
-  if (const auto undone = commit({store::PutPeer{before}, store::PutToken{token}}, undo); !undone) {
-    // The member stays admitted in the state; joining again with the same key completes it.
+  const Request undo{request.actor, request.action + ".undo", request.target};
+  if (const auto undone = commit(inverse, undo); !undone) {
+    // The member stays admitted in the state; asking again with the same key completes it.
     reason.message += "; it could not be undone: " + undone.error().message;
     return reason;
   }
-  if (const auto gone = deps.engines.remove_peer(token.network, key);
+  if (const auto gone = deps.engines.remove_peer(peer.network, *peer.public_key);
       !gone && gone.error().kind != ErrorKind::NotFound) {
-    keys_to_remove.emplace(token.network, key);
+    keys_to_remove.emplace(peer.network, *peer.public_key);
   }
   return reason;
 }

@@ -43,7 +43,7 @@ std::vector<plan::HostNetwork> Control::Impl::desired_host() const {
   std::vector<plan::HostNetwork> desired;
   for (const auto& [id, stored] : state.networks) {
     if (unapplied.contains(id)) continue;
-    desired.push_back(plan::host_network(stored.network, settings.transit));
+    desired.push_back(host_network(stored.network));
   }
   return desired;
 }
@@ -98,9 +98,12 @@ EnginePeer Control::Impl::engine_peer(const model::Peer& peer) {
 }
 
 base::Status Control::Impl::start_engine(model::NetworkId id) {
+  if (state.networks.at(id).network.stopped) return {};
   std::vector<EnginePeer> peers;
   for (const auto& [peer_id, peer] : state.peers) {
-    if (peer.network == id && peer.state == model::PeerState::Enrolled) {
+    const bool member =
+        peer.state == model::PeerState::Enrolled && !peer.is_over(deps.clock.wall());
+    if (peer.network == id && member) {
       peers.push_back(engine_peer(peer));
     }
   }

@@ -73,8 +73,43 @@ struct Control::Impl {
                                         base::Error reason);
   [[nodiscard]] base::Status delete_network(const Request& request, const std::string& name);
   bool retry_networks();
+  /// Ends the engine of a network that is stopped; what fails is retried.
+  void end_engine(const model::Network& network);
   /// Tries the networks again that could not be brought up.
   bool bring_up_the_rest();
+
+  // --- network_changes.cpp ---
+  [[nodiscard]] base::Result<api::NetworkView> set_network(const Request& request,
+                                                           const std::string& name,
+                                                           const api::NetworkSet& wanted);
+  /// The network as `wanted` would have it; Invalid or Conflict when that may not be.
+  [[nodiscard]] base::Result<model::Network> changed_network(const model::Network& network,
+                                                             const api::NetworkSet& wanted) const;
+  [[nodiscard]] base::Status check_reserved(const model::Network& network) const;
+  [[nodiscard]] base::Result<api::NetworkView> stop_network(const Request& request,
+                                                            const std::string& name);
+  [[nodiscard]] base::Result<api::NetworkView> start_network(const Request& request,
+                                                             const std::string& name);
+  [[nodiscard]] base::Result<api::NetworkView> restart_network(const Request& request,
+                                                               const std::string& name);
+  /// Commits a network that differs in its settings alone.
+  [[nodiscard]] base::Status commit_network(const Request& request, const model::Network& network);
+
+  // --- forwards.cpp ---
+  [[nodiscard]] api::ForwardList list_forwards() const;
+  [[nodiscard]] api::ForwardView forward_view(const model::Forward& forward) const;
+  [[nodiscard]] base::Result<api::ForwardView> add_forward(const Request& request,
+                                                           const std::string& network,
+                                                           const api::ForwardAdd& wanted);
+  [[nodiscard]] base::Status check_port_is_free(const model::PublicPort& port);
+  [[nodiscard]] base::Status delete_forward(const Request& request, const std::string& from);
+  [[nodiscard]] std::vector<plan::HostForward> host_forwards(model::NetworkId network) const;
+  [[nodiscard]] plan::HostForward host_forward(const model::Forward& forward) const;
+  /// What the host must have of a network.
+  [[nodiscard]] plan::HostNetwork host_network(const model::Network& network) const;
+  /// Takes the peer's forwards, which the state has no more, from the host, and ends their
+  /// connections.
+  [[nodiscard]] base::Status close_forwards(const model::Peer& peer);
 
   // --- network_choice.cpp: from a request to a whole, valid network ---
   [[nodiscard]] base::Result<model::Network> choose_network(const api::NetworkCreate& wanted);
@@ -84,29 +119,72 @@ struct Control::Impl {
   [[nodiscard]] base::Status choose_endpoint(const api::NetworkCreate& wanted,
                                              model::Network& network) const;
   [[nodiscard]] base::Status choose_transit(model::Network& network);
+  [[nodiscard]] static base::Status choose_gateway(const std::vector<std::string>& wanted,
+                                                   model::Network& network);
+  [[nodiscard]] static base::Status choose_reserved(const std::vector<std::string>& wanted,
+                                                    model::Network& network);
+  /// Conflict when members could not reach the endpoint for the subnet.
+  [[nodiscard]] static base::Status check_endpoint_outside(const model::Network& network);
+  [[nodiscard]] static base::Status set_endpoint(const std::string& host, model::Network& network);
+  [[nodiscard]] static base::Status set_dns(const std::vector<std::string>& servers,
+                                            model::Network& network);
+  [[nodiscard]] std::vector<std::string> warnings_of(const model::Network& network);
   [[nodiscard]] model::NetworkId choose_id();
 
   // --- invitations.cpp, enrolment.cpp ---
   [[nodiscard]] base::Result<api::Invitation> invite(const Request& request,
                                                      const std::string& network,
                                                      const api::InviteRequest& wanted);
+  /// Gives the peer the first free address of each family that it has none of yet.
   [[nodiscard]] base::Status choose_addresses(const model::Network& network, model::Peer& peer);
+  /// Conflict when the network has as many members as it may.
+  [[nodiscard]] base::Status check_room(const model::Network& network) const;
   [[nodiscard]] base::Result<api::EnrolAnswer> enrol(const api::EnrolRequest& request);
   [[nodiscard]] base::Result<api::EnrolAnswer> enrol_peer(const Request& request,
                                                           const api::EnrolRequest& wanted,
                                                           const model::Token& token);
   [[nodiscard]] base::Status check_key(const model::Network& network, const model::Peer& peer,
                                        const base::PublicKey& key) const;
+  /// Commits `changes`, which give `peer` its key, and configures the engine; when that fails,
+  /// commits `inverse` and takes the key out again.
+  [[nodiscard]] base::Status grant(const Request& request, const model::Peer& peer,
+                                   const std::vector<store::Change>& changes,
+                                   const std::vector<store::Change>& inverse);
   [[nodiscard]] base::Status admit(const Request& request, const model::Token& token,
                                    const base::PublicKey& key);
   [[nodiscard]] api::EnrolAnswer enrol_answer(const model::Network& network,
                                               const model::Peer& peer) const;
+
+  // --- by_hand.cpp ---
+  [[nodiscard]] base::Result<api::PeerView> add_peer(const Request& request,
+                                                     const std::string& network,
+                                                     const api::PeerAdd& wanted);
+  [[nodiscard]] base::Result<model::Peer> new_peer(const model::Network& network,
+                                                   const api::PeerAdd& wanted);
+  [[nodiscard]] base::Status take_addresses(const model::Network& network,
+                                            const std::vector<std::string>& wanted,
+                                            model::Peer& peer) const;
+  [[nodiscard]] base::Result<api::PeerView> set_peer_key(const Request& request,
+                                                         const std::string& network,
+                                                         const std::string& peer,
+                                                         const api::PeerKey& wanted);
+  [[nodiscard]] base::Result<api::PeerView> rename_peer(const Request& request,
+                                                        const std::string& network,
+                                                        const std::string& peer,
+                                                        const api::PeerRename& wanted);
+  [[nodiscard]] base::Result<api::EnrolAnswer> peer_profile(const std::string& network,
+                                                            const std::string& peer) const;
+  [[nodiscard]] base::Error name_in_use(const model::Network& network,
+                                        const model::Peer& owner) const;
 
   // --- revocation.cpp ---
   [[nodiscard]] base::Result<api::Revocation> revoke(const Request& request,
                                                      const std::string& network,
                                                      const std::string& peer);
   [[nodiscard]] base::Status commit_revocation(const Request& request, model::Peer peer);
+  /// Puts those out whose time is over; closing their ways in is left to retry_revocations. False
+  /// when one of them could not be recorded.
+  bool end_memberships();
   /// Closes every way in of a revoked peer and frees its addresses; what fails stays pending.
   void close_ways_in(const Request& request, model::PeerId id, base::Instant& since,
                      api::Revocation& report);
@@ -114,10 +192,17 @@ struct Control::Impl {
 
   // --- views.cpp ---
   using EnginePeers = std::map<base::PublicKey, EnginePeerStatus>;
+  /// What is known of the peers of a network beside their records.
+  struct Known {
+    EnginePeers live;
+    std::map<model::PeerId, base::WallTime> tokens;  ///< when the last valid one ends
+  };
   [[nodiscard]] EnginePeers engine_peers(model::NetworkId network);
+  [[nodiscard]] Known known_of(model::NetworkId network);
+  [[nodiscard]] static std::string_view shown_state(const model::Peer& peer, const Known& known);
   [[nodiscard]] api::NetworkView network_view(const model::Network& network);
   [[nodiscard]] api::PeerView peer_view(const model::Network& network, const model::Peer& peer,
-                                        const EnginePeers& live) const;
+                                        const Known& known) const;
   [[nodiscard]] base::Result<api::PeerList> list_peers(const std::string& network);
   [[nodiscard]] base::Result<api::PeerView> show_peer(const std::string& network,
                                                       const std::string& peer);
@@ -141,6 +226,8 @@ struct Control::Impl {
   bool host_to_reconcile = false;
   std::string host_problem;
   std::set<model::NetworkId> creations_to_undo;
+  /// Of revoked peers.
+  std::map<model::PeerId, std::vector<plan::HostForward>> forwards_to_close;
   std::set<std::pair<model::NetworkId, base::PublicKey>> keys_to_remove;
 };
 

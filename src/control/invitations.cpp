@@ -36,15 +36,36 @@ std::string enrolment_address(const Settings& settings, const model::Network& ne
   return fmt::format("{}:{}", host, settings.enrol_port);
 }
 
-base::Result<base::IpAddress> next_address(const base::Prefix& subnet,
+/// "192.0.2.4-192.0.2.9, …": those of the subnet.
+std::string ranges_in(const model::Network& network, const base::Prefix& subnet) {
+  std::string out;
+  for (const model::AddressRange& range : network.reserved) {
+    if (subnet.contains(range.first)) out += (out.empty() ? "" : ", ") + range.to_string();
+  }
+  return out;
+}
+
+base::Result<base::IpAddress> next_address(const model::Network& network,
+                                           const base::Prefix& subnet,
                                            const std::vector<base::IpAddress>& taken) {
-  if (const auto next = model::next_free_address(subnet, taken)) return *next;
+  const bool v4 = subnet.address.is_v4();
+  const auto gateway = v4 ? network.gateway4() : network.gateway6();
+  const auto next = model::next_free_address(subnet, taken, gateway, network.reserved);
+  if (next) return *next;
   const auto used = std::ranges::count_if(
       taken, [&](const base::IpAddress& address) { return subnet.contains(address); });
-  return make_error(ErrorKind::Conflict,
-                    fmt::format("subnet {} is full: its {} addresses for members are used",
-                                subnet.to_string(), used),
-                    "revoke a member that is not needed, or make a network with a larger subnet");
+  const std::uint64_t reserved = model::count_addresses(network.reserved, subnet);
+  std::string message =
+      fmt::format("subnet {} is full: {} addresses are used by members", subnet.to_string(), used);
+  if (reserved != 0) {
+    message += fmt::format(", {} are reserved ({})", reserved, ranges_in(network, subnet));
+  }
+  return make_error(ErrorKind::Conflict, std::move(message),
+                    reserved == 0 ? "revoke a member that is not needed, or make a network with a "
+                                    "larger subnet"
+                                  : "revoke a member that is not needed, or reserve less: warren "
+                                    "network set " +
+                                        network.name + " --reserve RANGE");
 }
 
 }  // namespace
@@ -58,13 +79,24 @@ base::Status Control::Impl::choose_addresses(const model::Network& network, mode
       if (address) taken.push_back(*address);
     }
   }
-  if (network.subnet4) {
-    WARREN_TRY_ASSIGN(peer.address4, next_address(*network.subnet4, taken));
+  if (network.subnet4 && !peer.address4) {
+    WARREN_TRY_ASSIGN(peer.address4, next_address(network, *network.subnet4, taken));
   }
-  if (network.subnet6) {
-    WARREN_TRY_ASSIGN(peer.address6, next_address(*network.subnet6, taken));
+  if (network.subnet6 && !peer.address6) {
+    WARREN_TRY_ASSIGN(peer.address6, next_address(network, *network.subnet6, taken));
   }
   return {};
+}
+
+base::Status Control::Impl::check_room(const model::Network& network) const {
+  const auto members = std::ranges::count_if(state.peers, [&](const auto& entry) {
+    return entry.second.network == network.id && entry.second.state != model::PeerState::Revoked;
+  });
+  if (static_cast<std::size_t>(members) < kMaxPeersPerNetwork) return {};
+  return make_error(
+      ErrorKind::Conflict,
+      fmt::format("network {} has {} members, the most it may", network.name, kMaxPeersPerNetwork),
+      "revoke a member that is not needed");
 }
 
 base::Result<api::Invitation> Control::Impl::invite(const Request& request,
@@ -84,23 +116,10 @@ base::Result<api::Invitation> Control::Impl::invite(const Request& request,
                         std::ranges::none_of(state.tokens, [&](const model::Token& token) {
                           return token.peer == other->id && token.expires > now;
                         });
-    if (!lapsed) {
-      return make_error(ErrorKind::Conflict,
-                        fmt::format("{} is {} in network {} already", wanted.name,
-                                    model::to_string(other->state), network.name),
-                        "choose another name, or revoke that one first");
-    }
-    peer = *other;  // keeps its id and its addresses
+    if (!lapsed) return name_in_use(network, *other);
+    peer = *other;  // keeps its id and its addresses, as one that waits for its key does
   } else {
-    const auto members = std::ranges::count_if(state.peers, [&](const auto& entry) {
-      return entry.second.network == network.id && entry.second.state != model::PeerState::Revoked;
-    });
-    if (static_cast<std::size_t>(members) >= kMaxPeersPerNetwork) {
-      return make_error(ErrorKind::Conflict,
-                        fmt::format("network {} has {} members, the most it may", network.name,
-                                    kMaxPeersPerNetwork),
-                        "revoke a member that is not needed");
-    }
+    WARREN_TRY(check_room(network));
     peer.id = {state.next_peer_id};
     WARREN_TRY(choose_addresses(network, peer));
   }

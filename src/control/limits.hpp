@@ -10,10 +10,14 @@ namespace warren::control {
 inline constexpr std::size_t kMaxNetworks = 1000;
 inline constexpr std::size_t kMaxPeersPerNetwork = 10'000;  ///< invited and enrolled
 inline constexpr std::size_t kMaxDnsServers = 8;
+inline constexpr std::size_t kMaxReservedRanges = 64;
+inline constexpr std::size_t kMaxForwards = 10'000;
 inline constexpr std::size_t kMaxAuditAnswer = 10'000;
 inline constexpr std::size_t kMaxAuditText = 500;
 inline constexpr std::uint32_t kMinTokenLife_s = 10;
 inline constexpr std::uint32_t kMaxTokenLife_s = 366 * 24 * 3600;
+inline constexpr std::uint32_t kMinMembership_s = 10;
+inline constexpr std::uint32_t kMaxMembership_s = 10U * 366 * 24 * 3600;
 /// A peer whose last handshake is younger is connected (WireGuard's reject-after-time).
 inline constexpr std::chrono::seconds kConnectedFor{180};
 

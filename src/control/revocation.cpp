@@ -1,6 +1,7 @@
 // Revocation: a member is out, on every way in, before the answer is given.
 //
-// Order: the denial is committed (state, refused key, tokens); the engine forgets the peer; its
+// Order: the denial is committed (state, refused key, tokens, forwards); the ports that lead to it
+// are closed with their connections; the engine forgets the peer; its
 // connections in the network's namespace are flushed; then its addresses are free, which is the
 // second and last commit. It need not wait for the disk: a start that does not find it closes the
 // same ways once more. Until then the revoked peer keeps its addresses in the state. That is what
@@ -52,7 +53,9 @@ base::Result<api::Revocation> Control::Impl::revoke(const Request& request,
                                                   : "nothing is left to do");
   }
   const model::PeerId id = current->id;
-  WARREN_TRY(commit_revocation(request, *current));
+  model::Peer denied = *current;
+  denied.expires = {};
+  WARREN_TRY(commit_revocation(request, std::move(denied)));
   api::Revocation report{.network = network.name, .name = name};
   base::Instant since = began;
   report.steps.push_back({"committed", lap_ms(deps.clock, since)});
@@ -70,14 +73,21 @@ base::Status Control::Impl::commit_revocation(const Request& request, model::Pee
     peer.address4.reset();
     peer.address6.reset();
   }
-  if (peer.public_key) {
+  if (peer.public_key && !peer.is_over(peer.revoked)) {
     changes.push_back(store::RefuseKey{
         {.network = peer.network, .key = *peer.public_key, .since = peer.revoked}});
   }
   peer.state = model::PeerState::Revoked;
   changes.push_back(store::PutPeer{peer});
   changes.push_back(store::DeleteTokensOf{peer.id});
-  return commit(changes, request);
+  changes.push_back(store::DeleteForwardsOf{peer.id});
+  std::vector<plan::HostForward> forwards;
+  for (const auto& [from, forward] : state.forwards) {
+    if (forward.peer == peer.id) forwards.push_back(host_forward(forward));
+  }
+  WARREN_TRY(commit(changes, request));
+  if (!forwards.empty()) forwards_to_close[peer.id] = std::move(forwards);
+  return {};
 }
 
 void Control::Impl::close_ways_in(const Request& request, model::PeerId id, base::Instant& since,
@@ -91,6 +101,7 @@ void Control::Impl::close_ways_in(const Request& request, model::PeerId id, base
       report.pending.push_back(std::string(name) + ": " + done.error().message);
     }
   };
+  if (forwards_to_close.contains(id)) step("forwards", close_forwards(peer));
   if (is_pending(peer)) {
     if (peer.public_key) {
       step("engine", deps.engines.remove_peer(peer.network, *peer.public_key));
@@ -111,6 +122,25 @@ void Control::Impl::close_ways_in(const Request& request, model::PeerId id, base
   } else {
     step("address", {});
   }
+}
+
+bool Control::Impl::end_memberships() {
+  const base::WallTime now = deps.clock.wall();
+  std::vector<model::Peer> over;
+  for (const auto& [id, peer] : state.peers) {
+    if (peer.state != model::PeerState::Revoked && peer.is_over(now)) over.push_back(peer);
+  }
+  bool all_recorded = true;
+  for (const model::Peer& peer : over) {
+    const std::string& network = state.networks.at(peer.network).network.name;
+    const Request request{"daemon", "peer.expire", network + "/" + peer.name};
+    if (const base::Status done = commit_revocation(request, peer); !done) {
+      all_recorded = false;
+      log(base::LogLevel::Error, fmt::format("network={} peer={} expired but not recorded: {}",
+                                             network, peer.name, done.error().message));
+    }
+  }
+  return all_recorded;
 }
 
 bool Control::Impl::retry_revocations() {

@@ -69,22 +69,45 @@ api::NetworkView Control::Impl::network_view(const model::Network& network) {
   }
   view.engine = to_string(deps.engines.state(network.id));
   view.created = network.created.seconds();
+  view.stopped = network.stopped;
+  for (const model::AddressRange& range : network.reserved) {
+    view.reserved.push_back(range.to_string());
+  }
   return view;
 }
 
+Control::Impl::Known Control::Impl::known_of(model::NetworkId network) {
+  Known known{.live = engine_peers(network), .tokens = {}};
+  const base::WallTime now = deps.clock.wall();
+  for (const model::Token& token : state.tokens) {
+    if (token.network != network || token.expires <= now) continue;
+    base::WallTime& end = known.tokens[token.peer];
+    end = std::max(end, token.expires);
+  }
+  return known;
+}
+
+std::string_view Control::Impl::shown_state(const model::Peer& peer, const Known& known) {
+  if (peer.state == model::PeerState::Revoked && peer.expires.ns != 0) return "expired";
+  if (peer.state == model::PeerState::Invited && !known.tokens.contains(peer.id)) {
+    return peer.by_hand ? "waits-for-key" : "expired";
+  }
+  return model::to_string(peer.state);
+}
+
 api::PeerView Control::Impl::peer_view(const model::Network& network, const model::Peer& peer,
-                                       const EnginePeers& live) const {
+                                       const Known& known) const {
   api::PeerView view;
   view.network = network.name;
   view.name = peer.name;
   view.role = peer.role;
-  view.state = model::to_string(peer.state);
+  view.state = shown_state(peer, known);
   view.address = text_of(peer.address4);
   view.address6 = text_of(peer.address6);
   if (peer.public_key) {
     view.public_key = peer.public_key->base64();
-    if (const auto known = live.find(*peer.public_key); known != live.end()) {
-      const EnginePeerStatus& status = known->second;
+    if (const auto live = known.live.find(*peer.public_key); live != known.live.end()) {
+      const EnginePeerStatus& status = live->second;
       if (status.endpoint) view.endpoint = status.endpoint->to_string();
       view.last_handshake = status.last_handshake.seconds();
       view.rx_bytes = status.rx_bytes;
@@ -94,12 +117,16 @@ api::PeerView Control::Impl::peer_view(const model::Network& network, const mode
   view.invited = peer.invited.seconds();
   view.enrolled = peer.enrolled.seconds();
   view.revoked = peer.revoked.seconds();
+  view.expires = peer.expires.seconds();
+  const auto token = known.tokens.find(peer.id);
+  const bool invited = peer.state == model::PeerState::Invited && token != known.tokens.end();
+  if (view.expires == 0 && invited) view.expires = token->second.seconds();
   return view;
 }
 
 base::Result<api::PeerList> Control::Impl::list_peers(const std::string& name) {
   WARREN_TRY_ASSIGN(const model::Network network, find_network(name));
-  const EnginePeers live = engine_peers(network.id);
+  const Known known = known_of(network.id);
   api::PeerList list;
   for (const bool revoked : {false, true}) {  // those that are out come last
     std::vector<const model::Peer*> peers;
@@ -108,7 +135,7 @@ base::Result<api::PeerList> Control::Impl::list_peers(const std::string& name) {
       if (wanted && peer.network == network.id) peers.push_back(&peer);
     }
     std::ranges::stable_sort(peers, {}, &model::Peer::name);
-    for (const model::Peer* peer : peers) list.peers.push_back(peer_view(network, *peer, live));
+    for (const model::Peer* peer : peers) list.peers.push_back(peer_view(network, *peer, known));
   }
   return list;
 }
@@ -123,7 +150,7 @@ base::Result<api::PeerView> Control::Impl::show_peer(const std::string& network_
     if (peer.network == network.id && peer.name == name) shown = &peer;
   }
   if (shown == nullptr) return unknown_peer(network, name);
-  return peer_view(network, *shown, engine_peers(network.id));
+  return peer_view(network, *shown, known_of(network.id));
 }
 
 std::vector<std::string> Control::Impl::problem_texts() const {
@@ -167,6 +194,7 @@ api::Status Control::Impl::status() {
   for (const auto& [id, stored] : state.networks) {
     const EngineState engine = deps.engines.state(id);
     if (engine == EngineState::Running || problems.contains(id)) continue;
+    if (stored.network.stopped) continue;
     status.problems.push_back(
         fmt::format("network {}: its engine is {}", stored.network.name, to_string(engine)));
   }

@@ -48,6 +48,34 @@ void add_network_routes(Router& router, control::Control& control) {
   router.add("DELETE", "/v1/networks/*", [&control](const Call& call) {
     return encoded(control.delete_network(std::string(call.actor), call.parameters[0]));
   });
+  router.add("PATCH", "/v1/networks/*", [&control](const Call& call) -> base::Result<std::string> {
+    WARREN_TRY_ASSIGN(const auto request, api::decode<api::NetworkSet>(call.body));
+    return encoded(control.set_network(std::string(call.actor), call.parameters[0], request));
+  });
+  router.add("POST", "/v1/networks/*/stop", [&control](const Call& call) {
+    return encoded(control.stop_network(std::string(call.actor), call.parameters[0]));
+  });
+  router.add("POST", "/v1/networks/*/start", [&control](const Call& call) {
+    return encoded(control.start_network(std::string(call.actor), call.parameters[0]));
+  });
+  router.add("POST", "/v1/networks/*/restart", [&control](const Call& call) {
+    return encoded(control.restart_network(std::string(call.actor), call.parameters[0]));
+  });
+}
+
+void add_forward_routes(Router& router, control::Control& control) {
+  router.add("GET", "/v1/forwards", [&control](const Call&) -> base::Result<std::string> {
+    return api::encode(control.list_forwards());
+  });
+  router.add(
+      "POST", "/v1/networks/*/forwards", [&control](const Call& call) -> base::Result<std::string> {
+        WARREN_TRY_ASSIGN(const auto request, api::decode<api::ForwardAdd>(call.body));
+        return encoded(control.add_forward(std::string(call.actor), call.parameters[0], request));
+      });
+  router.add("DELETE", "/v1/forwards/*/*", [&control](const Call& call) {
+    return encoded(control.delete_forward(std::string(call.actor),
+                                          call.parameters[1] + "/" + call.parameters[0]));
+  });
 }
 
 void add_peer_routes(Router& router, control::Control& control) {
@@ -62,6 +90,26 @@ void add_peer_routes(Router& router, control::Control& control) {
   router.add("GET", "/v1/networks/*/peers/*", [&control](const Call& call) {
     return encoded(control.show_peer(call.parameters[0], call.parameters[1]));
   });
+  router.add(
+      "POST", "/v1/networks/*/peers", [&control](const Call& call) -> base::Result<std::string> {
+        WARREN_TRY_ASSIGN(const auto request, api::decode<api::PeerAdd>(call.body));
+        return encoded(control.add_peer(std::string(call.actor), call.parameters[0], request));
+      });
+  router.add("POST", "/v1/networks/*/peers/*/key",
+             [&control](const Call& call) -> base::Result<std::string> {
+               WARREN_TRY_ASSIGN(const auto request, api::decode<api::PeerKey>(call.body));
+               return encoded(control.set_peer_key(std::string(call.actor), call.parameters[0],
+                                                   call.parameters[1], request));
+             });
+  router.add("POST", "/v1/networks/*/peers/*/rename",
+             [&control](const Call& call) -> base::Result<std::string> {
+               WARREN_TRY_ASSIGN(const auto request, api::decode<api::PeerRename>(call.body));
+               return encoded(control.rename_peer(std::string(call.actor), call.parameters[0],
+                                                  call.parameters[1], request));
+             });
+  router.add("GET", "/v1/networks/*/peers/*/profile", [&control](const Call& call) {
+    return encoded(control.peer_profile(call.parameters[0], call.parameters[1]));
+  });
   router.add("POST", "/v1/networks/*/peers/*/revoke", [&control](const Call& call) {
     return encoded(control.revoke(std::string(call.actor), call.parameters[0], call.parameters[1]));
   });
@@ -75,6 +123,7 @@ Router api_routes(control::Control& control, std::function<base::Status()> reloa
     return api::encode(control.status());
   });
   add_network_routes(router, control);
+  add_forward_routes(router, control);
   add_peer_routes(router, control);
   router.add("POST", "/v1/reload", [reload = std::move(reload)](const Call&) {
     if (!reload) {

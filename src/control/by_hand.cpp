@@ -1,0 +1,199 @@
+// Members that are added by hand: for programs that cannot join with a token.
+//
+// The member makes its key and the public half is handed in, at once (`peer add --key`) or later
+// (`peer set-key`); until then the peer holds its name and its addresses and waits. Everything that
+// can be refused is checked before anything is changed; what the engine refuses after that is
+// undone
+// (`grant`). No private key ever comes here.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "control/impl.hpp"
+#include "control/limits.hpp"
+#include "control/names.hpp"
+
+namespace warren::control {
+
+namespace {
+
+using base::ErrorKind;
+using base::make_error;
+
+/// Roles are not part of a network yet; the one that everybody has is called this.
+constexpr std::string_view kDefaultRole = "default";
+
+base::Status check_role(const model::Network& network, const std::string& role) {
+  if (role.empty() || role == kDefaultRole) return {};
+  return make_error(ErrorKind::Invalid,
+                    fmt::format("network {} has no role \"{}\"", network.name, one_line(role, 80)),
+                    "networks have only the role \"default\" so far: leave ROLE out");
+}
+
+base::Result<base::PublicKey> parse_key(const std::string& text) {
+  if (const auto key = base::PublicKey::parse_base64(text)) return *key;
+  return make_error(ErrorKind::Invalid, "the public key is not 32 bytes in base64",
+                    "the member makes it: wg genkey | tee private.key | wg pubkey");
+}
+
+base::Result<base::WallTime> end_of_membership(std::optional<std::uint32_t> span_s,
+                                               base::WallTime now) {
+  if (!span_s) return base::WallTime{};
+  if (*span_s >= kMinMembership_s && *span_s <= kMaxMembership_s) {
+    return now + std::chrono::seconds(*span_s);
+  }
+  return make_error(ErrorKind::Invalid,
+                    fmt::format("a membership cannot last {}", rough_duration(*span_s)),
+                    fmt::format("give --expires from {} s to {} days", kMinMembership_s,
+                                kMaxMembership_s / 86400));
+}
+
+}  // namespace
+
+base::Error Control::Impl::name_in_use(const model::Network& network,
+                                       const model::Peer& owner) const {
+  const bool waits = owner.state == model::PeerState::Invited && owner.by_hand;
+  return make_error(ErrorKind::Conflict,
+                    fmt::format("{} {} in network {} already", owner.name,
+                                waits ? std::string("waits for its key")
+                                      : fmt::format("is {}", model::to_string(owner.state)),
+                                network.name),
+                    "choose another name, or revoke that one first");
+}
+
+base::Status Control::Impl::take_addresses(const model::Network& network,
+                                           const std::vector<std::string>& wanted,
+                                           model::Peer& peer) const {
+  for (const std::string& text : wanted) {
+    const auto address = base::IpAddress::parse(text);
+    if (!address) {
+      return make_error(ErrorKind::Invalid,
+                        fmt::format("\"{}\" is not an address", one_line(text, 80)),
+                        "write it as 10.20.0.7 or fd00::7, without a length");
+    }
+    std::optional<base::IpAddress>& place = address->is_v4() ? peer.address4 : peer.address6;
+    if (place) {
+      return make_error(ErrorKind::Invalid,
+                        fmt::format("{} and {}: a peer has one address of each family",
+                                    place->to_string(), address->to_string()),
+                        "give one of them");
+    }
+    WARREN_TRY(model::check_member_address(network, *address));
+    for (const auto& [id, other] : state.peers) {
+      if (other.network != network.id) continue;
+      if (other.address4 != *address && other.address6 != *address) continue;
+      const bool closing = other.state == model::PeerState::Revoked;
+      return make_error(ErrorKind::Conflict,
+                        fmt::format("address {} belongs to {}{}", address->to_string(), other.name,
+                                    closing ? ", which is still being closed" : " already"),
+                        closing ? "try again in a moment: see `warren status`"
+                                : "choose another one, or leave --address out");
+    }
+    place = *address;
+  }
+  return {};
+}
+
+base::Result<model::Peer> Control::Impl::new_peer(const model::Network& network,
+                                                  const api::PeerAdd& wanted) {
+  WARREN_TRY(model::check_peer_name(wanted.name));
+  WARREN_TRY(check_role(network, wanted.role));
+  model::Peer peer;
+  peer.id = {state.next_peer_id};
+  peer.network = network.id;
+  peer.name = wanted.name;
+  peer.by_hand = true;
+  peer.invited = deps.clock.wall();
+  WARREN_TRY_ASSIGN(peer.expires, end_of_membership(wanted.expires_s, peer.invited));
+  if (wanted.public_key) {
+    WARREN_TRY_ASSIGN(const base::PublicKey key, parse_key(*wanted.public_key));
+    WARREN_TRY(check_key(network, peer, key));
+    peer.public_key = key;
+    peer.state = model::PeerState::Enrolled;
+    peer.enrolled = peer.invited;
+  }
+  if (const model::Peer* owner = current_peer(network.id, wanted.name)) {
+    return name_in_use(network, *owner);
+  }
+  WARREN_TRY(check_room(network));
+  WARREN_TRY(take_addresses(network, wanted.addresses, peer));
+  WARREN_TRY(choose_addresses(network, peer));
+  return peer;
+}
+
+base::Result<api::PeerView> Control::Impl::add_peer(const Request& request,
+                                                    const std::string& network_name,
+                                                    const api::PeerAdd& wanted) {
+  WARREN_TRY_ASSIGN(const model::Network network, find_network(network_name));
+  WARREN_TRY_ASSIGN(const model::Peer peer, new_peer(network, wanted));
+  if (peer.public_key) {
+    WARREN_TRY(grant(request, peer, {store::PutPeer{peer}}, {store::DeletePeer{peer.id}}));
+  } else {
+    WARREN_TRY(commit({store::PutPeer{peer}}, request));
+  }
+  return peer_view(network, peer, known_of(network.id));
+}
+
+base::Result<api::PeerView> Control::Impl::set_peer_key(const Request& request,
+                                                        const std::string& network_name,
+                                                        const std::string& name,
+                                                        const api::PeerKey& wanted) {
+  WARREN_TRY_ASSIGN(const model::Network network, find_network(network_name));
+  const model::Peer* found = current_peer(network.id, name);
+  if (found == nullptr) return unknown_peer(network, name);
+  const model::Peer before = *found;
+  WARREN_TRY_ASSIGN(const base::PublicKey key, parse_key(wanted.public_key));
+  WARREN_TRY(check_key(network, before, key));
+  if (before.state == model::PeerState::Enrolled && before.public_key != key) {
+    return make_error(ErrorKind::Conflict, fmt::format("{} has another key already", name),
+                      "revoke it and add it again: its old key is then refused for ever");
+  }
+  if (before.state == model::PeerState::Invited && !before.by_hand) {
+    return make_error(ErrorKind::Conflict,
+                      fmt::format("{} is invited: it brings its key itself, with its token", name),
+                      "revoke it first to add it by hand");
+  }
+  if (before.state == model::PeerState::Enrolled) {
+    // As after a lost answer: nothing changes, but the engine is told once more.
+    WARREN_TRY(deps.engines.add_peer(network.id, engine_peer(before)));
+    return peer_view(network, before, known_of(network.id));
+  }
+  model::Peer peer = before;
+  peer.public_key = key;
+  peer.state = model::PeerState::Enrolled;
+  peer.enrolled = deps.clock.wall();
+  std::vector<store::Change> inverse{store::PutPeer{before}};
+  for (const model::Token& token : state.tokens) {
+    if (token.peer == peer.id) inverse.emplace_back(store::PutToken{token});
+  }
+  WARREN_TRY(grant(request, peer, {store::PutPeer{peer}, store::DeleteTokensOf{peer.id}}, inverse));
+  return peer_view(network, peer, known_of(network.id));
+}
+
+base::Result<api::PeerView> Control::Impl::rename_peer(const Request& request,
+                                                       const std::string& network_name,
+                                                       const std::string& name,
+                                                       const api::PeerRename& wanted) {
+  WARREN_TRY_ASSIGN(const model::Network network, find_network(network_name));
+  const model::Peer* found = current_peer(network.id, name);
+  if (found == nullptr) return unknown_peer(network, name);
+  model::Peer peer = *found;
+  WARREN_TRY(model::check_peer_name(wanted.name));
+  if (wanted.name == name) return peer_view(network, peer, known_of(network.id));
+  if (const model::Peer* owner = current_peer(network.id, wanted.name)) {
+    return name_in_use(network, *owner);
+  }
+  peer.name = wanted.name;
+  WARREN_TRY(commit({store::PutPeer{peer}}, request));
+  return peer_view(network, peer, known_of(network.id));
+}
+
+base::Result<api::EnrolAnswer> Control::Impl::peer_profile(const std::string& network_name,
+                                                           const std::string& name) const {
+  WARREN_TRY_ASSIGN(const model::Network network, find_network(network_name));
+  const model::Peer* peer = current_peer(network.id, name);
+  if (peer == nullptr) return unknown_peer(network, name);
+  return enrol_answer(network, *peer);
+}
+
+}  // namespace warren::control

@@ -1,0 +1,215 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "control/control_fakes.hpp"
+
+namespace warren::control::testing {
+namespace {
+
+using base::ErrorKind;
+using ::testing::HasSubstr;
+
+struct Lab : Gateway {
+  Lab() { made = create("lab"); }
+  base::Result<api::PeerView> add(const api::PeerAdd& request) {
+    return control->add_peer("uid 0", "lab", request);
+  }
+  base::Result<api::PeerView> set_key(const std::string& name, const std::string& key) {
+    return control->set_peer_key("uid 0", "lab", name, {.public_key = key});
+  }
+  std::string state_of(const std::string& name) { return control->show_peer("lab", name)->state; }
+  [[nodiscard]] const FakeEngines::Peers& engine() { return engines.running.begin()->second; }
+  base::Result<api::NetworkView> made;
+};
+
+TEST(ByHand, AKeyHandedInAtOnceIsInForceAtOnce) {
+  Lab lab;
+  const base::PublicKey key = lab.new_key();
+  const auto phone =
+      lab.add({.name = "phone", .public_key = key.base64(), .addresses = {"10.20.0.77"}});
+  ASSERT_TRUE(phone) << phone.error().message;
+  EXPECT_EQ(phone->state, "enrolled");
+  EXPECT_EQ(phone->address, "10.20.0.77");
+  EXPECT_NE(phone->address6, "");
+  ASSERT_EQ(lab.engine().size(), 1U);
+  EXPECT_EQ(lab.engine().begin()->first, key);
+  EXPECT_EQ(lab.engine().begin()->second[0].to_string(), "10.20.0.77/32");
+  EXPECT_EQ(lab.control->peer_profile("lab", "phone")->address, "10.20.0.77/24");
+  EXPECT_EQ(lab.control->audit(1)->records[0].action, "peer.add");
+}
+
+TEST(ByHand, APeerWaitsForItsKeyAndHoldsItsAddress) {
+  Lab lab;
+  const auto phone = lab.add({.name = "phone"});
+  ASSERT_TRUE(phone) << phone.error().message;
+  EXPECT_EQ(phone->state, "waits-for-key");
+  EXPECT_EQ(phone->address, "10.20.0.2");
+  EXPECT_TRUE(lab.engine().empty());
+  EXPECT_EQ(lab.invite("lab", "ann")->name, "ann");
+  EXPECT_EQ(lab.control->show_peer("lab", "ann")->address, "10.20.0.3");
+  lab.restart();
+  EXPECT_EQ(lab.state_of("phone"), "waits-for-key");
+  const base::PublicKey key = lab.new_key();
+  ASSERT_TRUE(lab.set_key("phone", key.base64()));
+  EXPECT_EQ(lab.state_of("phone"), "enrolled");
+  EXPECT_TRUE(lab.engine().contains(key));
+  const auto before = lab.snapshot();
+  EXPECT_TRUE(lab.set_key("phone", key.base64()));  // as after a lost answer
+  EXPECT_TRUE(lab.snapshot() == before);
+  EXPECT_EQ(lab.set_key("phone", lab.new_key().base64()).error().kind, ErrorKind::Conflict);
+  EXPECT_TRUE(lab.snapshot() == before);
+}
+
+TEST(ByHand, RefusalsNameTheOwnerAndChangeNothing) {
+  Lab lab;
+  const base::PublicKey anns = lab.add_member("lab", "ann");
+  const base::PublicKey gone = lab.add_member("lab", "gone");
+  ASSERT_TRUE(lab.control->revoke("uid 0", "lab", "gone"));
+  ASSERT_TRUE(lab.invite("lab", "bob"));
+  ASSERT_TRUE(lab.add({.name = "phone"}));
+  const auto before = lab.snapshot();
+  const auto refused = [&](const api::PeerAdd& request, ErrorKind kind, const std::string& text) {
+    const auto result = lab.add(request);
+    ASSERT_FALSE(result) << text;
+    EXPECT_EQ(result.error().kind, kind) << result.error().message;
+    EXPECT_THAT(result.error().message, HasSubstr(text));
+    EXPECT_NE(result.error().hint, "");
+    EXPECT_TRUE(lab.snapshot() == before) << text;
+  };
+  const std::string fresh = lab.new_key().base64();
+  const auto with_key = [](const std::string& key) {
+    return api::PeerAdd{.name = "new", .public_key = key};
+  };
+  const auto at = [&](const std::string& address) {
+    return api::PeerAdd{.name = "new", .public_key = fresh, .addresses = {address}};
+  };
+  refused(with_key(anns.base64()), ErrorKind::Conflict, "belongs to ann already");
+  refused(with_key(gone.base64()), ErrorKind::NotPermitted, "was revoked and stays refused");
+  refused(with_key(lab.made->public_key), ErrorKind::Conflict, "the gateway's own");
+  refused(with_key("bm9uc2Vuc2U="), ErrorKind::Invalid, "not 32 bytes in base64");
+  refused(with_key(base::PublicKey{}.base64()), ErrorKind::Invalid, "low order");
+  refused({.name = "ann"}, ErrorKind::Conflict, "ann is enrolled in network lab already");
+  refused({.name = "bob"}, ErrorKind::Conflict, "bob is invited in network lab already");
+  refused({.name = "phone"}, ErrorKind::Conflict, "phone waits for its key in network lab");
+  refused({.name = "No"}, ErrorKind::Invalid, "not valid");
+  refused({.name = "new", .role = "node"}, ErrorKind::Invalid, "has no role \"node\"");
+  refused({.name = "new", .expires_s = 1}, ErrorKind::Invalid, "cannot last 1 s");
+  refused(at("10.21.0.5"), ErrorKind::Invalid, "outside network lab");
+  refused(at("10.20.0.0"), ErrorKind::Invalid, "network or broadcast");
+  refused(at("10.20.0.255"), ErrorKind::Invalid, "network or broadcast");
+  refused(at("10.20.0.1"), ErrorKind::Conflict, "the gateway's own");
+  refused(at("10.20.0.2"), ErrorKind::Conflict, "address 10.20.0.2 belongs to ann already");
+  refused(at("10.20.0.2/24"), ErrorKind::Invalid, "is not an address");
+  refused({.name = "new", .addresses = {"10.20.0.7", "10.20.0.8"}}, ErrorKind::Invalid,
+          "one address of each family");
+  for (const std::string& key : {anns.base64(), gone.base64(), lab.made->public_key}) {
+    EXPECT_FALSE(lab.set_key("phone", key));
+    EXPECT_TRUE(lab.snapshot() == before);
+  }
+  EXPECT_FALSE(lab.set_key("bob", fresh));
+  EXPECT_EQ(lab.set_key("phne", fresh).error().hint, "did you mean phone?");
+  EXPECT_TRUE(lab.snapshot() == before);
+}
+
+TEST(ByHand, WhateverFailsIsUndone) {
+  Lab lab;
+  ASSERT_TRUE(lab.add({.name = "waiting"}));
+  const api::PeerAdd phone{.name = "phone", .public_key = lab.new_key().base64()};
+  const std::string key = lab.new_key().base64();
+  // The first call is the commit, the second tells the engine.
+  for (const std::size_t call : {0U, 1U}) {
+    auto before = lab.snapshot();
+    lab.faults.failing = {lab.faults.calls + call};
+    EXPECT_FALSE(lab.add(phone)) << call;
+    before.state.next_peer_id = lab.state().next_peer_id;  // never given twice
+    EXPECT_TRUE(lab.snapshot() == before) << call;
+    lab.faults.failing = {lab.faults.calls + call};
+    EXPECT_FALSE(lab.set_key("waiting", key)) << call;
+    EXPECT_TRUE(lab.snapshot() == before) << call;
+  }
+  EXPECT_TRUE(lab.add(phone));
+  EXPECT_TRUE(lab.set_key("waiting", key));
+}
+
+TEST(ByHand, AMembershipEndsByItself) {
+  Lab lab;
+  const base::PublicKey key = lab.new_key();
+  ASSERT_TRUE(lab.add({.name = "guest", .public_key = key.base64(), .expires_s = 3600}));
+  ASSERT_TRUE(lab.add({.name = "waiting", .expires_s = 3600}));
+  ASSERT_TRUE(lab.add({.name = "stays"}));
+  EXPECT_EQ(lab.control->show_peer("lab", "guest")->expires, lab.clock.time.seconds() + 3600);
+  lab.clock.time = lab.clock.time + std::chrono::seconds(3599);
+  EXPECT_TRUE(lab.control->retry_pending());
+  EXPECT_EQ(lab.state_of("guest"), "enrolled");
+  lab.clock.time = lab.clock.time + std::chrono::seconds(1);
+  EXPECT_TRUE(lab.control->retry_pending());
+  EXPECT_EQ(lab.state_of("guest"), "expired");
+  EXPECT_EQ(lab.state_of("waiting"), "expired");
+  EXPECT_EQ(lab.state_of("stays"), "waits-for-key");
+  EXPECT_TRUE(lab.engine().empty());
+  // Neither its name nor its key nor its address is lost.
+  const auto again = lab.add({.name = "guest", .public_key = key.base64()});
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->address, "10.20.0.2");
+}
+
+TEST(ByHand, AMembershipThatEndedMeanwhileIsNotStarted) {
+  Lab lab;
+  ASSERT_TRUE(lab.add({.name = "guest", .public_key = lab.new_key().base64(), .expires_s = 3600}));
+  lab.control.reset();
+  lab.engines.running.clear();
+  lab.clock.time = lab.clock.time + std::chrono::hours(2);
+  lab.restart();
+  EXPECT_TRUE(lab.engine().empty());
+  EXPECT_EQ(lab.state_of("guest"), "expired");
+}
+
+TEST(ByHand, RevokingBeforeTheEndRefusesTheKey) {
+  Lab lab;
+  const base::PublicKey key = lab.new_key();
+  ASSERT_TRUE(lab.add({.name = "guest", .public_key = key.base64(), .expires_s = 3600}));
+  ASSERT_TRUE(lab.control->revoke("uid 0", "lab", "guest"));
+  EXPECT_EQ(lab.state_of("guest"), "revoked");
+  EXPECT_EQ(lab.add({.name = "guest", .public_key = key.base64()}).error().kind,
+            ErrorKind::NotPermitted);
+}
+
+TEST(ByHand, ATokenMayBringTheKeyOfAPeerThatWaits) {
+  Lab lab;
+  ASSERT_TRUE(lab.add({.name = "phone", .addresses = {"10.20.0.9"}}));
+  const auto invitation = lab.invite("lab", "phone");
+  ASSERT_TRUE(invitation) << invitation.error().message;
+  EXPECT_EQ(lab.state_of("phone"), "invited");
+  lab.clock.time = lab.clock.time + std::chrono::hours(25);
+  EXPECT_EQ(lab.state_of("phone"), "waits-for-key");
+  const auto second = lab.invite("lab", "phone");
+  EXPECT_EQ(lab.enrol(second->token, lab.new_key())->address, "10.20.0.9/24");
+}
+
+TEST(ByHand, AnInvitationThatLapsedIsShownAsExpired) {
+  Lab lab;
+  const auto invitation = lab.invite("lab", "ann");
+  EXPECT_EQ(lab.control->show_peer("lab", "ann")->expires, invitation->expires);
+  lab.clock.time = lab.clock.time + std::chrono::hours(25);
+  EXPECT_EQ(lab.state_of("ann"), "expired");
+}
+
+TEST(ByHand, ANewNameKeepsEverythingElse) {
+  Lab lab;
+  const base::PublicKey key = lab.add_member("lab", "ann");
+  lab.add_member("lab", "bob");
+  const auto before = lab.snapshot();
+  const auto taken = lab.control->rename_peer("uid 0", "lab", "ann", {.name = "bob"});
+  ASSERT_FALSE(taken);
+  EXPECT_THAT(taken.error().message, HasSubstr("bob is enrolled in network lab already"));
+  EXPECT_FALSE(lab.control->rename_peer("uid 0", "lab", "ann", {.name = "No"}));
+  EXPECT_TRUE(lab.snapshot() == before);
+  const auto renamed = lab.control->rename_peer("uid 0", "lab", "ann", {.name = "anna"});
+  ASSERT_TRUE(renamed) << renamed.error().message;
+  EXPECT_EQ(renamed->public_key, key.base64());
+  EXPECT_EQ(lab.engines.running, before.engines);
+  EXPECT_FALSE(lab.control->show_peer("lab", "ann"));
+}
+
+}  // namespace
+}  // namespace warren::control::testing
