@@ -33,7 +33,8 @@ struct Invocation {
   bool verbose = false;
   std::string state_dir = "/var/lib/warren";
   std::string run_dir = "/run/warren";
-  std::vector<std::string> command;  ///< of `run` and `attach`: what follows `--`, as it was given
+  std::vector<std::string>
+      command;  ///< of `run`, `attach` and `network exec`: what follows `--`, as it was given
   int exit_code = kDone;
 
   /// The daemon's API socket.
@@ -47,7 +48,14 @@ int report(const Invocation& invocation, const base::Error& error);
 
 void add_daemon_command(CLI::App& app, Invocation& invocation);
 void add_network_commands(CLI::App& app, Invocation& invocation);
+/// On `warren network`.
+void add_network_change_commands(CLI::App& network, Invocation& invocation);
+void add_network_inside_commands(CLI::App& network, Invocation& invocation);
+void add_forward_commands(CLI::App& app, Invocation& invocation);
 void add_peer_commands(CLI::App& app, Invocation& invocation);
+/// `peer add|set-key|rename` and `peer export`, below `peer`.
+void add_peer_by_hand_commands(CLI::App& peer, Invocation& invocation);
+void add_peer_export_command(CLI::App& peer, Invocation& invocation);
 void add_join_command(CLI::App& app, Invocation& invocation);
 void add_run_command(CLI::App& app, Invocation& invocation);
 void add_attach_commands(CLI::App& app, Invocation& invocation);

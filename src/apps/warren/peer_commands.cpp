@@ -61,10 +61,12 @@ base::Status list(const Invocation& invocation, const std::string& named) {
     return {};
   }
   const std::int64_t now = os::wall_now().seconds();
-  Table table({"NAME", "ROLE", "STATE", "ADDRESS", "ADDRESS6", "HANDSHAKE", "RECEIVED", "SENT"});
+  Table table(
+      {"NAME", "ROLE", "STATE", "ADDRESS", "ADDRESS6", "HANDSHAKE", "RECEIVED", "SENT", "EXPIRES"});
   for (const api::PeerView& peer : list.peers) {
     table.add({peer.name, peer.role, peer.state, peer.address, peer.address6,
-               age(peer.last_handshake, now), size(peer.rx_bytes), size(peer.tx_bytes)});
+               age(peer.last_handshake, now), size(peer.rx_bytes), size(peer.tx_bytes),
+               peer.expires == 0 ? std::string() : moment(peer.expires)});
   }
   table.print();
   return {};
@@ -79,20 +81,22 @@ base::Status show(const Invocation& invocation, const PeerChoice& choice) {
     return {};
   }
   const auto when = [](std::int64_t s) { return s == 0 ? std::string() : moment(s); };
-  fmt::print("{}", describe({{"network", peer.network},
-                             {"name", peer.name},
-                             {"role", peer.role},
-                             {"state", peer.state},
-                             {"address", peer.address},
-                             {"address6", peer.address6},
-                             {"public key", peer.public_key},
-                             {"seen from", peer.endpoint},
-                             {"handshake", age(peer.last_handshake, os::wall_now().seconds())},
-                             {"received", size(peer.rx_bytes)},
-                             {"sent", size(peer.tx_bytes)},
-                             {"invited", when(peer.invited)},
-                             {"enrolled", when(peer.enrolled)},
-                             {"revoked", when(peer.revoked)}}));
+  fmt::print("{}",
+             describe({{"network", peer.network},
+                       {"name", peer.name},
+                       {"role", peer.role},
+                       {"state", peer.state},
+                       {"address", peer.address},
+                       {"address6", peer.address6},
+                       {"public key", peer.public_key},
+                       {"seen from", peer.endpoint},
+                       {"handshake", age(peer.last_handshake, os::wall_now().seconds())},
+                       {"received", size(peer.rx_bytes)},
+                       {"sent", size(peer.tx_bytes)},
+                       {"invited", when(peer.invited)},
+                       {"enrolled", when(peer.enrolled)},
+                       {"revoked", peer.state == "expired" ? std::string() : when(peer.revoked)},
+                       {peer.state == "expired" ? "expired" : "expires", when(peer.expires)}}));
   return {};
 }
 
@@ -146,7 +150,8 @@ void add_revoke(CLI::App& app, Invocation& invocation) {
 
 void add_peer_commands(CLI::App& app, Invocation& invocation) {
   add_invite(app, invocation);
-  CLI::App* peer = app.add_subcommand("peer", "List and show the members of a network");
+  CLI::App* peer =
+      app.add_subcommand("peer", "Add, list, show, rename and export the members of a network");
   peer->require_subcommand(1);
   peer->footer("Example: warren peer list");
 
@@ -166,6 +171,8 @@ void add_peer_commands(CLI::App& app, Invocation& invocation) {
   show_command->add_option("--network", shown->network, kNetworkHelp);
   show_command->footer("Example: warren peer show laptop --network lab");
   show_command->callback([&invocation, shown] { finish(invocation, show(invocation, *shown)); });
+  add_peer_by_hand_commands(*peer, invocation);
+  add_peer_export_command(*peer, invocation);
   add_revoke(app, invocation);
 }
 
