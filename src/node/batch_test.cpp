@@ -168,6 +168,27 @@ TEST(Batch, AsManyPeersAsPacketsNeedOneSlotMore) {
   worker.out.clear();
 }
 
+TEST(Batch, WhatWaitsForHandshakesLeavesTheWorkersSlots) {
+  World world;
+  Host& a = world.add("10.0.0.1", "192.0.2.1:51820");
+  Worker worker(4096, 3);
+  for (int i = 0; i < 2; ++i) {
+    const std::string last = std::to_string(2 + i);
+    Host& other = world.add("10.0.0." + last, "192.0.2." + last + ":51820");
+    world.connect(a, other);
+    worker.add(ip_packet(a.inner, other.inner, "first words"));
+  }
+  worker.add(ip_packet(a.inner, *base::IpAddress::parse("10.9.9.9"), "to nobody"));
+  a.node.plan(worker.out, world.now, world.wall);
+  EXPECT_EQ(worker.pool.in_use(), 0U);
+  EXPECT_EQ(a.drops(), a.drops(Drop::NoRoute));
+  worker.out.seal();
+  EXPECT_TRUE(worker.out.trains().empty());
+  worker.out.clear();
+  world.settle();
+  for (std::size_t i = 1; i < 3; ++i) EXPECT_EQ(world.hosts[i]->received.at(0), "first words");
+}
+
 /// Whichever worker sends: the peer knows, not the worker.
 TEST(Batch, AnAnswerLeavesFromWhereTheLastAuthenticMessageCameTo) {
   Linked world;

@@ -7,7 +7,11 @@ namespace warren::node {
 void Node::State::plan(Outgoing::State& batch, Moment at) {
   batch.mtu = options.mtu;
   Route route;
-  for (Outgoing::State::Input& input : batch.inputs) plan_input(batch, input, route, at);
+  for (Outgoing::State::Input& input : batch.inputs) {
+    plan_input(batch, input, route, at);
+    // Dropped or copied: its slot is free for what the node itself has to send now.
+    if (input.key == nullptr) input.packet = {};
+  }
 }
 
 // HOT PATH
