@@ -10,9 +10,9 @@ namespace warren::engine {
 
 /// The largest inner packet, datagram or train: IP allows no more.
 inline constexpr std::size_t kMaxPacketBytes = 65536;
-/// Packet slots of one worker: a batch from the tun, its trains, and what is received. 7.5 MiB if
+/// Packet slots of one worker: a batch from the tun, its trains, and what is received. 8.5 MiB if
 /// every byte of each were in use; untouched pages of a slot cost nothing.
-inline constexpr std::size_t kWorkerSlots = 120;
+inline constexpr std::size_t kWorkerSlots = 136;
 /// Packet slots of the node: handshake messages, keepalives, packets that wait for a handshake.
 inline constexpr std::size_t kNodeSlots = 1024;
 /// Packets taken from the tun, and their bytes, before the other direction has its turn. A
