@@ -155,7 +155,7 @@ base::Result<api::PeerView> Control::Impl::set_peer_key(const Request& request,
   }
   if (before.state == model::PeerState::Enrolled) {
     // As after a lost answer: nothing changes, but the engine is told once more.
-    WARREN_TRY(deps.engines.add_peer(network.id, engine_peer(before)));
+    WARREN_TRY(configure(before));
     return peer_view(network, before, known_of(network.id));
   }
   model::Peer peer = before;

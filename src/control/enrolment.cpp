@@ -133,7 +133,7 @@ base::Status Control::Impl::admit(const Request& request, const model::Token& to
                                   const base::PublicKey& key) {
   const model::Peer before = state.peers.at(token.peer);
   if (before.state == model::PeerState::Enrolled) {
-    return deps.engines.add_peer(token.network, engine_peer(before)).within("configure the engine");
+    return configure(before);
   }
   model::Peer peer = before;
   peer.state = model::PeerState::Enrolled;
@@ -145,14 +145,18 @@ base::Status Control::Impl::admit(const Request& request, const model::Token& to
                {store::PutPeer{before}, store::PutToken{token}});
 }
 
+base::Status Control::Impl::configure(const model::Peer& peer) {
+  if (state.networks.at(peer.network).network.stopped) return {};  // when it starts
+  return deps.engines.add_peer(peer.network, engine_peer(peer)).within("configure the engine");
+}
+
 base::Status Control::Impl::grant(const Request& request, const model::Peer& peer,
                                   const std::vector<store::Change>& changes,
                                   const std::vector<store::Change>& inverse) {
   WARREN_TRY(commit(changes, request));
-  if (state.networks.at(peer.network).network.stopped) return {};  // when it starts
-  base::Status added = deps.engines.add_peer(peer.network, engine_peer(peer));
+  base::Status added = configure(peer);
   if (added) return {};
-  base::Error reason = std::move(added).error().within("configure the engine");
+  base::Error reason = std::move(added).error();
 
   const Request undo{request.actor, request.action + ".undo", request.target};
   if (const auto undone = commit(inverse, undo); !undone) {

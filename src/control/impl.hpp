@@ -145,6 +145,8 @@ struct Control::Impl {
                                                           const model::Token& token);
   [[nodiscard]] base::Status check_key(const model::Network& network, const model::Peer& peer,
                                        const base::PublicKey& key) const;
+  /// Tells the engine of a peer; nothing to do while its network is stopped.
+  [[nodiscard]] base::Status configure(const model::Peer& peer);
   /// Commits `changes`, which give `peer` its key, and configures the engine; when that fails,
   /// commits `inverse` and takes the key out again.
   [[nodiscard]] base::Status grant(const Request& request, const model::Peer& peer,

@@ -56,6 +56,14 @@ TEST(Server, AnswersAllRoutesOfTheApi) {
   EXPECT_TRUE(api::decode<api::Invitation>(body_of(invited))) << invited;
   EXPECT_EQ(status_of(ask("GET", "/v1/networks/lab/peers")), "200");
   EXPECT_EQ(status_of(ask("GET", "/v1/networks/lab/peers/laptop")), "200");
+  const auto added = ask("POST", "/v1/networks/lab/peers", R"({"schema":1,"name":"phone"})");
+  EXPECT_EQ(api::decode<api::PeerView>(body_of(added))->state, "waits-for-key");
+  const std::string phone = "/v1/networks/lab/peers/phone";
+  EXPECT_EQ(status_of(ask("POST", phone + "/key", R"({"schema":1,"public_key":"no"})")), "400");
+  EXPECT_EQ(status_of(ask("GET", phone + "/profile")), "200");
+  EXPECT_EQ(status_of(ask("POST", phone + "/rename", R"({"schema":1,"name":"laptop"})")), "409");
+  EXPECT_EQ(status_of(ask("POST", phone + "/rename", R"({"schema":1,"name":"tablet"})")), "200");
+  EXPECT_EQ(status_of(ask("GET", phone + "/profile")), "404");
   const auto revoked =
       api::decode<api::Revocation>(body_of(ask("POST", "/v1/networks/lab/peers/laptop/revoke")));
   ASSERT_TRUE(revoked);

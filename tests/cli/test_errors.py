@@ -9,7 +9,9 @@ ASKS_THE_DAEMON = [
     ("network", "list"), ("network", "ls"), ("network", "show", "lab"), ("network", "rm", "lab"),
     ("network", "delete", "lab"), ("network", "create", "lab", "--subnet", "10.20.0.0/24"),
     ("invite", "laptop"), ("invite", "laptop", "--network", "lab"), ("peer", "list"),
-    ("peer", "ls", "lab"), ("peer", "show", "laptop"), ("revoke", "laptop", "--yes"), ("audit",),
+    ("peer", "ls", "lab"), ("peer", "show", "laptop"), ("revoke", "laptop", "--yes"),
+    ("peer", "add", "phone"), ("peer", "set-key", "phone", "KEY"), ("peer", "export", "phone"),
+    ("peer", "export", "--all", "bundles"), ("peer", "rename", "phone", "tablet"), ("audit",),
     ("reload",), ("status", "--check", "live"), ("status", "--check", "ready"),
     ("status", "--check", "ready", "--daemon"),
 ]
@@ -114,3 +116,17 @@ def test_leave_removes_what_join_made(warren):
     assert done.returncode == 0
     assert "the gateway still knows this peer" in done.stdout
     assert list(profiles.iterdir()) == []
+
+
+def test_a_bundle_is_never_written_over_a_file(warren):
+    taken = warren.home / "phone.conf"
+    taken.write_text("mine")
+    text = warren.fails(6, "peer", "export", "phone", "--output", str(taken))
+    assert "exists already" in text and "hint: choose another file" in text
+    assert taken.read_text() == "mine"
+
+
+def test_an_empty_standard_input_is_no_key(warren):
+    for nothing in ("", "\n"):
+        for args in (("peer", "set-key", "phone", "-"), ("peer", "add", "phone", "--key", "-")):
+            assert "standard input is empty" in warren.fails(2, *args, stdin=nothing)

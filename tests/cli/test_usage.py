@@ -6,7 +6,8 @@ import pytest
 COMMANDS = [
     ("daemon",), ("network",), ("network", "create"), ("network", "list"), ("network", "show"),
     ("network", "delete"), ("invite",), ("join",), ("leave",), ("peer",), ("peer", "list"),
-    ("peer", "show"), ("revoke",), ("run",), ("status",), ("audit",), ("reload",), ("cleanup",),
+    ("peer", "show"), ("peer", "add"), ("peer", "set-key"), ("peer", "rename"),
+    ("peer", "export"), ("revoke",), ("run",), ("status",), ("audit",), ("reload",), ("cleanup",),
     ("config",), ("config", "check"),
 ]
 
@@ -36,7 +37,12 @@ def test_version(warren):
     (), ("network",), ("peer",), ("nonsense",), ("network", "create"), ("network", "show"),
     ("network", "create", "lab", "--port", "0"), ("network", "create", "lab", "--port", "70000"),
     ("network", "create", "lab", "--nonsense"), ("network", "create", "lab", "more"),
-    ("peer", "show"), ("revoke",), ("invite",), ("leave",), ("status", "--check", "well"),
+    ("peer", "show"), ("peer", "add"), ("peer", "add", "a", "b", "c"),
+    ("peer", "add", "phone", "--expires", "soon"), ("peer", "set-key", "phone"),
+    ("peer", "rename", "phone"), ("peer", "export"), ("peer", "export", "phone", "--all", "x"),
+    ("peer", "export", "--all", "x", "-o", "y"), ("peer", "export", "phone", "--format", "ovpn"),
+    ("peer", "export", "phone", "--with-program"),
+    ("peer", "export", "phone", "--format", "zip", "--json"), ("revoke",), ("invite",), ("leave",), ("status", "--check", "well"),
     ("audit", "--limit", "0"), ("audit", "--limit", "x"), ("invite", "a", "--expires", "5y"),
     ("invite", "a", "--expires", "0s"), ("invite", "a", "--expires", "h"),
     ("status", "--wait", "soon"), ("join", "nonsense"), ("join",), ("--no-such-option",),
