@@ -61,6 +61,14 @@ TEST(Json, EveryTypeReadsBack) {
   expect_round_trip(NetworkList{{network_view(), network_view()}});
   expect_round_trip(InviteRequest{.name = "ann", .role = "node", .expires_s = 7});
   expect_round_trip(Invitation{"lab", "ann", "warren1x", 99});
+  expect_round_trip(PeerAdd{.name = "phone"});
+  expect_round_trip(PeerAdd{.name = "phone",
+                            .role = "default",
+                            .public_key = "key",
+                            .addresses = {"10.20.0.7", "fd00::7"},
+                            .expires_s = 60});
+  expect_round_trip(PeerKey{"key"});
+  expect_round_trip(PeerRename{"tablet"});
   expect_round_trip(peer_view());
   expect_round_trip(PeerList{{peer_view()}});
   expect_round_trip(Revocation{"lab", "ann", {{"committed", 0.25}, {"engine", 1e-3}}, 1.5, {"x"}});
@@ -98,7 +106,8 @@ TEST(Json, HasItsDocumentedForm) {
   EXPECT_EQ(encode(InviteRequest{.name = "ann"}),
             R"({"schema":1,"name":"ann","role":"","expires_s":86400})");
   EXPECT_EQ(encode(NetworkCreate{.name = "lab", .port = 7}),
-            R"({"schema":1,"name":"lab","port":7,"dns":[],"nat":true,"gateway_addresses":[],"reserve":[]})");
+            R"({"schema":1,"name":"lab","port":7,"dns":[],"nat":true,)"
+            R"("gateway_addresses":[],"reserve":[]})");
 }
 
 TEST(Json, DefaultsOfARequestStay) {

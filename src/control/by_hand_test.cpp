@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "control/control_fakes.hpp"
 
 namespace warren::control::testing {
@@ -209,6 +211,60 @@ TEST(ByHand, ANewNameKeepsEverythingElse) {
   EXPECT_EQ(renamed->public_key, key.base64());
   EXPECT_EQ(lab.engines.running, before.engines);
   EXPECT_FALSE(lab.control->show_peer("lab", "ann"));
+}
+
+/// Whatever happens in whatever order, with whatever failing: the engine has exactly the members.
+TEST(ByHand, TheEngineHasExactlyTheMembers) {
+  for (std::uint32_t seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE(seed);
+    Lab lab;
+    std::mt19937 dice(seed);
+    const auto roll = [&](std::uint32_t sides) { return dice() % sides; };
+    std::vector<base::PublicKey> keys;
+    for (int i = 0; i < 6; ++i) keys.push_back(lab.new_key());
+    for (int step = 0; step < 300; ++step) {
+      const std::string name = "p" + std::to_string(roll(5));
+      const std::string key = keys[roll(6)].base64();
+      lab.faults.failing.clear();
+      if (roll(4) == 0) lab.faults.failing.insert(lab.faults.calls + roll(3));
+      switch (roll(7)) {
+        case 0:
+          (void)lab.add({.name = name});
+          break;
+        case 1:
+          (void)lab.add({.name = name, .public_key = key, .expires_s = 10 + roll(100)});
+          break;
+        case 2:
+          (void)lab.add({.name = name, .addresses = {"10.20.0." + std::to_string(roll(8))}});
+          break;
+        case 3:
+          (void)lab.set_key(name, key);
+          break;
+        case 4:
+          (void)lab.control->rename_peer("uid 0", "lab", name, {.name = "p6"});
+          break;
+        case 5:
+          if (roll(3) == 0) (void)lab.control->revoke("uid 0", "lab", name);
+          break;
+        default:
+          lab.clock.time = lab.clock.time + std::chrono::seconds(roll(20));
+          if (roll(10) == 0) lab.restart();
+      }
+      lab.faults.failing.clear();
+      EXPECT_TRUE(lab.control->retry_pending());
+      const store::State state = lab.state();
+      ASSERT_TRUE(store::check_state(state));
+      FakeEngines::Peers expected;
+      for (const auto& [id, peer] : state.peers) {
+        if (peer.state != model::PeerState::Enrolled) continue;
+        std::vector<base::Prefix>& allowed = expected[*peer.public_key];
+        for (const auto& address : {peer.address4, peer.address6}) {
+          if (address) allowed.push_back(base::Prefix::host(*address));
+        }
+      }
+      ASSERT_EQ(lab.engine(), expected) << step;
+    }
+  }
 }
 
 }  // namespace

@@ -64,6 +64,11 @@ class FaultyHost final : public plan::FakeHost {
     WARREN_TRY(faults_.next("flush"));
     return FakeHost::flush_connections(network, addresses);
   }
+  base::Result<std::size_t> close_forward(const plan::HostNetwork& network,
+                                          const plan::HostForward& forward) override {
+    WARREN_TRY(faults_.next("close forward"));
+    return FakeHost::close_forward(network, forward);
+  }
   base::Status check_transit(const plan::TransitPool& pool) override {
     WARREN_TRY(faults_.next("check transit"));
     return FakeHost::check_transit(pool);

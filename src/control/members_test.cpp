@@ -70,7 +70,7 @@ TEST(Invite, AFullSubnetIsNamed) {
   const auto full = lab.invite("lab", "bob");
   ASSERT_FALSE(full);
   EXPECT_EQ(full.error().kind, ErrorKind::Conflict);
-  EXPECT_THAT(full.error().message, HasSubstr("subnet 10.20.0.0/30 is full: its 1 addresses"));
+  EXPECT_THAT(full.error().message, HasSubstr("subnet 10.20.0.0/30 is full: 1 addresses"));
   ASSERT_TRUE(lab.revoke("ann"));
   EXPECT_TRUE(lab.invite("lab", "bob"));
 }

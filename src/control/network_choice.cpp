@@ -105,7 +105,12 @@ base::Status Control::Impl::choose_subnets(const api::NetworkCreate& wanted,
 base::Status Control::Impl::choose_port(const api::NetworkCreate& wanted, model::Network& network) {
   std::map<std::uint16_t, std::string> owners;
   for (const auto& [id, stored] : state.networks) {
-    owners.emplace(stored.network.port, stored.network.name);
+    owners.emplace(stored.network.port, "network " + stored.network.name);
+  }
+  for (const auto& [from, forward] : state.forwards) {
+    if (from.protocol != model::Protocol::Udp) continue;
+    const std::string& name = state.networks.at(forward.network).network.name;
+    owners.emplace(from.port, fmt::format("the forward {} of network {}", from.to_string(), name));
   }
   if (wanted.port) {
     if (*wanted.port == 0) {
@@ -114,7 +119,7 @@ base::Status Control::Impl::choose_port(const api::NetworkCreate& wanted, model:
     }
     if (const auto owner = owners.find(*wanted.port); owner != owners.end()) {
       return make_error(ErrorKind::Conflict,
-                        fmt::format("port {} is used by network {}", *wanted.port, owner->second),
+                        fmt::format("port {} is used by {}", *wanted.port, owner->second),
                         "choose another port, or leave --port out");
     }
     network.port = *wanted.port;
@@ -134,15 +139,107 @@ base::Status Control::Impl::choose_port(const api::NetworkCreate& wanted, model:
 
 base::Status Control::Impl::choose_endpoint(const api::NetworkCreate& wanted,
                                             model::Network& network) const {
-  network.endpoint_host = wanted.endpoint.value_or(settings.endpoint_host);
+  return set_endpoint(wanted.endpoint.value_or(settings.endpoint_host), network);
+}
+
+base::Status Control::Impl::set_endpoint(const std::string& host, model::Network& network) {
+  network.endpoint_host = host;
   if (network.endpoint_host.empty()) {
     return make_error(ErrorKind::Invalid, "it is not known what members shall dial",
                       "give the name or address of this host with --endpoint");
   }
-  if (is_host(network.endpoint_host)) return {};
+  if (is_host(network.endpoint_host)) return check_endpoint_outside(network);
   return make_error(ErrorKind::Invalid,
                     fmt::format("endpoint \"{}\" is no host", one_line(network.endpoint_host, 80)),
                     "give a name or an address without a port (the port is --port)");
+}
+
+base::Status Control::Impl::set_dns(const std::vector<std::string>& servers,
+                                    model::Network& network) {
+  WARREN_TRY_ASSIGN(network.dns, parse_dns(servers));
+  return {};
+}
+
+base::Status Control::Impl::check_endpoint_outside(const model::Network& network) {
+  const auto endpoint = base::IpAddress::parse(network.endpoint_host);
+  if (!endpoint) return {};
+  const auto& subnet = endpoint->is_v4() ? network.subnet4 : network.subnet6;
+  if (!subnet || !subnet->contains(*endpoint)) return {};
+  return make_error(ErrorKind::Conflict,
+                    fmt::format("the endpoint {} lies inside the subnet {}: members would look for "
+                                "it in the tunnel",
+                                endpoint->to_string(), subnet->to_string()),
+                    "choose another subnet, or give an endpoint outside it with --endpoint");
+}
+
+base::Status Control::Impl::choose_gateway(const std::vector<std::string>& wanted,
+                                           model::Network& network) {
+  for (const std::string& text : wanted) {
+    const auto address = base::IpAddress::parse(text);
+    if (!address) {
+      return make_error(ErrorKind::Invalid,
+                        fmt::format("gateway address \"{}\" is no address", one_line(text, 80)),
+                        "write it like --gateway-address 10.20.0.254");
+    }
+    const auto& subnet = address->is_v4() ? network.subnet4 : network.subnet6;
+    auto& chosen = address->is_v4() ? network.chosen_gateway4 : network.chosen_gateway6;
+    if (!subnet || chosen) {
+      return make_error(
+          ErrorKind::Invalid,
+          fmt::format("gateway address {}: the network {}", address->to_string(),
+                      chosen ? "has one of that family already" : "has no subnet of that family"),
+          "give at most one for each subnet");
+    }
+    WARREN_TRY(model::check_gateway_address(*subnet, *address));
+    chosen = *address;
+  }
+  return {};
+}
+
+base::Status Control::Impl::choose_reserved(const std::vector<std::string>& wanted,
+                                            model::Network& network) {
+  network.reserved.clear();
+  if (wanted.size() > kMaxReservedRanges) {
+    return make_error(ErrorKind::Invalid,
+                      fmt::format("{} reserved ranges are too many", wanted.size()),
+                      fmt::format("give at most {}", kMaxReservedRanges));
+  }
+  for (const std::string& text : wanted) {
+    const auto range = model::AddressRange::parse(text);
+    if (!range) {
+      return make_error(ErrorKind::Invalid,
+                        fmt::format("\"{}\" is no range of addresses", one_line(text, 100)),
+                        "write it like 10.20.0.10-10.20.0.19, 10.20.0.16/28 or 10.20.0.9");
+    }
+    const auto& subnet = range->first.is_v4() ? network.subnet4 : network.subnet6;
+    if (!subnet || !subnet->contains(range->first) || !subnet->contains(range->last)) {
+      return make_error(
+          ErrorKind::Invalid,
+          fmt::format("the reserved range {} is not inside the network's {}", range->to_string(),
+                      subnet ? "subnet " + subnet->to_string() : "subnets"),
+          "reserve addresses that could be handed out otherwise");
+    }
+    network.reserved.push_back(*range);
+  }
+  std::ranges::sort(network.reserved);
+  const auto twice = std::ranges::unique(network.reserved);
+  network.reserved.erase(twice.begin(), twice.end());
+  return {};
+}
+
+std::vector<std::string> Control::Impl::warnings_of(const model::Network& network) {
+  std::vector<std::string> out;
+  for (const auto& subnet : {network.subnet4, network.subnet6}) {
+    if (!subnet) continue;
+    const auto routes = deps.host.overlapping_routes(*subnet);
+    if (!routes) continue;  // a warning less; what needs the host's routes says so itself
+    for (const std::string& route : *routes) {
+      out.push_back(
+          fmt::format("subnet {} overlaps this host's route {}: members cannot reach what is there",
+                      subnet->to_string(), route));
+    }
+  }
+  return out;
 }
 
 base::Status Control::Impl::choose_transit(model::Network& network) {
@@ -185,6 +282,8 @@ base::Result<model::Network> Control::Impl::choose_network(const api::NetworkCre
                       "delete one that is not needed");
   }
   WARREN_TRY(choose_subnets(wanted, network));
+  WARREN_TRY(choose_gateway(wanted.gateway_addresses, network));
+  WARREN_TRY(choose_reserved(wanted.reserve, network));
   WARREN_TRY(choose_endpoint(wanted, network));
   WARREN_TRY_ASSIGN(network.dns, parse_dns(wanted.dns));
   WARREN_TRY(choose_transit(network));

@@ -40,7 +40,17 @@ base::Result<api::NetworkView> Control::Impl::create_network(const Request& requ
     }
     return undo_create(request, chosen, std::move(reason));
   }
-  return network_view(stored.network);
+  api::NetworkView view = network_view(stored.network);
+  view.warnings = warnings_of(chosen);
+  return view;
+}
+
+void Control::Impl::end_engine(const model::Network& network) {
+  engineless.erase(network.id);
+  const base::Status stopped = unless_absent(deps.engines.stop(network.id));
+  if (stopped) return;
+  engines_to_stop[network.id] = network.name;
+  problems[network.id] = "stop its engine: " + stopped.error().message;
 }
 
 base::Error Control::Impl::undo_create(const Request& request, const model::Network& network,
@@ -66,9 +76,9 @@ base::Status Control::Impl::delete_network(const Request& request, const std::st
   unapplied.erase(network.id);
   problems.erase(network.id);
   creations_to_undo.erase(network.id);
+  engineless.erase(network.id);
   engines_to_stop[network.id] = network.name;
   host_to_reconcile = true;
-  engineless.erase(network.id);
   retry_networks();
   if (!engines_to_stop.contains(network.id) && !host_to_reconcile) return {};
   const std::string left = problems.contains(network.id) ? problems.at(network.id) : host_problem;

@@ -207,7 +207,9 @@ base::Result<std::unique_ptr<Daemon>> Daemon::create(boost::asio::io_context& io
 base::Status Daemon::start() {
   WARREN_TRY_ASSIGN(const store::State wanted, impl_->store->load());
   std::set<model::NetworkId> networks;
-  for (const auto& [id, network] : wanted.networks) networks.insert(id);
+  for (const auto& [id, stored] : wanted.networks) {
+    if (!stored.network.stopped) networks.insert(id);
+  }
   if (auto ended = impl_->engines->end_unwanted(networks); !ended)
     impl_->say(LogLevel::Error, ended.error().message);
   WARREN_TRY(impl_->control->start());

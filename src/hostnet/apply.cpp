@@ -249,4 +249,21 @@ Status HostNet::change(const plan::Guard* before, const plan::Guard* after) {
   });
 }
 
+Status HostNet::change(const plan::PortForward* before, const plan::PortForward* after) {
+  const plan::PortForward& shown = after != nullptr ? *after : *before;
+  const auto element = [](const char* verb, const plan::PortForward& forward, bool with_target) {
+    return std::string(verb) + " element inet " + forward.table + " " + forward.map() + " { " +
+           forward.key_text() + (with_target ? " : " + forward.target_text() : "") + " }\n";
+  };
+  return inside(shown.netns, [&]() -> Status {
+    // Adding the element that is there is no error, deleting an absent one is: add it first.
+    std::string script;
+    if (before != nullptr) script += element("add", *before, true);
+    if (before != nullptr) script += element("delete", *before, false);
+    if (after != nullptr) script += element("add", *after, true);
+    auto done = run_nft(script);
+    return after == nullptr ? gone(std::move(done)) : done;
+  });
+}
+
 }  // namespace warren::hostnet

@@ -4,12 +4,16 @@
 // entries that exist throughout it are all seen.
 #include "hostnet/conntrack.hpp"
 
+#include <arpa/inet.h>
 #include <libnetfilter_conntrack/libnetfilter_conntrack.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <functional>
 #include <memory>
+#include <optional>
+#include <utility>
 
 namespace warren::hostnet {
 
@@ -26,7 +30,7 @@ struct Destroy {
 using Entry = std::unique_ptr<nf_conntrack, Destroy>;
 
 struct Walk {
-  const std::vector<base::IpAddress>& addresses;
+  std::function<bool(const nf_conntrack*)> wanted;
   std::vector<Entry> found;
   bool out_of_memory = false;
 };
@@ -47,19 +51,33 @@ bool takes_part(const nf_conntrack* entry, const std::vector<base::IpAddress>& a
 
 int on_entry(nf_conntrack_msg_type, nf_conntrack* entry, void* context) {
   Walk& walk = *static_cast<Walk*>(context);
-  if (!takes_part(entry, walk.addresses)) return NFCT_CB_CONTINUE;
+  if (!walk.wanted(entry)) return NFCT_CB_CONTINUE;
   Entry copy(nfct_clone(entry));
   walk.out_of_memory = walk.out_of_memory || !copy;
   if (copy) walk.found.push_back(std::move(copy));
   return NFCT_CB_CONTINUE;
 }
 
-}  // namespace
+std::optional<base::IpAddress> answering_address(const nf_conntrack* entry) {
+  const bool v4 = nfct_get_attr_u8(entry, ATTR_ORIG_L3PROTO) == AF_INET;
+  const auto* bytes = static_cast<const std::uint8_t*>(
+      nfct_get_attr(entry, v4 ? ATTR_REPL_IPV4_SRC : ATTR_REPL_IPV6_SRC));
+  if (bytes == nullptr) return std::nullopt;
+  return base::IpAddress::from_bytes({bytes, v4 ? 4U : 16U});
+}
 
-base::Result<std::size_t> flush_connections(const std::vector<base::IpAddress>& addresses) {
+bool was_translated_to(const nf_conntrack* entry, const ForwardTarget& target) {
+  const int number = target.protocol == model::Protocol::Tcp ? IPPROTO_TCP : IPPROTO_UDP;
+  return (nfct_get_attr_u32(entry, ATTR_STATUS) & IPS_DST_NAT) != 0 &&
+         nfct_get_attr_u8(entry, ATTR_ORIG_L4PROTO) == number &&
+         ntohs(nfct_get_attr_u16(entry, ATTR_REPL_PORT_SRC)) == target.port &&
+         answering_address(entry) == target.address;
+}
+
+base::Result<std::size_t> flush(std::function<bool(const nf_conntrack*)> wanted) {
   const Handle handle(nfct_open(CONNTRACK, 0));
   if (!handle) return base::os_error("open connection tracking");
-  Walk walk{.addresses = addresses, .found = {}};
+  Walk walk{.wanted = std::move(wanted), .found = {}};
   nfct_callback_register(handle.get(), NFCT_T_ALL, on_entry, &walk);
   const std::uint32_t every_family = AF_UNSPEC;
   if (nfct_query(handle.get(), NFCT_Q_DUMP, &every_family) != 0)
@@ -72,6 +90,19 @@ base::Result<std::size_t> flush_connections(const std::vector<base::IpAddress>& 
       return base::os_error("delete a tracked connection");
   }
   return walk.found.size();
+}
+
+}  // namespace
+
+base::Result<std::size_t> flush_connections(const std::vector<base::IpAddress>& addresses) {
+  return flush([&](const nf_conntrack* entry) { return takes_part(entry, addresses); });
+}
+
+base::Result<std::size_t> flush_forwarded(const std::vector<ForwardTarget>& targets) {
+  return flush([&](const nf_conntrack* entry) {
+    return std::ranges::any_of(
+        targets, [&](const ForwardTarget& target) { return was_translated_to(entry, target); });
+  });
 }
 
 }  // namespace warren::hostnet

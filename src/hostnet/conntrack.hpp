@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "base/address.hpp"
 #include "base/result.hpp"
+#include "model/forward.hpp"
 
 namespace warren::hostnet {
 
@@ -13,5 +15,15 @@ namespace warren::hostnet {
 /// direction; returns how many there were.
 [[nodiscard]] base::Result<std::size_t> flush_connections(
     const std::vector<base::IpAddress>& addresses);
+
+/// Where a forward leads: the answers of its connections come from here.
+struct ForwardTarget {
+  model::Protocol protocol = model::Protocol::Tcp;
+  base::IpAddress address;
+  std::uint16_t port = 0;
+  bool operator==(const ForwardTarget&) const = default;
+};
+/// Deletes every entry that was translated to one of the targets; returns how many there were.
+[[nodiscard]] base::Result<std::size_t> flush_forwarded(const std::vector<ForwardTarget>& targets);
 
 }  // namespace warren::hostnet

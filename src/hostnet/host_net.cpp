@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "hostnet/conntrack.hpp"
+#include "hostnet/port_owner.hpp"
 #include "os/netns.hpp"
 
 namespace warren::hostnet {
@@ -52,23 +53,51 @@ base::Result<std::size_t> HostNet::flush_connections(
   return count;
 }
 
-base::Status HostNet::check_transit(const plan::TransitPool& pool) {
+base::Result<std::vector<std::string>> HostNet::overlapping_routes(const base::Prefix& subnet) {
   WARREN_TRY_ASSIGN(const std::vector<os::Link> links, rtnl_.links());
   WARREN_TRY_ASSIGN(const std::vector<os::Route> routes, rtnl_.routes());
+  std::vector<std::string> out;
   for (const os::Route& route : routes) {
-    if (route.destination.length == 0) continue;
+    if (route.destination.length == 0 || !route.destination.overlaps(subnet)) continue;
     const auto link = std::ranges::find(links, route.link, &os::Link::index);
     if (link != links.end() && link->alias == alias()) continue;
-    for (const base::Prefix& prefix : {pool.v4, pool.v6}) {
-      if (!route.destination.overlaps(prefix)) continue;
-      return base::make_error(ErrorKind::Conflict,
-                              "the transit pool " + prefix.to_string() +
-                                  " overlaps the host's route " + route.destination.to_string() +
-                                  (link != links.end() ? " dev " + link->name : std::string()),
-                              "configure another transit pool");
-    }
+    out.push_back(route.destination.to_string() +
+                  (link != links.end() ? " dev " + link->name : std::string()));
+  }
+  return out;
+}
+
+base::Status HostNet::check_transit(const plan::TransitPool& pool) {
+  for (const base::Prefix& prefix : {pool.v4, pool.v6}) {
+    WARREN_TRY_ASSIGN(const std::vector<std::string> routes, overlapping_routes(prefix));
+    if (routes.empty()) continue;
+    return base::make_error(
+        ErrorKind::Conflict,
+        "the transit pool " + prefix.to_string() + " overlaps the host's route " + routes.front(),
+        "configure another transit pool");
   }
   return {};
+}
+
+base::Result<std::size_t> HostNet::close_forward(const plan::HostNetwork& network,
+                                                 const plan::HostForward& forward) {
+  const std::string host_table = plan::Environment{.instance = options_.instance}.host_table();
+  std::size_t count = 0;
+  // The host's side comes first: it is where packets come in.
+  for (const plan::PortForward& fact : plan::forward_facts(network, forward, host_table)) {
+    WARREN_TRY(change(&fact, static_cast<const plan::PortForward*>(nullptr)));
+    WARREN_TRY(inside(fact.netns, [&]() -> base::Status {
+      WARREN_TRY_ASSIGN(const std::size_t flushed,
+                        flush_forwarded({{fact.from.protocol, fact.to, fact.to_port}}));
+      count += flushed;
+      return {};
+    }));
+  }
+  return count;
+}
+
+base::Status HostNet::check_public_port(const model::PublicPort& port) {
+  return inside("", [&] { return check_listening(port); });
 }
 
 }  // namespace warren::hostnet

@@ -35,6 +35,11 @@ class HostNet final : public plan::Host {
   [[nodiscard]] base::Result<std::size_t> flush_connections(
       const plan::HostNetwork& network, const std::vector<base::IpAddress>& addresses) override;
   [[nodiscard]] base::Status check_transit(const plan::TransitPool& pool) override;
+  [[nodiscard]] base::Result<std::size_t> close_forward(const plan::HostNetwork& network,
+                                                        const plan::HostForward& forward) override;
+  [[nodiscard]] base::Status check_public_port(const model::PublicPort& port) override;
+  [[nodiscard]] base::Result<std::vector<std::string>> overlapping_routes(
+      const base::Prefix& subnet) override;
 
  private:
   HostNet(const Options& options, os::Fd host, os::Rtnl rtnl, Records records)
@@ -67,6 +72,7 @@ class HostNet final : public plan::Host {
   [[nodiscard]] Status change(const plan::Table* before, const plan::Table* after);
   [[nodiscard]] Status change(const plan::Gate* before, const plan::Gate* after);
   [[nodiscard]] Status change(const plan::Guard* before, const plan::Guard* after);
+  [[nodiscard]] Status change(const plan::PortForward* before, const plan::PortForward* after);
   [[nodiscard]] Status add_link(const plan::Link& link);
   [[nodiscard]] Status set_link(const plan::Link* before, const plan::Link& after);
 

@@ -240,6 +240,17 @@ TEST(HostNet, FailureAtAnyStepLeavesTheHostByteIdentical) {
       base::Status check_transit(const plan::TransitPool& pool) override {
         return real_.check_transit(pool);
       }
+      base::Result<std::size_t> close_forward(const HostNetwork& network,
+                                              const plan::HostForward& forward) override {
+        return real_.close_forward(network, forward);
+      }
+      base::Status check_public_port(const model::PublicPort& port) override {
+        return real_.check_public_port(port);
+      }
+      base::Result<std::vector<std::string>> overlapping_routes(
+          const base::Prefix& subnet) override {
+        return real_.overlapping_routes(subnet);
+      }
 
      private:
       plan::Host& real_;

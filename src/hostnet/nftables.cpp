@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 namespace warren::hostnet {
 
@@ -32,6 +33,41 @@ base::Result<std::string> run(const std::string& script, unsigned flags, const s
   return base::make_error(kind, what + ": " + why);
 }
 
+void take_set(const nlohmann::json& set, NftElements& out) {
+  auto& elements = out.sets[set.at("name").get<std::string>()];
+  if (!set.contains("elem")) return;
+  for (const auto& element : set.at("elem"))
+    if (element.is_string()) elements.insert(element.get<std::string>());
+}
+
+// [{"concat": ["tcp", 8080]}, {"concat": ["10.20.0.2", 80]}]
+std::optional<NftElements::Forward> to_forward(const nlohmann::json& element) {
+  const auto& from = element.at(0).at("concat");
+  const auto& to = element.at(1).at("concat");
+  const auto port = [](const nlohmann::json& number) -> std::uint16_t {
+    const auto value = number.get<std::uint32_t>();
+    return value > 0xffff ? std::uint16_t{0} : static_cast<std::uint16_t>(value);
+  };
+  const auto protocol = model::parse_protocol(from.at(0).get<std::string>());
+  const auto address = base::IpAddress::parse(to.at(0).get<std::string>());
+  if (!protocol || !address) return std::nullopt;
+  return NftElements::Forward{{*protocol, port(from.at(1))}, *address, port(to.at(1))};
+}
+
+void take_map(const nlohmann::json& map, NftElements& out) {
+  if (!map.contains("elem")) return;
+  for (const auto& element : map.at("elem")) {
+    std::optional<NftElements::Forward> forward;
+    try {
+      forward = to_forward(element);
+    } catch (const nlohmann::json::exception&) {
+      forward.reset();  // of another shape
+    }
+    if (forward) out.forwards.push_back(*forward);
+    out.has_others = out.has_others || !forward;
+  }
+}
+
 }  // namespace
 
 base::Status run_nft(const std::string& script) {
@@ -45,21 +81,16 @@ base::Result<std::string> list_nft_table(const std::string& table) {
              "list nftables table " + table);
 }
 
-base::Result<std::map<std::string, std::set<std::string>>> list_nft_elements(
-    const std::string& table) {
+base::Result<NftElements> list_nft_elements(const std::string& table) {
   const std::string what = "list nftables table " + table;
   WARREN_TRY_ASSIGN(const std::string text,
                     run("list table inet " + table, NFT_CTX_OUTPUT_JSON, what));
-  std::map<std::string, std::set<std::string>> out;
+  NftElements out;
   try {
     const nlohmann::json document = nlohmann::json::parse(text);
     for (const auto& entry : document.at("nftables")) {
-      if (!entry.contains("set")) continue;
-      const auto& set = entry.at("set");
-      auto& elements = out[set.at("name").get<std::string>()];
-      if (!set.contains("elem")) continue;
-      for (const auto& element : set.at("elem"))
-        if (element.is_string()) elements.insert(element.get<std::string>());
+      if (entry.contains("set")) take_set(entry.at("set"), out);
+      if (entry.contains("map")) take_map(entry.at("map"), out);
     }
   } catch (const nlohmann::json::exception& failure) {
     return base::make_error(base::ErrorKind::Failed, what + ": " + failure.what());

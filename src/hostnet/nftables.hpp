@@ -4,8 +4,11 @@
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
+#include "base/address.hpp"
 #include "base/result.hpp"
+#include "model/forward.hpp"
 
 namespace warren::hostnet {
 
@@ -14,8 +17,19 @@ namespace warren::hostnet {
 /// The table of family inet as `nft --terse --stateless list table` shows it; NotFound when there
 /// is none.
 [[nodiscard]] base::Result<std::string> list_nft_table(const std::string& table);
-/// The elements of each set of the table; NotFound when there is no such table.
-[[nodiscard]] base::Result<std::map<std::string, std::set<std::string>>> list_nft_elements(
-    const std::string& table);
+/// What the sets and maps of a table hold, by the name of each.
+struct NftElements {
+  std::map<std::string, std::set<std::string>> sets;
+  /// From protocol and port to address and port. Elements of other shapes are counted below.
+  struct Forward {
+    model::PublicPort from;
+    base::IpAddress to;
+    std::uint16_t to_port = 0;
+  };
+  std::vector<Forward> forwards;
+  bool has_others = false;  ///< an element of a map that is no forward
+};
+/// The elements of the table; NotFound when there is no such table.
+[[nodiscard]] base::Result<NftElements> list_nft_elements(const std::string& table);
 
 }  // namespace warren::hostnet

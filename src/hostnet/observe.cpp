@@ -87,6 +87,16 @@ void add_sysctls(const std::vector<plan::Sysctl>& wanted, std::vector<plan::Fact
   }
 }
 
+void add_forwards(const NftElements& elements, const std::string& netns, const std::string& table,
+                  std::vector<plan::Fact>& out) {
+  for (const NftElements::Forward& forward : elements.forwards)
+    out.push_back(plan::PortForward{.netns = netns,
+                                    .table = table,
+                                    .from = forward.from,
+                                    .to = forward.to,
+                                    .to_port = forward.to_port});
+}
+
 // Runs inside the namespace.
 Status observe_inside(os::Rtnl& rtnl, const Space& space, std::vector<plan::Fact>& out) {
   out.push_back(plan::Namespace{space.netns});
@@ -112,6 +122,11 @@ Status observe_inside(os::Rtnl& rtnl, const Space& space, std::vector<plan::Fact
   }
   auto text = list_nft_table(plan::kNamespaceTable);
   if (text) {
+    if (text->find("map forwards4") != std::string::npos) {
+      WARREN_TRY_ASSIGN(const NftElements elements, list_nft_elements(plan::kNamespaceTable));
+      add_forwards(elements, space.netns, plan::kNamespaceTable, out);
+      if (elements.has_others) *text += "# with foreign elements\n";
+    }
     out.push_back(
         plan::Table{.netns = space.netns, .name = plan::kNamespaceTable, .text = std::move(*text)});
   } else if (text.error().kind != base::ErrorKind::NotFound) {
@@ -122,8 +137,10 @@ Status observe_inside(os::Rtnl& rtnl, const Space& space, std::vector<plan::Fact
 
 // The gates and guards that the sets of the host's table hold. False when an element belongs to
 // none of them: the table is then not as we made it.
-bool add_elements(std::map<std::string, std::set<std::string>> sets, const std::string& table,
+bool add_elements(NftElements elements, const std::string& table,
                   const std::vector<plan::Address>& uplinks, std::vector<plan::Fact>& out) {
+  add_forwards(elements, "", table, out);
+  auto& sets = elements.sets;
   std::map<std::string, plan::Gate> gates;
   for (const std::string& link : sets["networks"]) gates[link] = {.table = table, .link = link};
   for (const plan::Address& address : uplinks) {
@@ -139,7 +156,7 @@ bool add_elements(std::map<std::string, std::set<std::string>> sets, const std::
        {std::pair("guarded4", base::Family::V4), std::pair("guarded6", base::Family::V6)})
     for (const std::string& link : sets[set])
       out.push_back(plan::Guard{.table = table, .family = family, .link = link});
-  return sets["transit4"].empty() && sets["transit6"].empty();
+  return sets["transit4"].empty() && sets["transit6"].empty() && !elements.has_others;
 }
 
 bool reads(const std::string& key, const char* value) { return read_sysctl(key) == value; }
@@ -225,8 +242,9 @@ Status HostNet::observe_host(const std::vector<os::Link>& links, plan::Observed&
   auto text = list_nft_table(table);
   if (!text && text.error().kind == base::ErrorKind::NotFound) return {};
   if (!text) return std::move(text).error();
-  WARREN_TRY_ASSIGN(auto sets, list_nft_elements(table));
-  if (!add_elements(std::move(sets), table, typed, out.facts)) *text += "# with foreign elements\n";
+  WARREN_TRY_ASSIGN(NftElements elements, list_nft_elements(table));
+  if (!add_elements(std::move(elements), table, typed, out.facts))
+    *text += "# with foreign elements\n";
   out.facts.push_back(plan::Table{.netns = "", .name = table, .text = std::move(*text)});
   return {};
 }

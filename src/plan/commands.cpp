@@ -118,6 +118,18 @@ Lines lines(const Guard* before, const Guard* after, const std::string&) {
           shown.link + "\" }'"};
 }
 
+Lines lines(const PortForward* before, const PortForward* after, const std::string&) {
+  const auto change = [](const char* verb, const PortForward& forward, bool with_target) {
+    return in(forward.netns) + "nft " + verb + " element inet " + forward.table + " " +
+           forward.map() + " '{ " + forward.key_text() +
+           (with_target ? " : " + forward.target_text() : "") + " }'";
+  };
+  Lines out;
+  if (before != nullptr) out.push_back(change("delete", *before, false));
+  if (after != nullptr) out.push_back(change("add", *after, true));
+  return out;
+}
+
 }  // namespace
 
 std::vector<std::string> commands(const Fact* before, const Fact* after,

@@ -8,6 +8,12 @@
 // and carries no address, for the same subnet on both would make the kernel choose. When the bridge
 // gets members, the addresses move there and peers are reached by proxy neighbours.
 //
+// A forward is translated twice: on the host from a local address to the network's transit address,
+// inside from there to the member. Both are elements of maps, so that one comes and goes without
+// touching another. The source is kept where members route everything to the network (NAT); where
+// they only know its subnets they see the gateway's address. What the gateway itself opens leaves
+// with its transit address. Loopback addresses lead nowhere: the kernel keeps them off every link.
+//
 // Forwarding. IPv4 and, where the kernel has force_forwarding, IPv6 are switched on for exactly the
 // interfaces packets come in on: the networks' uplinks and the host's own uplinks (answers). An
 // interface that we switched on is guarded: our table drops what it would otherwise forward to
@@ -22,7 +28,7 @@ namespace warren::plan {
 
 namespace {
 
-bool wants_uplink(const HostNetwork& network) { return network.nat; }
+bool wants_uplink(const HostNetwork& network) { return network.nat || !network.forwards.empty(); }
 
 std::uint8_t pair_length(const base::IpAddress& address) { return address.is_v4() ? 31 : 127; }
 
@@ -117,7 +123,30 @@ std::vector<Fact> desired_facts(const std::vector<HostNetwork>& networks,
     out.push_back(Table{.netns = network.netns_name(),
                         .name = kNamespaceTable,
                         .text = namespace_table_text(network)});
+    for (const HostForward& forward : network.forwards)
+      for (PortForward& fact : forward_facts(network, forward, environment.host_table()))
+        out.push_back(std::move(fact));
   }
+  return out;
+}
+
+std::vector<PortForward> forward_facts(const HostNetwork& network, const HostForward& forward,
+                                       const std::string& host_table) {
+  std::vector<PortForward> out;
+  const auto add = [&](const base::IpAddress& transit, const base::IpAddress& member) {
+    out.push_back({.netns = "",
+                   .table = host_table,
+                   .from = forward.from,
+                   .to = transit,
+                   .to_port = forward.from.port});
+    out.push_back({.netns = network.netns_name(),
+                   .table = kNamespaceTable,
+                   .from = forward.from,
+                   .to = member,
+                   .to_port = forward.to_port});
+  };
+  if (forward.to4) add(network.transit4_inside, *forward.to4);
+  if (forward.to6) add(network.transit6_inside, *forward.to6);
   return out;
 }
 

@@ -31,6 +31,14 @@ bool starts_with_host_link(const std::string& key) {
 
 }  // namespace
 
+std::string PortForward::key_text() const {
+  return std::string(model::to_string(from.protocol)) + " . " + std::to_string(from.port);
+}
+
+std::string PortForward::target_text() const {
+  return to.to_string() + " . " + std::to_string(to_port);
+}
+
 std::string key_of(const Fact& fact) {
   return std::visit(
       Overloaded{
@@ -50,6 +58,9 @@ std::string key_of(const Fact& fact) {
           [](const Gate& f) { return "gate " + f.link; },
           [](const Guard& f) {
             return std::string("guard ") + (f.family == base::Family::V4 ? "4 " : "6 ") + f.link;
+          },
+          [](const PortForward& f) {
+            return "forward " + f.netns + " " + f.map() + " " + f.from.to_string();
           },
       },
       fact);
@@ -71,6 +82,7 @@ int rank_of(const Fact& fact) {
                         [](const Table& f) { return f.netns.empty() ? 1 : 11; },
                         [](const Gate&) { return 12; },
                         [](const Guard&) { return 2; },
+                        [](const PortForward&) { return 12; },
                     },
                     fact);
 }
@@ -86,6 +98,8 @@ bool depends_on(const Fact& fact, const Fact& container) {
   };
   if (const auto* space = std::get_if<Namespace>(&container)) return netns_of(fact) == space->name;
   if (const auto* table = std::get_if<Table>(&container)) {
+    const auto* forward = std::get_if<PortForward>(&fact);
+    if (forward != nullptr) return forward->netns == table->netns;
     if (!table->netns.empty()) return false;
     return std::holds_alternative<Gate>(fact) || std::holds_alternative<Guard>(fact);
   }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/address.hpp"
+#include "model/forward.hpp"
 
 namespace warren::plan {
 
@@ -92,7 +93,22 @@ struct Guard {
   bool operator==(const Guard&) const = default;
 };
 
-using Fact = std::variant<Namespace, Sysctl, Link, Address, Route, Table, Gate, Guard>;
+/// A public port in the maps of a table of ours: the host's leads into a network's namespace, the
+/// namespace's to the member.
+struct PortForward {
+  std::string netns;
+  std::string table;
+  model::PublicPort from;
+  base::IpAddress to;
+  std::uint16_t to_port = 0;
+
+  [[nodiscard]] const char* map() const { return to.is_v4() ? "forwards4" : "forwards6"; }
+  [[nodiscard]] std::string key_text() const;     ///< as nft writes it: "tcp . 8080"
+  [[nodiscard]] std::string target_text() const;  ///< "10.20.0.2 . 80"
+  bool operator==(const PortForward&) const = default;
+};
+
+using Fact = std::variant<Namespace, Sysctl, Link, Address, Route, Table, Gate, Guard, PortForward>;
 
 /// Facts of one key are one object: they differ in values that can change in place.
 [[nodiscard]] std::string key_of(const Fact& fact);

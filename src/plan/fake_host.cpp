@@ -87,4 +87,25 @@ base::Status FakeHost::check_transit(const TransitPool& pool) {
   return {};
 }
 
+base::Result<std::size_t> FakeHost::close_forward(const HostNetwork& network,
+                                                  const HostForward& forward) {
+  for (const PortForward& fact : forward_facts(network, forward, environment.host_table()))
+    facts.erase(key_of(fact));
+  closed_forwards.push_back(forward.from);
+  return 1;
+}
+
+base::Status FakeHost::check_public_port(const model::PublicPort& port) {
+  if (!listening.contains(port)) return {};
+  return base::make_error(ErrorKind::Conflict,
+                          "port " + port.to_string() + " belongs to fake (process 1)");
+}
+
+base::Result<std::vector<std::string>> FakeHost::overlapping_routes(const base::Prefix& subnet) {
+  std::vector<std::string> out;
+  for (const base::Prefix& route : routes)
+    if (route.overlaps(subnet)) out.push_back(route.to_string() + " dev eth0");
+  return out;
+}
+
 }  // namespace warren::plan

@@ -22,13 +22,20 @@ class FakeHost : public Host {
   [[nodiscard]] base::Result<std::size_t> flush_connections(
       const HostNetwork& network, const std::vector<base::IpAddress>& addresses) override;
   [[nodiscard]] base::Status check_transit(const TransitPool& pool) override;
+  [[nodiscard]] base::Result<std::size_t> close_forward(const HostNetwork& network,
+                                                        const HostForward& forward) override;
+  [[nodiscard]] base::Status check_public_port(const model::PublicPort& port) override;
+  [[nodiscard]] base::Result<std::vector<std::string>> overlapping_routes(
+      const base::Prefix& subnet) override;
 
   Environment environment;
   std::map<std::string, Fact> facts;  ///< by key
   std::size_t applied = 0;            ///< calls of apply so far
   std::set<std::size_t> failing;      ///< the calls (counted from 0) that fail
   std::vector<base::IpAddress> flushed;
-  std::vector<base::Prefix> routes;  ///< the host's own
+  std::vector<model::PublicPort> closed_forwards;
+  std::vector<base::Prefix> routes;       ///< the host's own
+  std::set<model::PublicPort> listening;  ///< ports of the host's own programs
 };
 
 }  // namespace warren::plan

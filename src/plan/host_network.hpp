@@ -12,6 +12,15 @@
 
 namespace warren::plan {
 
+/// A public port that leads to a member of the network.
+struct HostForward {
+  model::PublicPort from;
+  std::optional<base::IpAddress> to4;
+  std::optional<base::IpAddress> to6;
+  std::uint16_t to_port = 0;
+  bool operator==(const HostForward&) const = default;
+};
+
 /// The kernel objects of one network on its gateway (DESIGN section 4).
 struct HostNetwork {
   model::NetworkId id;
@@ -27,6 +36,7 @@ struct HostNetwork {
   base::IpAddress transit4_inside;
   base::IpAddress transit6_host;
   base::IpAddress transit6_inside;
+  std::vector<HostForward> forwards;
 
   [[nodiscard]] std::string netns_name() const { return "warren-" + name; }
   bool operator==(const HostNetwork&) const = default;

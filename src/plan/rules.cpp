@@ -26,11 +26,20 @@ std::string host_table_text(const std::string& table, bool everywhere6) {
 		type ifname
 	}
 
+	map forwards4 {
+		type inet_proto . inet_service : ipv4_addr . inet_service
+	}
+
+	map forwards6 {
+		type inet_proto . inet_service : ipv6_addr . inet_service
+	}
+
 	chain forward {
 		type filter hook forward priority filter; policy accept;
 		iifname @networks oifname @networks drop
 		iifname @networks accept
 		oifname @networks ct state established,related accept
+		oifname @networks ct status dnat accept
 		oifname @networks drop
 		meta nfproto ipv4 iifname @guarded4 drop
 		meta nfproto ipv6 iifname @guarded6 drop
@@ -38,8 +47,21 @@ std::string host_table_text(const std::string& table, bool everywhere6) {
   if (everywhere6) text += "\t\tmeta nfproto ipv6 drop\n";
   text += R"(	}
 
+	chain prerouting {
+		type nat hook prerouting priority dstnat; policy accept;
+		fib daddr type local dnat ip to meta l4proto . th dport map @forwards4
+		fib daddr type local dnat ip6 to meta l4proto . th dport map @forwards6
+	}
+
+	chain output {
+		type nat hook output priority -100; policy accept;
+		ip daddr != 127.0.0.0/8 fib daddr type local dnat ip to meta l4proto . th dport map @forwards4
+		ip6 daddr != ::1 fib daddr type local dnat ip6 to meta l4proto . th dport map @forwards6
+	}
+
 	chain postrouting {
 		type nat hook postrouting priority srcnat; policy accept;
+		oifname @networks fib saddr type local ct status dnat masquerade
 		ip saddr @transit4 masquerade
 		ip6 saddr @transit6 masquerade
 	}
@@ -50,15 +72,27 @@ std::string host_table_text(const std::string& table, bool everywhere6) {
 
 std::string namespace_table_text(const HostNetwork& network) {
   const std::string tun = '"' + network.id.interface_name() + '"';
-  std::string text = std::string("table inet ") + kNamespaceTable + R"( {
-	chain forward {
+  const bool forwards = !network.forwards.empty();
+  std::string text = std::string("table inet ") + kNamespaceTable + " {\n";
+  if (forwards) {
+    text += R"(	map forwards4 {
+		type inet_proto . inet_service : ipv4_addr . inet_service
+	}
+
+	map forwards6 {
+		type inet_proto . inet_service : ipv6_addr . inet_service
+	}
+
+)";
+  }
+  text += R"(	chain forward {
 		type filter hook forward priority filter; policy drop;
 		iifname )" +
-                     tun + " oifname " + tun + R"( accept
+          tun + " oifname " + tun + R"( accept
 		iifname )" +
-                     tun + R"( oifname "br0" accept
+          tun + R"( oifname "br0" accept
 		iifname "br0" oifname )" +
-                     tun + " accept\n";
+          tun + " accept\n";
   const auto each_subnet = [&](const std::string& before, const std::string& after) {
     if (network.subnet4) text += before + "ip saddr " + network.subnet4->to_string() + after;
     if (network.subnet6) text += before + "ip6 saddr " + network.subnet6->to_string() + after;
@@ -67,14 +101,25 @@ std::string namespace_table_text(const HostNetwork& network) {
     each_subnet("\t\toifname \"up0\" ", " accept\n");
     text += "\t\tiifname \"up0\" ct state established,related accept\n";
   }
+  // Both directions of what came through a forward, and of nothing else.
+  if (forwards) text += "\t\tct status dnat accept\n";
   text += "\t}\n";
-  if (network.nat) {
+  if (forwards) {
     text +=
-        "\n\tchain postrouting {\n"
-        "\t\ttype nat hook postrouting priority srcnat; policy accept;\n";
-    each_subnet("\t\toifname \"up0\" ", " masquerade\n");
-    text += "\t}\n";
+        "\n\tchain prerouting {\n"
+        "\t\ttype nat hook prerouting priority dstnat; policy accept;\n"
+        "\t\tiifname \"up0\" dnat ip to meta l4proto . th dport map @forwards4\n"
+        "\t\tiifname \"up0\" dnat ip6 to meta l4proto . th dport map @forwards6\n"
+        "\t}\n";
   }
+  if (!network.nat && !forwards) return text + "}\n";
+  text +=
+      "\n\tchain postrouting {\n"
+      "\t\ttype nat hook postrouting priority srcnat; policy accept;\n";
+  // Members that route only the subnets would not answer a stranger through the tunnel.
+  if (!network.nat) text += "\t\tiifname \"up0\" ct status dnat masquerade\n";
+  if (network.nat) each_subnet("\t\toifname \"up0\" ", " masquerade\n");
+  text += "\t}\n";
   return text + "}\n";
 }
 

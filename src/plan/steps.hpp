@@ -57,6 +57,10 @@ struct Step {
 /// Every fact that must hold for these networks, in the order in which they are made.
 [[nodiscard]] std::vector<Fact> desired_facts(const std::vector<HostNetwork>& networks,
                                               const Environment& environment);
+/// What a forward is on the host whose table has this name, and inside the namespace.
+[[nodiscard]] std::vector<PortForward> forward_facts(const HostNetwork& network,
+                                                     const HostForward& forward,
+                                                     const std::string& host_table);
 /// The host's table. `everywhere6`: IPv6 forwarding could only be switched on for all interfaces,
 /// so that the table drops what is not ours.
 [[nodiscard]] std::string host_table_text(const std::string& table, bool everywhere6);

@@ -314,6 +314,26 @@ def test_a_zip_whose_member_makes_its_key(world, gateway):
     assert traces_of(value_of(second.stdout, "PrivateKey"), gateway.state_dir) == []
 
 
+def test_a_zip_with_the_program(world, gateway):
+    """What a machine without internet needs is in it, and runs as anybody."""
+    gateway.create("a")
+    add(gateway, "site")
+    path = world.folder / "site.zip"
+    export(gateway, "site", "--format", "zip", "--generate-keys", "--with-program", "-o", path)
+    world.folder.chmod(0o755)
+    path.chmod(0o644)
+    place = world.folder / "nobody"
+    place.mkdir()
+    os.chown(place, 65534, 65534)
+    assert nobody("unzip", "-q", str(path), cwd=place).returncode == 0
+    folder = place / f"{gateway.network('a')}-site"
+    assert nobody("sha256sum", "--quiet", "--check", "SHA256SUMS", cwd=folder).returncode == 0
+    assert nobody("./warren", "--version", cwd=folder).stdout.startswith("warren ")
+    for name in ("warren", "warren-engine"):
+        packed = pathlib.Path(WARREN).parent / name
+        assert (folder / name).read_bytes() == packed.read_bytes()
+
+
 def user_data(text):
     yaml = pytest.importorskip("yaml", reason="needs python3-yaml, to read user data")
     assert text.startswith("#cloud-config\n")

@@ -117,11 +117,11 @@ void add_global_options(CLI::App& app, Invocation& invocation) {
       ->capture_default_str();
 }
 
-/// Cuts what follows `--` in a `run` or `attach`: it belongs to another program, and nothing of it
-/// is interpreted (CLI11 would take "[a,b]" for a list).
+/// Cuts what follows `--` in a `run`, `attach` or `exec`: it belongs to another program, and
+/// nothing of it is interpreted (CLI11 would take "[a,b]" for a list).
 std::vector<std::string> take_command(std::vector<std::string>& words) {
   const auto dashes = std::ranges::find(words, "--");
-  constexpr std::array<std::string_view, 2> kWithCommand = {"run", "attach"};
+  constexpr std::array<std::string_view, 3> kWithCommand = {"run", "attach", "exec"};
   if (std::find_first_of(words.begin(), dashes, kWithCommand.begin(), kWithCommand.end()) ==
           dashes ||
       dashes == words.end()) {
@@ -140,6 +140,7 @@ int run_program(int argc, char** argv) {
   add_global_options(app, invocation);
   add_daemon_command(app, invocation);
   add_network_commands(app, invocation);
+  add_forward_commands(app, invocation);
   add_peer_commands(app, invocation);
   add_join_command(app, invocation);
   add_run_command(app, invocation);

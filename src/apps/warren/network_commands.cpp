@@ -24,7 +24,8 @@ std::string described(const api::NetworkView& network) {
                    {"nat", network.nat ? "yes" : "no"},
                    {"namespace", network.netns},
                    {"interface", network.interface_name},
-                   {"engine", network.engine},
+                   {"reserved", join_words(network.reserved)},
+                   {"engine", network.stopped ? "stopped by `network stop`" : network.engine},
                    {"peers", fmt::format("{} ({} connected)", network.peers, network.connected)},
                    {"created", moment(network.created)}});
 }
@@ -39,6 +40,9 @@ base::Status create(const Invocation& invocation, const api::NetworkCreate& requ
   fmt::print("  IPv4: {}\n",
              network.subnet.empty() ? "none; give --subnet to have one" : network.subnet);
   fmt::print("  IPv6: {}\n", network.subnet6.empty() ? "none" : network.subnet6);
+  for (const std::string& warning : network.warnings) {
+    fmt::print(stderr, "warren: warning: {}\n", warning);
+  }
   fmt::print("  invite somebody: warren invite NAME --network {}\n", network.name);
   return {};
 }
@@ -105,6 +109,13 @@ void add_create(CLI::App& network, Invocation& invocation) {
   command->add_option("--dns", given->request.dns, "name server of the members; may be repeated")
       ->allow_extra_args(false)
       ->delimiter(',');
+  const auto words = [&](const char* option, std::vector<std::string>& into, const char* help) {
+    command->add_option(option, into, help)->allow_extra_args(false)->delimiter(',');
+  };
+  words("--gateway-address", given->request.gateway_addresses,
+        "the gateway's own address, one per family; the first of the subnet by default");
+  words("--reserve", given->request.reserve,
+        "range never handed out: 10.20.0.10-10.20.0.19, 10.20.0.16/28; may be repeated");
   command->add_flag("--no-nat", given->no_nat, "no way out of the network through this host");
   command->footer(
       "Example: warren network create lab --subnet 10.20.0.0/24 --endpoint vpn.example.org");
@@ -122,10 +133,12 @@ void add_create(CLI::App& network, Invocation& invocation) {
 }  // namespace
 
 void add_network_commands(CLI::App& app, Invocation& invocation) {
-  CLI::App* network = app.add_subcommand("network", "Make, show and delete networks");
+  CLI::App* network = app.add_subcommand("network", "Make, show, change and delete networks");
   network->require_subcommand(1);
   network->footer("Example: warren network list");
   add_create(*network, invocation);
+  add_network_change_commands(*network, invocation);
+  add_network_inside_commands(*network, invocation);
 
   CLI::App* list_command = network->add_subcommand("list", "List the networks of this gateway");
   list_command->alias("ls");

@@ -1,0 +1,108 @@
+// `warren network stop|start|restart|set`: what can change of a network that is there.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "api/json.hpp"
+#include "apps/warren/ask.hpp"
+#include "apps/warren/cli.hpp"
+
+namespace warren::app {
+namespace {
+
+base::Status turn(const Invocation& invocation, const std::string& name, const std::string& verb) {
+  WARREN_TRY_ASSIGN(const auto network, daemon_of(invocation).switch_network(name, verb));
+  if (invocation.json) {
+    print_line(api::encode(network));
+  } else if (network.stopped) {
+    fmt::print("network {} is stopped\n", network.name);
+  } else {
+    fmt::print("network {} is served at {}\n", network.name, network.endpoint);
+  }
+  return {};
+}
+
+void add_turn(CLI::App& network, Invocation& invocation, const std::string& verb,
+              const std::string& what) {
+  CLI::App* command = network.add_subcommand(verb, what);
+  auto name = std::make_shared<std::string>();
+  command->add_option("NAME", *name, "the network")->required();
+  command->footer("Example: warren network " + verb + " lab");
+  command->callback(
+      [&invocation, name, verb] { finish(invocation, turn(invocation, *name, verb)); });
+}
+
+base::Status set(const Invocation& invocation, const std::string& name,
+                 const api::NetworkSet& request) {
+  WARREN_TRY_ASSIGN(const auto network, daemon_of(invocation).set_network(name, request));
+  if (invocation.json) {
+    print_line(api::encode(network));
+  } else {
+    fmt::print("network {} is changed; sessions go on\n", network.name);
+    if (request.endpoint || request.dns) {
+      fmt::print("  members that joined before keep what they were told then\n");
+    }
+  }
+  return {};
+}
+
+/// Options as given: absent, or a value ("none" empties a list).
+struct Given {
+  std::string name, endpoint, subnet, subnet6;
+  std::vector<std::string> dns, reserve, gateway_addresses;
+  std::uint16_t port = 0;
+  bool nat = false;
+};
+
+std::vector<std::string> list_of(const std::vector<std::string>& words) {
+  return words == std::vector<std::string>{"none"} ? std::vector<std::string>{} : words;
+}
+
+void add_set(CLI::App& network, Invocation& invocation) {
+  auto given = std::make_shared<Given>();
+  CLI::App* command =
+      network.add_subcommand("set", "Change settings of a network; no session drops");
+  command->add_option("NAME", given->name, "the network")->required();
+  const auto words = [&](const char* option, std::vector<std::string>& into, const char* help) {
+    return command->add_option(option, into, help)->allow_extra_args(false)->delimiter(',');
+  };
+  auto* endpoint =
+      command->add_option("--endpoint", given->endpoint, "the host name or address members dial");
+  auto* dns = words("--dns", given->dns, "name servers of the members, or none");
+  auto* nat = command->add_flag("--nat,!--no-nat", given->nat, "a way out through this host");
+  auto* reserve =
+      words("--reserve", given->reserve, "ranges that are never handed out, or none: replaces all");
+  // What cannot change is taken as well, so that the refusal can tell why.
+  auto* subnet = command->add_option("--subnet", given->subnet)->group("");
+  auto* subnet6 = command->add_option("--subnet6", given->subnet6)->group("");
+  auto* port = command->add_option("--port", given->port)->group("");
+  auto* gateway = words("--gateway-address", given->gateway_addresses, "")->group("");
+  command->footer("Example: warren network set lab --endpoint vpn2.example.org --no-nat");
+  command->callback([=, &invocation] {
+    api::NetworkSet request;
+    if (endpoint->count() > 0) request.endpoint = given->endpoint;
+    if (dns->count() > 0) request.dns = list_of(given->dns);
+    if (nat->count() > 0) request.nat = given->nat;
+    if (reserve->count() > 0) request.reserve = list_of(given->reserve);
+    if (subnet->count() > 0) request.subnet = given->subnet;
+    if (subnet6->count() > 0) request.subnet6 = given->subnet6;
+    if (port->count() > 0) request.port = given->port;
+    if (gateway->count() > 0) request.gateway_addresses = given->gateway_addresses;
+    finish(invocation, set(invocation, given->name, request));
+  });
+}
+
+}  // namespace
+
+void add_network_change_commands(CLI::App& network, Invocation& invocation) {
+  add_turn(network, invocation, "stop",
+           "Serve a network no more, until it is started; its keys, addresses and port stay");
+  add_turn(network, invocation, "start", "Serve a stopped network again");
+  add_turn(network, invocation, "restart", "End the engine of a network and start a new one");
+  add_set(network, invocation);
+}
+
+}  // namespace warren::app

@@ -1,0 +1,160 @@
+// Port forwards: from a port of the gateway's public addresses to a member.
+//
+// A forward is a grant: checked whole, committed, applied, undone when that fails. Its end, by its
+// deletion or with its peer, is a denial: committed first, then taken from the tables together with
+// its connections.
+#include <fmt/format.h>
+
+#include "control/impl.hpp"
+#include "control/limits.hpp"
+#include "control/names.hpp"
+
+namespace warren::control {
+
+namespace {
+
+using base::ErrorKind;
+using base::make_error;
+
+base::Result<model::PublicPort> parse_port(const std::string& text) {
+  if (const auto port = model::PublicPort::parse(text)) return *port;
+  return make_error(ErrorKind::Invalid, fmt::format("\"{}\" is no public port", one_line(text, 80)),
+                    "write it like 8080/tcp or 53/udp");
+}
+
+std::string text_of(const std::optional<base::IpAddress>& address) {
+  return address ? address->to_string() : std::string();
+}
+
+}  // namespace
+
+plan::HostForward Control::Impl::host_forward(const model::Forward& forward) const {
+  const model::Peer& peer = state.peers.at(forward.peer);
+  return {
+      .from = forward.from, .to4 = peer.address4, .to6 = peer.address6, .to_port = forward.to_port};
+}
+
+std::vector<plan::HostForward> Control::Impl::host_forwards(model::NetworkId network) const {
+  std::vector<plan::HostForward> out;
+  for (const auto& [from, forward] : state.forwards) {
+    if (forward.network == network) out.push_back(host_forward(forward));
+  }
+  return out;
+}
+
+plan::HostNetwork Control::Impl::host_network(const model::Network& network) const {
+  plan::HostNetwork out = plan::host_network(network, settings.transit);
+  out.forwards = host_forwards(network.id);
+  return out;
+}
+
+api::ForwardView Control::Impl::forward_view(const model::Forward& forward) const {
+  const model::Network& network = state.networks.at(forward.network).network;
+  const model::Peer& peer = state.peers.at(forward.peer);
+  return {.from = forward.from.to_string(),
+          .public_address = host_port(network.endpoint_host, forward.from.port),
+          .network = network.name,
+          .peer = peer.name,
+          .address = text_of(peer.address4),
+          .address6 = text_of(peer.address6),
+          .to_port = forward.to_port};
+}
+
+api::ForwardList Control::Impl::list_forwards() const {
+  api::ForwardList list;
+  for (const auto& [from, forward] : state.forwards) {
+    list.forwards.push_back(forward_view(forward));
+  }
+  return list;
+}
+
+base::Status Control::Impl::check_port_is_free(const model::PublicPort& port) {
+  const auto taken = [&](const std::string& owner) {
+    return make_error(ErrorKind::Conflict,
+                      fmt::format("port {} belongs to {}", port.to_string(), owner),
+                      "choose another port");
+  };
+  if (const auto other = state.forwards.find(port); other != state.forwards.end()) {
+    const api::ForwardView view = forward_view(other->second);
+    return taken(fmt::format("the forward to {} of network {}", view.peer, view.network));
+  }
+  const bool udp = port.protocol == model::Protocol::Udp;
+  for (const auto& [id, stored] : state.networks) {
+    if (udp && stored.network.port == port.port) return taken("network " + stored.network.name);
+  }
+  if (!udp && settings.enrol_port == port.port) return taken("the enrolment of this gateway");
+  return deps.host.check_public_port(port);
+}
+
+base::Result<api::ForwardView> Control::Impl::add_forward(const Request& request,
+                                                          const std::string& network_name,
+                                                          const api::ForwardAdd& wanted) {
+  WARREN_TRY_ASSIGN(const model::Network network, find_network(network_name));
+  WARREN_TRY_ASSIGN(const model::PublicPort from, parse_port(wanted.from));
+  const model::Peer* peer = current_peer(network.id, wanted.peer);
+  if (peer == nullptr) return unknown_peer(network, wanted.peer);
+  if (wanted.to_port == std::uint16_t{0}) {
+    return make_error(ErrorKind::Invalid, "port 0 is no port", "give a port from 1 to 65535");
+  }
+  WARREN_TRY(check_port_is_free(from));
+  if (state.forwards.size() >= kMaxForwards) {
+    return make_error(ErrorKind::Conflict,
+                      fmt::format("this gateway has {} forwards, the most it may", kMaxForwards),
+                      "delete one that is not needed");
+  }
+  const model::Forward forward{.from = from,
+                               .network = network.id,
+                               .peer = peer->id,
+                               .to_port = wanted.to_port.value_or(from.port)};
+  WARREN_TRY(commit({store::PutForward{forward}}, request));
+  base::Status applied = reconcile_host();
+  if (applied) return forward_view(forward);
+
+  base::Error reason = std::move(applied).error();
+  const Request undo{request.actor, "forward.add.undo", request.target};
+  base::Status undone = commit({store::DeleteForward{from}}, undo);
+  if (undone) undone = reconcile_host();
+  if (!undone) {
+    host_to_reconcile = true;
+    host_problem = undone.error().message;
+    reason.message += "; it could not be undone: " + undone.error().message;
+  }
+  return reason;
+}
+
+base::Status Control::Impl::delete_forward(const Request& request, const std::string& text) {
+  WARREN_TRY_ASSIGN(const model::PublicPort from, parse_port(text));
+  const auto found = state.forwards.find(from);
+  if (found == state.forwards.end()) {
+    return make_error(ErrorKind::NotFound,
+                      fmt::format("there is no forward of port {}", from.to_string()),
+                      "`warren forward list` shows all");
+  }
+  const plan::HostForward closing = host_forward(found->second);
+  const plan::HostNetwork network = host_network(state.networks.at(found->second.network).network);
+  WARREN_TRY(commit({store::DeleteForward{from}}, request));
+  const auto closed = deps.host.close_forward(network, closing);
+  base::Status gone = closed ? base::Status() : base::Status(closed.error());
+  if (gone) gone = reconcile_host();
+  if (gone) return {};
+  host_to_reconcile = true;
+  host_problem = gone.error().message;
+  return make_error(ErrorKind::Failed,
+                    "it is deleted, but not everything of it is gone yet: " + host_problem,
+                    "the daemon goes on trying; `warren status` shows what is left");
+}
+
+base::Status Control::Impl::close_forwards(const model::Peer& peer) {
+  const auto entry = forwards_to_close.find(peer.id);
+  if (entry == forwards_to_close.end()) return {};
+  const plan::HostNetwork network = host_network(state.networks.at(peer.network).network);
+  for (const plan::HostForward& forward : entry->second) {
+    const auto closed = deps.host.close_forward(network, forward);
+    if (!closed) return closed.error();
+  }
+  forwards_to_close.erase(entry);
+  // What is left is shape alone: a namespace without forwards has no maps for them.
+  return reconcile_host();
+}
+
+}  // namespace warren::control
