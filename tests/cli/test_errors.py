@@ -11,7 +11,8 @@ ASKS_THE_DAEMON = [
     ("invite", "laptop"), ("invite", "laptop", "--network", "lab"), ("peer", "list"),
     ("peer", "ls", "lab"), ("peer", "show", "laptop"), ("revoke", "laptop", "--yes"),
     ("peer", "add", "phone"), ("peer", "set-key", "phone", "KEY"), ("peer", "export", "phone"),
-    ("peer", "export", "--all", "bundles"), ("peer", "rename", "phone", "tablet"), ("audit",),
+    ("peer", "export", "--all", "bundles"), ("peer", "rename", "phone", "tablet"),
+    ("peer", "delete", "phone", "--yes"), ("peer", "rm", "phone", "--yes"), ("audit",),
     ("reload",), ("status", "--check", "live"), ("status", "--check", "ready"),
     ("status", "--check", "ready", "--daemon"),
 ]

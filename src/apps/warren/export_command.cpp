@@ -76,7 +76,8 @@ base::Result<BundleFormat> chosen_format(const ExportChoice& choice) {
                             "choose wg, qr, env, zip or cloud-init");
   }
   if (choice.with_program && *format != BundleFormat::Zip) {
-    return base::make_error(base::ErrorKind::Invalid, "--with-program is for --format zip");
+    return base::make_error(base::ErrorKind::Invalid, "--with-program is for --format zip",
+                            "see: warren peer export --help");
   }
   const bool to_image = choice.output.ends_with(".png") || !choice.all.empty();
   return *format == BundleFormat::Qr && to_image ? BundleFormat::QrPng : *format;

@@ -135,15 +135,13 @@ void add_invite(CLI::App& app, Invocation& invocation) {
   command->callback([&invocation, choice] { finish(invocation, invite(invocation, *choice)); });
 }
 
-void add_revoke(CLI::App& app, Invocation& invocation) {
+void set_up_revoke(CLI::App& command, const std::string& example, Invocation& invocation) {
   auto choice = std::make_shared<PeerChoice>();
-  CLI::App* command = app.add_subcommand(
-      "revoke", "Cut a peer off: returns when every way in is closed, and says how long it took");
-  command->add_option("NAME", choice->name, "the peer")->required();
-  command->add_option("--network", choice->network, kNetworkHelp);
-  command->add_flag("-y,--yes", choice->yes, "do not ask (only a terminal is asked)");
-  command->footer("Example: warren revoke laptop");
-  command->callback([&invocation, choice] { finish(invocation, revoke(invocation, *choice)); });
+  command.add_option("NAME", choice->name, "the peer")->required();
+  command.add_option("--network", choice->network, kNetworkHelp);
+  command.add_flag("-y,--yes", choice->yes, "do not ask (only a terminal is asked)");
+  command.footer("Example: " + example);
+  command.callback([&invocation, choice] { finish(invocation, revoke(invocation, *choice)); });
 }
 
 }  // namespace
@@ -173,7 +171,13 @@ void add_peer_commands(CLI::App& app, Invocation& invocation) {
   show_command->callback([&invocation, shown] { finish(invocation, show(invocation, *shown)); });
   add_peer_by_hand_commands(*peer, invocation);
   add_peer_export_command(*peer, invocation);
-  add_revoke(app, invocation);
+  CLI::App* delete_command = peer->add_subcommand("delete", "The same as warren revoke");
+  delete_command->alias("rm");
+  set_up_revoke(*delete_command, "warren peer delete laptop", invocation);
+  set_up_revoke(*app.add_subcommand("revoke",
+                                    "Cut a peer off: returns when every way in is closed, and "
+                                    "says how long it took"),
+                "warren revoke laptop", invocation);
 }
 
 }  // namespace warren::app
