@@ -1,9 +1,9 @@
-// handshake_flood ADDRESS PORT PEERS SECONDS CONF: how many handshakes per second a WireGuard
+// handshake_flood ADDRESS PORT PEERS SECONDS CONF [WINDOW]: how many handshakes per second a WireGuard
 // program answers.
 //
 // Theory of operation. Makes the keys of a responder and of PEERS initiators, writes the
 // responder's configuration to CONF (for `wg setconf`), says "ready" and waits for a line on
-// standard input. Then every peer knocks again and again, never more than kWindow of them at once:
+// standard input. Then every peer knocks again and again, never more than WINDOW of them at once:
 // the responder is always busy, and never so far behind that answers come too late. Each peer
 // knocks from an address of its own out of 198.18.0.0/15 (the caller gives this host a local route
 // for it, and the responder a route back): a responder under load limits what one source may ask
@@ -51,7 +51,7 @@ namespace crypto = warren::crypto;
 namespace os = warren::os;
 namespace wg = warren::wg;
 
-constexpr std::size_t kWindow = 64;
+constexpr std::size_t kWindow = 64;  // unless the caller wants a storm
 /// More than any program here answers: the supply of initiations made in advance.
 constexpr std::size_t kHighestRate = 16'000;
 constexpr Duration kPatience = 300ms;
@@ -90,6 +90,7 @@ struct Arguments {
   std::size_t peers = 0;
   std::size_t seconds = 0;
   const char* conf = nullptr;
+  std::size_t window = kWindow;
 };
 
 struct Tally {
@@ -127,6 +128,7 @@ class Flood {
   std::vector<std::unique_ptr<Peer>> peers_;
   std::deque<std::size_t> turn_;     ///< peers that may knock, the one that waits longest first
   std::deque<std::size_t> pending_;  ///< peers in order of sending; some are answered already
+  std::size_t window_ = kWindow;
   std::size_t in_flight_ = 0;
   bool once_ = true;
   bool forged_ = false;
@@ -235,7 +237,7 @@ void Flood::release(std::size_t index) {
 }
 
 void Flood::fill_window(Instant now) {
-  while (in_flight_ < kWindow && !turn_.empty()) {
+  while (in_flight_ < window_ && !turn_.empty()) {
     const std::size_t index = turn_.front();
     const Peer& peer = *peers_[index];
     const bool knocks = !peer.initiations.empty() && !(once_ && peer.verified);
@@ -315,6 +317,7 @@ bool Flood::first_round() {
 
 Tally Flood::measure() {
   once_ = false;
+  window_ = arguments_.window;
   tally_ = {};
   const Instant start = os::now();
   const Instant end = start + std::chrono::seconds(arguments_.seconds);
@@ -347,7 +350,7 @@ double response_x25519_us() {
 }
 
 bool parse(int argc, char** argv, Arguments& out) {
-  if (argc != 6) return false;
+  if (argc != 6 && argc != 7) return false;
   const auto port = base::parse_number(argv[2], 1, 65535);
   const auto peers = base::parse_number(argv[3], kWindow, 60'000);
   const auto length = base::parse_number(argv[4], 1, 60);
@@ -359,7 +362,10 @@ bool parse(int argc, char** argv, Arguments& out) {
   out.peers = *peers;
   out.seconds = *length;
   out.conf = argv[5];
-  return true;
+  if (argc == 6) return true;
+  const auto window = base::parse_number(argv[6], 1, *peers);
+  out.window = window.value_or(0);
+  return window.has_value();
 }
 
 }  // namespace
@@ -367,7 +373,7 @@ bool parse(int argc, char** argv, Arguments& out) {
 int main(int argc, char** argv) {
   Arguments arguments;
   if (!parse(argc, argv, arguments)) {
-    std::cerr << "usage: handshake_flood ADDRESS PORT PEERS SECONDS CONF\n";
+    std::cerr << "usage: handshake_flood ADDRESS PORT PEERS SECONDS CONF [WINDOW]\n";
     return 64;
   }
   const double x25519_us = response_x25519_us();
