@@ -1,5 +1,5 @@
-// handshake_flood ADDRESS PORT PEERS SECONDS CONF [WINDOW]: how many handshakes per second a WireGuard
-// program answers.
+// handshake_flood ADDRESS PORT PEERS SECONDS CONF [WINDOW]: how many handshakes per second a
+// WireGuard program answers.
 //
 // Theory of operation. Makes the keys of a responder and of PEERS initiators, writes the
 // responder's configuration to CONF (for `wg setconf`), says "ready" and waits for a line on
