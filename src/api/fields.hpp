@@ -102,6 +102,7 @@ struct Fields {
     v.required("name", d.name);
     v.optional("role", d.role);
     v.optional("expires_s", d.expires_s);
+    v.optional("uses", d.uses);
   }
 
   template <typename D>
@@ -110,6 +111,7 @@ struct Fields {
     v.required("name", d.name);
     v.required("token", d.token);
     v.required("expires", d.expires);
+    v.optional("uses", d.uses);
   }
 
   template <typename D>

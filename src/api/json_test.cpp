@@ -59,8 +59,8 @@ TEST(Json, EveryTypeReadsBack) {
                                   .nat = false});
   expect_round_trip(network_view());
   expect_round_trip(NetworkList{{network_view(), network_view()}});
-  expect_round_trip(InviteRequest{.name = "ann", .role = "node", .expires_s = 7});
-  expect_round_trip(Invitation{"lab", "ann", "warren1x", 99});
+  expect_round_trip(InviteRequest{.name = "ann", .role = "node", .expires_s = 7, .uses = 3});
+  expect_round_trip(Invitation{"lab", "ann", "warren1x", 99, 3});
   expect_round_trip(PeerAdd{.name = "phone"});
   expect_round_trip(PeerAdd{.name = "phone",
                             .role = "default",
@@ -104,7 +104,7 @@ TEST(Json, ValuesArrive) {
 TEST(Json, HasItsDocumentedForm) {
   EXPECT_EQ(encode(Empty{}), R"({"schema":1})");
   EXPECT_EQ(encode(InviteRequest{.name = "ann"}),
-            R"({"schema":1,"name":"ann","role":"","expires_s":86400})");
+            R"({"schema":1,"name":"ann","role":"","expires_s":86400,"uses":1})");
   EXPECT_EQ(encode(NetworkCreate{.name = "lab", .port = 7}),
             R"({"schema":1,"name":"lab","port":7,"dns":[],"nat":true,)"
             R"("gateway_addresses":[],"reserve":[]})");
@@ -229,7 +229,7 @@ TEST(Json, SurvivesRandomChanges) {
 
 TEST(Json, EncodesWhatIsNotUtf8) {
   EXPECT_EQ(encode(InviteRequest{.name = "a\xff"}),
-            "{\"schema\":1,\"name\":\"a\xef\xbf\xbd\",\"role\":\"\",\"expires_s\":86400}");
+            "{\"schema\":1,\"name\":\"a\xef\xbf\xbd\",\"role\":\"\",\"expires_s\":86400,\"uses\":1}");
 }
 
 TEST(ErrorJson, ReadsBackWithEveryKind) {

@@ -117,12 +117,14 @@ struct InviteRequest {
   std::string name;
   std::string role;
   std::uint32_t expires_s = 24 * 3600;
+  std::uint32_t uses = 1;  ///< more: the token is good for the peers NAME-1, NAME-2 …
 };
 struct Invitation {
   std::string network;
   std::string name;
   std::string token;  ///< shown once
   std::int64_t expires = 0;
+  std::uint32_t uses = 1;
 };
 
 /// A member that is added by hand.

@@ -188,6 +188,47 @@ TEST(ByHand, ATokenMayBringTheKeyOfAPeerThatWaits) {
   EXPECT_EQ(lab.enrol(second->token, lab.new_key())->address, "10.20.0.9/24");
 }
 
+TEST(Invite, ATokenForSeveralPeersHasAPlaceForEach) {
+  Lab lab;
+  const auto ask = [&](const std::string& name, std::uint32_t uses) {
+    return lab.control->invite("uid 0", "lab", {.name = name, .uses = uses});
+  };
+  const auto invitation = ask("job", 3);
+  ASSERT_TRUE(invitation) << invitation.error().message;
+  EXPECT_EQ(invitation->uses, 3U);
+  const base::PublicKey first = lab.new_key();
+  EXPECT_EQ(lab.enrol(invitation->token, first)->name, "job-1");
+  const auto before = lab.snapshot();
+  EXPECT_EQ(lab.enrol(invitation->token, first)->name, "job-1");  // a lost answer
+  EXPECT_TRUE(lab.snapshot() == before);
+  EXPECT_EQ(lab.enrol(invitation->token, lab.new_key())->address, "10.20.0.3/24");
+  ASSERT_TRUE(lab.control->revoke("uid 0", "lab", "job-1"));
+  EXPECT_EQ(lab.enrol(invitation->token, first).error().kind, ErrorKind::NotPermitted);
+  EXPECT_EQ(lab.enrol(invitation->token, lab.new_key())->name, "job-3");
+  const auto none_left = lab.enrol(invitation->token, lab.new_key());
+  EXPECT_EQ(none_left.error().kind, ErrorKind::Expired);
+  EXPECT_EQ(lab.engine().size(), 2U);
+}
+
+TEST(Invite, SeveralPlacesAreMadeTogetherOrNotAtAll) {
+  Lab lab;
+  lab.add_member("lab", "job-2");
+  const auto before = lab.snapshot();
+  const auto refused = [&](const api::InviteRequest& request) {
+    const auto result = lab.control->invite("uid 0", "lab", request);
+    EXPECT_TRUE(lab.snapshot() == before);
+    return result ? std::string("not refused") : result.error().message;
+  };
+  EXPECT_THAT(refused({.name = "job", .uses = 3}), HasSubstr("job-2 is enrolled in network lab"));
+  EXPECT_THAT(refused({.name = "x", .uses = 0}), HasSubstr("good for 0 peers"));
+  EXPECT_THAT(refused({.name = "x", .uses = 101}), HasSubstr("good for 101 peers"));
+  EXPECT_THAT(refused({.name = std::string(62, 'x'), .uses = 2}), HasSubstr("is not valid"));
+  ASSERT_TRUE(lab.create("small", "10.30.0.0/29"));
+  EXPECT_THAT(lab.control->invite("uid 0", "small", {.name = "x", .uses = 6}).error().message,
+              HasSubstr("subnet 10.30.0.0/29 is full"));
+  EXPECT_TRUE(lab.control->invite("uid 0", "small", {.name = "x", .uses = 5}));
+}
+
 TEST(ByHand, AnInvitationThatLapsedIsShownAsExpired) {
   Lab lab;
   const auto invitation = lab.invite("lab", "ann");

@@ -11,6 +11,7 @@
 #include <algorithm>
 
 #include "control/impl.hpp"
+#include "control/limits.hpp"
 #include "control/names.hpp"
 #include "pki/wg_keys.hpp"
 
@@ -56,12 +57,26 @@ std::string text_of(const std::optional<base::IpAddress>& address) {
 
 }  // namespace
 
+const model::Token* Control::Impl::find_place(base::Bytes secret, const std::string& key) const {
+  const auto presented = base::PublicKey::parse_base64(key);
+  const model::Token* best = nullptr;
+  // Every place is looked at: those of revoked peers are gone, the others stay.
+  for (std::uint32_t place = 0; place < kMaxTokenUses; ++place) {
+    const auto hash = pki::secret_hash(secret, place);
+    const auto at = std::ranges::lower_bound(state.tokens, hash, {}, &model::Token::secret_hash);
+    if (at == state.tokens.end() || at->secret_hash != hash) continue;
+    if (presented && at->bound_to == *presented) return &*at;
+    const bool better = best == nullptr || (best->bound_to && !at->bound_to);
+    if (better) best = &*at;
+  }
+  return best;
+}
+
 base::Result<api::EnrolAnswer> Control::Impl::enrol(const api::EnrolRequest& request) {
   const auto secret = base::parse_base64url(request.secret);
   if (!secret || secret->size() != kSecretSize) return not_admitted();
-  const auto hash = pki::secret_hash(*secret);
-  const auto found = std::ranges::find(state.tokens, hash, &model::Token::secret_hash);
-  if (found == state.tokens.end()) return not_admitted();
+  const model::Token* found = find_place(*secret, request.public_key);
+  if (found == nullptr) return not_admitted();
   const model::Token token = *found;
   const auto peer = state.peers.find(token.peer);
   const auto network = state.networks.find(token.network);

@@ -136,9 +136,19 @@ struct Control::Impl {
                                                      const std::string& network,
                                                      const api::InviteRequest& wanted);
   /// Gives the peer the first free address of each family that it has none of yet.
-  [[nodiscard]] base::Status choose_addresses(const model::Network& network, model::Peer& peer);
-  /// Conflict when the network has as many members as it may.
-  [[nodiscard]] base::Status check_room(const model::Network& network) const;
+  /// Those of `also`, which are not in the state yet, are taken too.
+  [[nodiscard]] base::Status choose_addresses(const model::Network& network, model::Peer& peer,
+                                              const std::vector<model::Peer>& also = {});
+  /// The peer that a token will admit: a new one, or one of that name that waits or whose token
+  /// lapsed.
+  [[nodiscard]] base::Result<model::Peer> invited_peer(const model::Network& network,
+                                                       const std::string& name,
+                                                       const std::vector<model::Peer>& also);
+  /// The place of a token for whoever presents its secret and this key: the one that the key has,
+  /// otherwise the first free one, otherwise any; nullptr when the secret is not known.
+  [[nodiscard]] const model::Token* find_place(base::Bytes secret, const std::string& key) const;
+  /// Conflict when the network may not have so many members more.
+  [[nodiscard]] base::Status check_room(const model::Network& network, std::size_t more = 1) const;
   [[nodiscard]] base::Result<api::EnrolAnswer> enrol(const api::EnrolRequest& request);
   [[nodiscard]] base::Result<api::EnrolAnswer> enrol_peer(const Request& request,
                                                           const api::EnrolRequest& wanted,

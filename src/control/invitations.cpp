@@ -1,5 +1,9 @@
 // Invitations: a name and an address are reserved, and a one-time secret is made for them. Only the
 // secret's hash is kept.
+//
+// A token for several peers has a place for each: a peer of its own with name, address and a hash
+// of the same secret (pki::secret_hash with the place's number). So a place is a token like any
+// other: it is bound to one key, may be retried, expires, and goes when its peer is revoked.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -20,6 +24,11 @@ base::Status check_request(const api::InviteRequest& wanted) {
   WARREN_TRY(model::check_peer_name(wanted.name));
   if (!wanted.role.empty()) {
     WARREN_TRY(model::check_peer_name(wanted.role).within("role"));
+  }
+  if (wanted.uses == 0 || wanted.uses > kMaxTokenUses) {
+    return make_error(ErrorKind::Invalid,
+                      fmt::format("a token cannot be good for {} peers", wanted.uses),
+                      fmt::format("give --uses from 1 to {}", kMaxTokenUses));
   }
   if (wanted.expires_s >= kMinTokenLife_s && wanted.expires_s <= kMaxTokenLife_s) return {};
   return make_error(
@@ -70,15 +79,19 @@ base::Result<base::IpAddress> next_address(const model::Network& network,
 
 }  // namespace
 
-base::Status Control::Impl::choose_addresses(const model::Network& network, model::Peer& peer) {
+base::Status Control::Impl::choose_addresses(const model::Network& network, model::Peer& peer,
+                                             const std::vector<model::Peer>& also) {
   // Addresses of revoked peers count until their ways in are closed.
   std::vector<base::IpAddress> taken;
-  for (const auto& [id, other] : state.peers) {
-    if (other.network != network.id) continue;
+  const auto take = [&taken](const model::Peer& other) {
     for (const auto& address : {other.address4, other.address6}) {
       if (address) taken.push_back(*address);
     }
+  };
+  for (const auto& [id, other] : state.peers) {
+    if (other.network == network.id) take(other);
   }
+  for (const model::Peer& other : also) take(other);
   if (network.subnet4 && !peer.address4) {
     WARREN_TRY_ASSIGN(peer.address4, next_address(network, *network.subnet4, taken));
   }
@@ -88,15 +101,36 @@ base::Status Control::Impl::choose_addresses(const model::Network& network, mode
   return {};
 }
 
-base::Status Control::Impl::check_room(const model::Network& network) const {
+base::Status Control::Impl::check_room(const model::Network& network, std::size_t more) const {
   const auto members = std::ranges::count_if(state.peers, [&](const auto& entry) {
     return entry.second.network == network.id && entry.second.state != model::PeerState::Revoked;
   });
-  if (static_cast<std::size_t>(members) < kMaxPeersPerNetwork) return {};
-  return make_error(
-      ErrorKind::Conflict,
-      fmt::format("network {} has {} members, the most it may", network.name, kMaxPeersPerNetwork),
-      "revoke a member that is not needed");
+  if (static_cast<std::size_t>(members) + more <= kMaxPeersPerNetwork) return {};
+  return make_error(ErrorKind::Conflict,
+                    fmt::format("network {} has {} members, and may have {}", network.name, members,
+                                kMaxPeersPerNetwork),
+                    "revoke a member that is not needed");
+}
+
+base::Result<model::Peer> Control::Impl::invited_peer(const model::Network& network,
+                                                      const std::string& name,
+                                                      const std::vector<model::Peer>& also) {
+  WARREN_TRY(model::check_peer_name(name));
+  if (const model::Peer* other = current_peer(network.id, name)) {
+    const base::WallTime now = deps.clock.wall();
+    const bool lapsed = other->state == model::PeerState::Invited &&
+                        std::ranges::none_of(state.tokens, [&](const model::Token& token) {
+                          return token.peer == other->id && token.expires > now;
+                        });
+    if (!lapsed) return name_in_use(network, *other);
+    return *other;  // keeps its id and its addresses, as one that waits for its key does
+  }
+  model::Peer peer;
+  peer.id = {state.next_peer_id + static_cast<std::uint32_t>(also.size())};
+  peer.network = network.id;
+  peer.name = name;
+  WARREN_TRY(choose_addresses(network, peer, also));
+  return peer;
 }
 
 base::Result<api::Invitation> Control::Impl::invite(const Request& request,
@@ -110,33 +144,34 @@ base::Result<api::Invitation> Control::Impl::invite(const Request& request,
                       "set the endpoint of this gateway in warren.yaml and reload");
   }
   const base::WallTime now = deps.clock.wall();
-  model::Peer peer;
-  if (const model::Peer* other = current_peer(network.id, wanted.name)) {
-    const bool lapsed = other->state == model::PeerState::Invited &&
-                        std::ranges::none_of(state.tokens, [&](const model::Token& token) {
-                          return token.peer == other->id && token.expires > now;
-                        });
-    if (!lapsed) return name_in_use(network, *other);
-    peer = *other;  // keeps its id and its addresses, as one that waits for its key does
-  } else {
-    WARREN_TRY(check_room(network));
-    peer.id = {state.next_peer_id};
-    WARREN_TRY(choose_addresses(network, peer));
-  }
-  peer.network = network.id;
-  peer.name = wanted.name;
-  peer.role = wanted.role;
-  peer.invited = now;
-
   model::TokenText text{.enrol_at = enrol_at, .pin = settings.identity_pin};
   deps.random.fill(text.secret);
-  const model::Token token{.secret_hash = pki::secret_hash(text.secret),
-                           .network = network.id,
-                           .peer = peer.id,
-                           .expires = now + std::chrono::seconds(wanted.expires_s)};
-  WARREN_TRY(commit({store::PutPeer{peer}, store::DeleteTokensOf{peer.id}, store::PutToken{token}},
-                    request));
-  return api::Invitation{network.name, peer.name, text.write(), token.expires.seconds()};
+  std::vector<store::Change> changes;
+  std::vector<model::Peer> peers;
+  for (std::uint32_t place = 0; place < wanted.uses; ++place) {
+    const std::string name =
+        wanted.uses == 1 ? wanted.name : fmt::format("{}-{}", wanted.name, place + 1);
+    WARREN_TRY_ASSIGN(model::Peer peer, invited_peer(network, name, peers));
+    peer.role = wanted.role;
+    peer.invited = now;
+    changes.emplace_back(store::PutPeer{peer});
+    changes.emplace_back(store::DeleteTokensOf{peer.id});
+    changes.emplace_back(
+        store::PutToken{{.secret_hash = pki::secret_hash(text.secret, place),
+                         .network = network.id,
+                         .peer = peer.id,
+                         .expires = now + std::chrono::seconds(wanted.expires_s)}});
+    peers.push_back(std::move(peer));
+  }
+  const auto fresh = std::ranges::count_if(
+      peers, [&](const model::Peer& peer) { return !state.peers.contains(peer.id); });
+  if (fresh > 0) WARREN_TRY(check_room(network, static_cast<std::size_t>(fresh)));
+  WARREN_TRY(commit(changes, request));
+  return api::Invitation{.network = network.name,
+                         .name = wanted.name,
+                         .token = text.write(),
+                         .expires = now.seconds() + wanted.expires_s,
+                         .uses = wanted.uses};
 }
 
 }  // namespace warren::control

@@ -16,6 +16,7 @@ inline constexpr std::size_t kMaxAuditAnswer = 10'000;
 inline constexpr std::size_t kMaxAuditText = 500;
 inline constexpr std::uint32_t kMinTokenLife_s = 10;
 inline constexpr std::uint32_t kMaxTokenLife_s = 366 * 24 * 3600;
+inline constexpr std::uint32_t kMaxTokenUses = 100;
 inline constexpr std::uint32_t kMinMembership_s = 10;
 inline constexpr std::uint32_t kMaxMembership_s = 10U * 366 * 24 * 3600;
 /// A peer whose last handshake is younger is connected (WireGuard's reject-after-time).

@@ -1,6 +1,7 @@
 #include "pki/wg_keys.hpp"
 
 #include <algorithm>
+#include <vector>
 
 #include "crypto/crypto.hpp"
 
@@ -25,5 +26,16 @@ bool is_usable_public_key(const base::PublicKey& key) {
 }
 
 std::array<std::uint8_t, 32> secret_hash(base::Bytes secret) { return crypto::sha256(secret); }
+
+std::array<std::uint8_t, 32> secret_hash(base::Bytes secret, std::uint32_t place) {
+  if (place == 0) return secret_hash(secret);
+  std::vector<std::uint8_t> text(secret.begin(), secret.end());
+  for (const unsigned shift : {24U, 16U, 8U, 0U}) {
+    text.push_back(static_cast<std::uint8_t>(place >> shift));
+  }
+  const auto hash = crypto::sha256(text);
+  crypto::wipe(text);
+  return hash;
+}
 
 }  // namespace warren::pki

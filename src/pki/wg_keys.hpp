@@ -22,5 +22,8 @@ struct WgKeys {
 [[nodiscard]] bool is_usable_public_key(const base::PublicKey& key);
 /// SHA-256, as tokens are stored by.
 [[nodiscard]] std::array<std::uint8_t, 32> secret_hash(base::Bytes secret);
+/// The hash of one place of a token with several: of the secret for the first (0), of the secret
+/// and the place's number (32 bits, big endian) for the others.
+[[nodiscard]] std::array<std::uint8_t, 32> secret_hash(base::Bytes secret, std::uint32_t place);
 
 }  // namespace warren::pki

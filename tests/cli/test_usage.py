@@ -44,6 +44,7 @@ def test_version(warren):
     ("peer", "export", "phone", "--with-program"),
     ("peer", "delete"), ("revoke",), ("invite",), ("leave",), ("status", "--check", "well"),
     ("audit", "--limit", "0"), ("audit", "--limit", "x"), ("invite", "a", "--expires", "5y"),
+    ("invite", "a", "--uses", "many"), ("invite", "a", "--uses", "-1"),
     ("invite", "a", "--expires", "0s"), ("invite", "a", "--expires", "h"),
     ("status", "--wait", "soon"), ("join", "nonsense"), ("join",), ("--no-such-option",),
 ], ids=" ".join)

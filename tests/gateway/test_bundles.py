@@ -415,3 +415,22 @@ def test_a_new_name_for_a_peer_that_talks(gateway, member):
     assert " 20 received" in text or ", 20 received" in text, text
     assert gateway.peer("a", "laptop")["rx_bytes"] > 0
     assert gateway.call("peer", "show", *in_network(gateway, "m0")).returncode == 5
+
+
+def test_a_token_for_several_machines(world, gateway):
+    """Each brings a key of its own and gets an address of its own."""
+    gateway.create("a", "--endpoint", "192.0.2.1")
+    done = gateway.call("invite", *in_network(gateway, "job", "--uses", "2"))
+    assert "job-1 to job-2 may join" in done.stderr
+    profiles = []
+    for number in range(3):
+        folder = world.folder / f"job{number}"
+        joined = world.members[0].attempt(WARREN, "--json", "join", "-", input=done.stdout,
+                                          env={**os.environ, "XDG_CONFIG_HOME": str(folder)})
+        profiles.append((joined.returncode, json.loads(joined.stdout)))
+    assert [code for code, _ in profiles[:2]] == [0, 0]
+    assert [p["name"] for _, p in profiles[:2]] == ["job-1", "job-2"]
+    assert profiles[0][1]["address"] != profiles[1][1]["address"]
+    assert profiles[2][0] == 1 and profiles[2][1]["error"]["kind"] == "expired"
+    name, _ = gateway.engine("a")
+    assert len(gateway.run("wg", "show", name, "peers").split()) == 2

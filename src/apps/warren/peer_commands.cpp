@@ -26,6 +26,7 @@ struct InviteChoice {
   std::string network;
   std::string role;
   std::string expires = "24h";
+  std::uint32_t uses = 1;
 };
 
 base::Status invite(const Invocation& invocation, const InviteChoice& choice) {
@@ -40,14 +41,18 @@ base::Status invite(const Invocation& invocation, const InviteChoice& choice) {
   request.name = choice.name;
   request.role = choice.role;
   request.expires_s = *expires;
+  request.uses = choice.uses;
   WARREN_TRY_ASSIGN(const api::Invitation invitation, daemon.invite(network, request));
   if (invocation.json) {
     print_line(api::encode(invitation));
     return {};
   }
   // The token alone on standard output: `warren invite laptop | ssh laptop warren join -`.
-  fmt::print(stderr, "{} may join {} until {}, once, with this token:\n", invitation.name,
-             invitation.network, moment(invitation.expires));
+  const bool many = invitation.uses > 1;
+  fmt::print(
+      stderr, "{} may join {} until {}, {}, with this token:\n",
+      many ? fmt::format("{0}-1 to {0}-{1}", invitation.name, invitation.uses) : invitation.name,
+      invitation.network, moment(invitation.expires), many ? "each once" : "once");
   fmt::print("{}\n", invitation.token);
   return {};
 }
@@ -130,6 +135,11 @@ void add_invite(CLI::App& app, Invocation& invocation) {
   command
       ->add_option("--expires", choice->expires,
                    "how long the token is good: 90s, 15m, 24h, 7d; from 10s to 366d")
+      ->capture_default_str();
+  command
+      ->add_option("--uses", choice->uses,
+                   "how many peers the token is good for: NAME-1, NAME-2 …, each with its own key "
+                   "and address; at most 100")
       ->capture_default_str();
   command->footer("Example: warren invite laptop --expires 2h");
   command->callback([&invocation, choice] { finish(invocation, invite(invocation, *choice)); });
