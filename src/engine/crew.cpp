@@ -111,13 +111,6 @@ void Crew::recall_all() {
   while (at_work_ > 0) recall();
 }
 
-void Crew::forget_sources() {
-  for (std::size_t i = 0; i < at_work_; ++i) {
-    Member& member = *members_[i];
-    member.ask([&member] { member.worker.forget_sources(); });
-  }
-}
-
 base::Status Crew::pass_epoch() const {
   const base::Instant deadline = os::now() + kEpochPatience;
   for (const auto& member : members_) {

@@ -50,8 +50,6 @@ class Crew {
   /// waited in them was carried.
   void recall();
   void recall_all();
-  /// The host's addresses changed.
-  void forget_sources();
   /// Waits until every worker has ended the batch that it was at. See Worker::epoch.
   [[nodiscard]] base::Status pass_epoch() const;
   /// Processor time used so far by each worker at work, in the order of dispatch.

@@ -234,8 +234,6 @@ void Engine::handle_network_change() {
     handle_network_change();
     worker_.drain();
   });
-  worker_.forget_sources();
-  crew_.forget_sources();
   shared_.lock()->handle_network_change(os::now());
 }
 

@@ -30,8 +30,6 @@ inline constexpr std::size_t kMaxPendingSends = 80;
 inline constexpr base::Duration kNoRoomPause = std::chrono::milliseconds(1);
 /// How long trains are sent datagram by datagram after a device refused one for good (EIO).
 inline constexpr base::Duration kTrainsPause = std::chrono::seconds(30);
-/// Remote endpoints whose local address is remembered.
-inline constexpr std::size_t kSourceCacheEntries = 1024;
 /// Handshake messages (0.1 ms each) between two batches of data, and in a round without data.
 inline constexpr std::size_t kHandshakesBesideData = 1;
 inline constexpr std::size_t kHandshakesAlone = 4;

@@ -41,20 +41,6 @@ std::size_t datagrams_in(const node::Datagram& train) {
 
 }  // namespace
 
-void SourceCache::put(const base::Endpoint& remote, const os::LocalAddress& local) {
-  if (!local.known) return;
-  if (entries_.empty()) entries_.resize(kSourceCacheEntries);
-  Entry& entry = entries_[std::hash<base::Endpoint>{}(remote) % kSourceCacheEntries];
-  entry.remote = remote;
-  entry.local = local;
-}
-
-os::LocalAddress SourceCache::get(const base::Endpoint& remote) const {
-  if (entries_.empty()) return {};
-  const Entry& entry = entries_[std::hash<base::Endpoint>{}(remote) % kSourceCacheEntries];
-  return entry.remote == remote ? entry.local : os::LocalAddress{};
-}
-
 UdpPort::UdpPort(os::Loop& loop, wire::PacketPool& pool, Handlers handlers)
     : loop_(loop), pool_(pool), handlers_(std::move(handlers)) {}
 
@@ -103,7 +89,6 @@ base::Status UdpPort::replace(os::Fd v4, os::Fd v6, std::uint16_t port) {
   }
   trains_again_.reset();
   if (!offloads_.segment) trains_again_ = kNever;
-  sources_.clear();
   return {};
 }
 
@@ -149,7 +134,7 @@ bool UdpPort::receive(Lane& lane) {
     datagram.remote = slot.remote;
     datagram.traffic_class = slot.traffic_class;
     datagram.segment_size = slot.segment_size;
-    sources_.put(slot.remote, slot.local);
+    datagram.local = slot.local;
   }
   slots_wanted_ = small && count == room ? kUdpBatch : small ? slots_wanted_ : kTrainBatch;
   counters_.received.add(count);
@@ -213,13 +198,12 @@ UdpPort::Prepared UdpPort::prepare(const Lane& lane) {
     if (prepared.items + items > to_send_.size()) break;
     const base::Bytes bytes = datagram.packet.bytes();
     const std::size_t step = apart ? datagram.segment_size : bytes.size();
-    const os::LocalAddress local = sources_.get(datagram.remote);
     for (std::size_t part = 0; part < items; ++part) {
       const std::size_t from = part * step;
       to_send_[prepared.items++] = {
           .bytes = bytes.subspan(from, std::min(step, bytes.size() - from)),
           .remote = datagram.remote,
-          .local = local,
+          .local = datagram.local,
           .traffic_class = datagram.traffic_class,
           .segment_size = apart || !is_train(datagram) ? std::uint16_t{0} : datagram.segment_size};
     }

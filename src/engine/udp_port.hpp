@@ -17,22 +17,6 @@
 
 namespace warren::engine {
 
-/// The local address to answer each remote from: direct-mapped, so bounded; a forgotten remote
-/// leaves the choice to the kernel.
-class SourceCache {
- public:
-  void put(const base::Endpoint& remote, const os::LocalAddress& local);
-  [[nodiscard]] os::LocalAddress get(const base::Endpoint& remote) const;
-  void clear() { entries_.clear(); }
-
- private:
-  struct Entry {
-    base::Endpoint remote;
-    os::LocalAddress local;
-  };
-  std::vector<Entry> entries_;  // allocated when first needed
-};
-
 class UdpPort {
  public:
   struct Handlers {
@@ -81,8 +65,6 @@ class UdpPort {
   /// Receives what still waits in the sockets, in batches, until there is none or `at_most`
   /// batches.
   void drain_sockets(std::size_t at_most);
-  /// The host's addresses changed.
-  void forget_sources() { sources_.clear(); }
   /// Gives unused packets back to the pool.
   void release_spares();
   [[nodiscard]] const Counters& counters() const { return counters_; }
@@ -123,7 +105,6 @@ class UdpPort {
   bool woken_ = false;  // within Handlers::writable
   std::size_t slots_wanted_ = kTrainBatch;
   std::optional<base::Instant> trains_again_;  // until then trains are sent as single datagrams
-  SourceCache sources_;
   Counters counters_;
   std::array<wire::Packet, kUdpBatch> spares_;
   std::array<os::UdpReceived, kUdpBatch> slots_;

@@ -282,7 +282,8 @@ void Worker::collect(SharedNode::Access& node) {
     if (copy) {
       collected_.push_back({.packet = std::move(copy),
                             .remote = datagram->remote,
-                            .traffic_class = datagram->traffic_class});
+                            .traffic_class = datagram->traffic_class,
+                            .local = datagram->local});
     } else {
       counters_.no_buffer.add(1);
     }

@@ -57,7 +57,6 @@ class Worker {
   /// As UdpPort::replace.
   [[nodiscard]] base::Status set_sockets(os::Fd v4, os::Fd v6, std::uint16_t port);
   [[nodiscard]] const UdpPort& udp() const { return udp_; }
-  void forget_sources() { udp_.forget_sources(); }
   /// Carries what waits in the tun's queue and the sockets, and closes them.
   void detach();
 

@@ -39,13 +39,19 @@ struct End {
     EXPECT_TRUE(worker.set_sockets(std::move(socket), {}, port));
     shared.lock()->set_private_key(keys.private_key.clone(), os::now());
   }
-  void know(const End& other, std::uint8_t number) {
+  void know(const End& other, std::uint8_t number, const std::string& address = "127.0.0.1") {
     node::PeerUpdate update{.public_key = other.keys.public_key};
-    update.endpoint =
-        base::Endpoint::parse("127.0.0.1:" + std::to_string(other.worker.udp().port()));
+    update.endpoint = other.at(address);
     update.allowed_ips.push_back(
         {.prefix = *base::Prefix::parse("10.0.0." + std::to_string(number) + "/32")});
     ASSERT_TRUE(shared.lock()->update_peer(update, os::now()));
+  }
+  [[nodiscard]] base::Endpoint at(const std::string& address) const {
+    return *base::Endpoint::parse(address + ":" + std::to_string(worker.udp().port()));
+  }
+  /// Where the last authentic message of the peer came from.
+  std::optional<base::Endpoint> where(const End& peer) {
+    return shared.lock()->hints(peer.keys.public_key)->endpoint;
   }
   /// What came out of the tun; 0: nothing.
   std::size_t receive() {
@@ -70,17 +76,18 @@ class Workers : public testing::Test {
     two_.know(one_, 1);
   }
   /// Sends `count` packets as one batch and runs both loops until they have arrived.
-  std::size_t carry(std::size_t count) {
-    for (std::size_t i = 0; i < count; ++i) {
-      EXPECT_TRUE(*os::write_packet(one_.ours, packet_));
-    }
+  std::size_t carry(std::size_t count) { return carry(one_, two_, packet_, count); }
+  /// One packet of the second end's to the first.
+  std::size_t answer() { return carry(two_, one_, packet(2, 1, 9), 1); }
+  std::size_t carry(End& from, End& to, base::Bytes packet, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) EXPECT_TRUE(*os::write_packet(from.ours, packet));
     std::size_t arrived = 0;
     const base::Instant deadline = os::now() + kTestPatience;
     while (arrived < count && os::now() < deadline) {
       const base::Instant soon = os::now() + std::chrono::milliseconds(1);
       EXPECT_TRUE(one_.loop->run_once(soon));
       EXPECT_TRUE(two_.loop->run_once(soon));
-      while (two_.receive() > 0) ++arrived;
+      while (to.receive() > 0) ++arrived;
     }
     return arrived;
   }
@@ -121,6 +128,33 @@ TEST_F(Workers, ASocketThatReportsAnErrorGoesOn) {
   }
   one_.know(two_, 2);
   EXPECT_EQ(carry(4), 4U);
+}
+
+TEST_F(Workers, AnAnswerLeavesFromTheAddressThatThePeerReached) {
+  one_.know(two_, 2, "127.0.0.5");
+  EXPECT_EQ(carry(1), 1U);
+  EXPECT_EQ(answer(), 1U);
+  EXPECT_EQ(one_.where(two_), two_.at("127.0.0.5")) << "the handshake's answer and the packet";
+
+  // Anybody may say that they are the peer, of some other address; nobody believes it.
+  std::array<std::uint8_t, 128> forged{};
+  forged[0] = 4;
+  const std::array<os::UdpToSend, 1> item = {
+      os::UdpToSend{.bytes = forged, .remote = two_.at("127.0.0.6")}};
+  const std::uint64_t before = two_.worker.udp().counters().received.get();
+  ASSERT_EQ(os::send_batch(one_.worker.udp().v4(), item)->sent, 1U);
+  const base::Instant deadline = os::now() + kTestPatience;
+  while (two_.worker.udp().counters().received.get() == before && os::now() < deadline) {
+    EXPECT_TRUE(two_.loop->run_once(os::now() + std::chrono::milliseconds(1)));
+  }
+  ASSERT_GT(two_.worker.udp().counters().received.get(), before);
+  EXPECT_EQ(answer(), 1U);
+  EXPECT_EQ(one_.where(two_), two_.at("127.0.0.5"));
+
+  one_.know(two_, 2, "127.0.0.6");  // the peer itself is believed
+  EXPECT_EQ(carry(1), 1U);
+  EXPECT_EQ(answer(), 1U);
+  EXPECT_EQ(one_.where(two_), two_.at("127.0.0.6"));
 }
 
 }  // namespace
