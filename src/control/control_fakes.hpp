@@ -64,10 +64,10 @@ class FaultyHost final : public plan::FakeHost {
     WARREN_TRY(faults_.next("flush"));
     return FakeHost::flush_connections(network, addresses);
   }
-  base::Result<std::size_t> close_forward(const plan::HostNetwork& network,
-                                          const plan::HostForward& forward) override {
-    WARREN_TRY(faults_.next("close forward"));
-    return FakeHost::close_forward(network, forward);
+  base::Result<std::size_t> close_forwards(
+      const plan::HostNetwork& network, const std::vector<plan::HostForward>& forwards) override {
+    WARREN_TRY(faults_.next("close forwards"));
+    return FakeHost::close_forwards(network, forwards);
   }
   base::Status check_transit(const plan::TransitPool& pool) override {
     WARREN_TRY(faults_.next("check transit"));

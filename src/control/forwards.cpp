@@ -133,7 +133,7 @@ base::Status Control::Impl::delete_forward(const Request& request, const std::st
   const plan::HostForward closing = host_forward(found->second);
   const plan::HostNetwork network = host_network(state.networks.at(found->second.network).network);
   WARREN_TRY(commit({store::DeleteForward{from}}, request));
-  const auto closed = deps.host.close_forward(network, closing);
+  const auto closed = deps.host.close_forwards(network, {closing});
   base::Status gone = closed ? base::Status() : base::Status(closed.error());
   if (gone) gone = reconcile_host();
   if (gone) return {};
@@ -148,13 +148,11 @@ base::Status Control::Impl::close_forwards(const model::Peer& peer) {
   const auto entry = forwards_to_close.find(peer.id);
   if (entry == forwards_to_close.end()) return {};
   const plan::HostNetwork network = host_network(state.networks.at(peer.network).network);
-  for (const plan::HostForward& forward : entry->second) {
-    const auto closed = deps.host.close_forward(network, forward);
-    if (!closed) return closed.error();
-  }
+  const auto closed = deps.host.close_forwards(network, entry->second);
+  if (!closed) return closed.error();
   forwards_to_close.erase(entry);
-  // What is left is shape alone: a namespace without forwards has no maps for them.
-  return reconcile_host();
+  // With the last one goes what only forwards need: the maps, and an uplink where there is no NAT.
+  return network.forwards.empty() ? reconcile_host() : base::Status();
 }
 
 }  // namespace warren::control

@@ -233,11 +233,11 @@ TEST_F(Forwarding, GoesWithItsPeerAndWithItsNetwork) {
 TEST_F(Forwarding, ARevocationThatFailsIsPendingAndRetried) {
   const auto facts = gateway.host.facts;
   ASSERT_TRUE(add("8080/tcp"));
-  gateway.faults.failing = {gateway.faults.calls + 1};  // closing the forward
+  gateway.faults.failing = {gateway.faults.calls + 3};  // closing the forward
   const auto report = gateway.control->revoke("uid 0", "lab", "ann");
   ASSERT_TRUE(report);
   ASSERT_EQ(report->pending.size(), 1U);
-  EXPECT_THAT(report->pending.front(), HasSubstr("forwards: close forward"));
+  EXPECT_THAT(report->pending.front(), HasSubstr("forwards: close forwards"));
   EXPECT_TRUE(gateway.control->retry_pending());
   EXPECT_EQ(gateway.host.facts, facts);
   EXPECT_TRUE(gateway.control->status().ready);

@@ -1,12 +1,12 @@
 // Revocation: a member is out, on every way in, before the answer is given.
 //
-// Order: the denial is committed (state, refused key, tokens, forwards); the ports that lead to it
-// are closed with their connections; the engine forgets the peer; its
-// connections in the network's namespace are flushed; then its addresses are free, which is the
-// second and last commit. It need not wait for the disk: a start that does not find it closes the
-// same ways once more. Until then the revoked peer keeps its addresses in the state. That is what
-// marks it as pending, after a crash too, and what keeps the addresses from being given out. Each
-// step is tried even when the one before failed; the addresses are freed only after all.
+// Order: the denial is committed (state, refused key, tokens, forwards); the engine forgets the
+// peer; its connections in the network's namespace are flushed; the ports that led to it are
+// closed; then its addresses are free, which is the second and last commit. It need not wait for
+// the disk: a start that does not find it closes the same ways once more. Until then the revoked
+// peer keeps its addresses in the state. That is what marks it as pending, after a crash too, and
+// what keeps the addresses from being given out. Each step is tried even when the one before
+// failed; the addresses are freed only after all.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -101,7 +101,6 @@ void Control::Impl::close_ways_in(const Request& request, model::PeerId id, base
       report.pending.push_back(std::string(name) + ": " + done.error().message);
     }
   };
-  if (forwards_to_close.contains(id)) step("forwards", close_forwards(peer));
   if (is_pending(peer)) {
     if (peer.public_key) {
       step("engine", deps.engines.remove_peer(peer.network, *peer.public_key));
@@ -114,12 +113,14 @@ void Control::Impl::close_ways_in(const Request& request, model::PeerId id, base
     const auto flushed =
         deps.host.flush_connections(plan::host_network(network, settings.transit), addresses);
     step("connections", flushed ? base::Status() : base::Status(flushed.error()));
+    if (forwards_to_close.contains(id)) step("forwards", close_forwards(peer));
     if (!report.pending.empty()) return;
     peer.address4.reset();
     peer.address6.reset();
     step("address", commit_soon({store::PutPeer{peer}},
                                 {request.actor, "peer.revoke.closed", request.target}));
   } else {
+    if (forwards_to_close.contains(id)) step("forwards", close_forwards(peer));
     step("address", {});
   }
 }
@@ -146,7 +147,7 @@ bool Control::Impl::end_memberships() {
 bool Control::Impl::retry_revocations() {
   std::vector<model::Peer> pending;
   for (const auto& [id, peer] : state.peers) {
-    if (is_pending(peer)) pending.push_back(peer);
+    if (is_pending(peer) || forwards_to_close.contains(id)) pending.push_back(peer);
   }
   bool all_closed = true;
   for (const model::Peer& peer : pending) {

@@ -1,14 +1,32 @@
 #include "hostnet/host_net.hpp"
 
 #include <algorithm>
+#include <map>
 
 #include "hostnet/conntrack.hpp"
+#include "hostnet/nftables.hpp"
 #include "hostnet/port_owner.hpp"
 #include "os/netns.hpp"
 
 namespace warren::hostnet {
 
 using base::ErrorKind;
+
+namespace {
+
+// Adding the element that is there is no error, deleting an absent one is: add it first.
+std::string removal_script(const plan::PortForward& forward) {
+  const std::string element =
+      " element inet " + forward.table + " " + forward.map() + " { " + forward.key_text();
+  return "add" + element + " : " + forward.target_text() + " }\n" + "delete" + element + " }\n";
+}
+
+base::Status gone(base::Status status) {
+  if (!status && status.error().kind == ErrorKind::NotFound) return {};
+  return status;
+}
+
+}  // namespace
 
 base::Result<std::unique_ptr<HostNet>> HostNet::open(const Options& options) {
   constexpr std::size_t kMaxInstance = 16;
@@ -79,19 +97,28 @@ base::Status HostNet::check_transit(const plan::TransitPool& pool) {
   return {};
 }
 
-base::Result<std::size_t> HostNet::close_forward(const plan::HostNetwork& network,
-                                                 const plan::HostForward& forward) {
+base::Result<std::size_t> HostNet::close_forwards(const plan::HostNetwork& network,
+                                                  const std::vector<plan::HostForward>& forwards) {
   const std::string host_table = plan::Environment{.instance = options_.instance}.host_table();
+  std::map<std::string, std::vector<plan::PortForward>> places;  // the host, "", is the first
+  for (const plan::HostForward& forward : forwards)
+    for (plan::PortForward& fact : plan::forward_facts(network, forward, host_table))
+      places[fact.netns].push_back(std::move(fact));
   std::size_t count = 0;
-  // The host's side comes first: it is where packets come in.
-  for (const plan::PortForward& fact : plan::forward_facts(network, forward, host_table)) {
-    WARREN_TRY(change(&fact, static_cast<const plan::PortForward*>(nullptr)));
-    WARREN_TRY(inside(fact.netns, [&]() -> base::Status {
-      WARREN_TRY_ASSIGN(const std::size_t flushed,
-                        flush_forwarded({{fact.from.protocol, fact.to, fact.to_port}}));
+  for (const auto& [netns, facts] : places) {
+    const base::Status closed = inside(netns, [&]() -> base::Status {
+      std::vector<ForwardTarget> targets;
+      std::string script;
+      for (const plan::PortForward& fact : facts) {
+        targets.push_back({fact.from.protocol, fact.to, fact.to_port});
+        script += removal_script(fact);
+      }
+      WARREN_TRY(gone(run_nft(script)));
+      WARREN_TRY_ASSIGN(const std::size_t flushed, flush_forwarded(targets));
       count += flushed;
       return {};
-    }));
+    });
+    if (!closed) return closed.error();
   }
   return count;
 }

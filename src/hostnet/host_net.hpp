@@ -35,8 +35,8 @@ class HostNet final : public plan::Host {
   [[nodiscard]] base::Result<std::size_t> flush_connections(
       const plan::HostNetwork& network, const std::vector<base::IpAddress>& addresses) override;
   [[nodiscard]] base::Status check_transit(const plan::TransitPool& pool) override;
-  [[nodiscard]] base::Result<std::size_t> close_forward(const plan::HostNetwork& network,
-                                                        const plan::HostForward& forward) override;
+  [[nodiscard]] base::Result<std::size_t> close_forwards(
+      const plan::HostNetwork& network, const std::vector<plan::HostForward>& forwards) override;
   [[nodiscard]] base::Status check_public_port(const model::PublicPort& port) override;
   [[nodiscard]] base::Result<std::vector<std::string>> overlapping_routes(
       const base::Prefix& subnet) override;

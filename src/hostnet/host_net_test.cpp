@@ -240,9 +240,9 @@ TEST(HostNet, FailureAtAnyStepLeavesTheHostByteIdentical) {
       base::Status check_transit(const plan::TransitPool& pool) override {
         return real_.check_transit(pool);
       }
-      base::Result<std::size_t> close_forward(const HostNetwork& network,
-                                              const plan::HostForward& forward) override {
-        return real_.close_forward(network, forward);
+      base::Result<std::size_t> close_forwards(
+          const HostNetwork& network, const std::vector<plan::HostForward>& forwards) override {
+        return real_.close_forwards(network, forwards);
       }
       base::Status check_public_port(const model::PublicPort& port) override {
         return real_.check_public_port(port);

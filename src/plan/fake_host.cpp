@@ -87,12 +87,14 @@ base::Status FakeHost::check_transit(const TransitPool& pool) {
   return {};
 }
 
-base::Result<std::size_t> FakeHost::close_forward(const HostNetwork& network,
-                                                  const HostForward& forward) {
-  for (const PortForward& fact : forward_facts(network, forward, environment.host_table()))
-    facts.erase(key_of(fact));
-  closed_forwards.push_back(forward.from);
-  return 1;
+base::Result<std::size_t> FakeHost::close_forwards(const HostNetwork& network,
+                                                   const std::vector<HostForward>& forwards) {
+  for (const HostForward& forward : forwards) {
+    for (const PortForward& fact : forward_facts(network, forward, environment.host_table()))
+      facts.erase(key_of(fact));
+    closed_forwards.push_back(forward.from);
+  }
+  return forwards.size();
 }
 
 base::Status FakeHost::check_public_port(const model::PublicPort& port) {

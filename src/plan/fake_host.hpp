@@ -22,8 +22,8 @@ class FakeHost : public Host {
   [[nodiscard]] base::Result<std::size_t> flush_connections(
       const HostNetwork& network, const std::vector<base::IpAddress>& addresses) override;
   [[nodiscard]] base::Status check_transit(const TransitPool& pool) override;
-  [[nodiscard]] base::Result<std::size_t> close_forward(const HostNetwork& network,
-                                                        const HostForward& forward) override;
+  [[nodiscard]] base::Result<std::size_t> close_forwards(
+      const HostNetwork& network, const std::vector<HostForward>& forwards) override;
   [[nodiscard]] base::Status check_public_port(const model::PublicPort& port) override;
   [[nodiscard]] base::Result<std::vector<std::string>> overlapping_routes(
       const base::Prefix& subnet) override;

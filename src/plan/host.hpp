@@ -31,11 +31,11 @@ class Host {
       const HostNetwork& network, const std::vector<base::IpAddress>& addresses) = 0;
   /// Whether the transit pool collides with the host's own routes: a Conflict that names the route.
   [[nodiscard]] virtual base::Status check_transit(const TransitPool& pool) = 0;
-  /// Takes a forward out of the tables of host and namespace, where it may be absent already, and
-  /// forgets the connections that came through it; returns how many entries there were. Nothing
+  /// Takes forwards out of the tables of host and namespace, where they may be absent already, and
+  /// forgets the connections that came through them; returns how many entries there were. Nothing
   /// else is looked at: quicker than a plan.
-  [[nodiscard]] virtual base::Result<std::size_t> close_forward(const HostNetwork& network,
-                                                                const HostForward& forward) = 0;
+  [[nodiscard]] virtual base::Result<std::size_t> close_forwards(
+      const HostNetwork& network, const std::vector<HostForward>& forwards) = 0;
   /// Conflict when a program of the host's listens on a public port, with its name.
   [[nodiscard]] virtual base::Status check_public_port(const model::PublicPort& port) = 0;
   /// The host's own routes (default routes apart) that a subnet overlaps: "192.0.2.0/24 dev eth0".

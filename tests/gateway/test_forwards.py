@@ -86,13 +86,13 @@ def add(gateway, port, target, letter="a"):
 def served(world, gateway, programs):
     """m1 is a member that serves TCP 80 and UDP 53 and routes all to the network; m0 is a stranger
     on the gateway's uplink."""
-    gateway.create("a", "--endpoint", "198.51.100.1")
     member = world.members[1]
     for host, address in ((gateway, "fd00:5::1/64"), (world.members[0], "fd00:5::2/64")):
         link = "u0" if host is gateway else "u"
         output = ["ip", "address", "add", address, "dev", link, "nodad"]
         host.run(*output)
     gateway.run("ip", "-6", "route", "add", "default", "via", "fd00:5::2")
+    gateway.create("a", "--endpoint", "198.51.100.1")
     member.join("a", "web")
     # As a profile with the default route says: everything but the tunnel's own packets.
     member.run("ip", "route", "add", "192.0.2.0/24", "dev", member.interface)

@@ -46,7 +46,8 @@ base::Error with_owner(base::Error refusal, const std::string& from) {
   if (refusal.kind != base::ErrorKind::Conflict || !port) return refusal;
   const base::Status listening = hostnet::check_listening(*port);
   if (listening || refusal.message.find("a program of uid") == std::string::npos) return refusal;
-  return std::move(refusal).with_hint(listening.error().message + "; choose another port");
+  refusal.hint = listening.error().message + "; choose another port";
+  return refusal;
 }
 
 base::Status add(const Invocation& invocation, const std::string& network, const std::string& from,
