@@ -229,7 +229,8 @@ TEST(Json, SurvivesRandomChanges) {
 
 TEST(Json, EncodesWhatIsNotUtf8) {
   EXPECT_EQ(encode(InviteRequest{.name = "a\xff"}),
-            "{\"schema\":1,\"name\":\"a\xef\xbf\xbd\",\"role\":\"\",\"expires_s\":86400,\"uses\":1}");
+            "{\"schema\":1,\"name\":\"a\xef\xbf\xbd\",\"role\":\"\","
+            "\"expires_s\":86400,\"uses\":1}");
 }
 
 TEST(ErrorJson, ReadsBackWithEveryKind) {
