@@ -43,6 +43,7 @@ base::Result<std::unique_ptr<Engine>> Engine::create(os::Fd opener, base::Log& l
                                                      Options options) {
   WARREN_TRY_ASSIGN(auto loop, os::Loop::create());
   std::unique_ptr<Engine> engine(new Engine(std::move(loop), log, options));
+  WARREN_TRY(opener.set_nonblocking());  // a notice is dropped rather than waited for
   engine->opener_ = OpenerChannel(std::move(opener));
   WARREN_TRY_ASSIGN(auto answer, engine->opener_.ask(ipc::Hello{}));
   WARREN_TRY(engine->take_over(std::move(answer)).within("take over from the opener"));
@@ -100,6 +101,7 @@ base::Status Engine::watch_all() {
 
 base::Status Engine::run() {
   handle_notices();
+  report();
   WARREN_TRY(loop_->run());
   log_line(base::LogLevel::Debug, counters());
   if (failure_) return *failure_;
@@ -129,24 +131,32 @@ void Engine::handle_load_tick() {
     crew_.append_cpu_times(used);
     const LoadPolicy::Verdict verdict = load_.handle_tick(now, used);
     if (verdict == LoadPolicy::Verdict::Shrink) shrink();
-    if (verdict == LoadPolicy::Verdict::Grow) {
-      // Refused: the opener has said all there is to say, it is asked again at the next tick.
-      if (const auto grown = grow(); !grown) log_line(base::LogLevel::Debug, grown.error().message);
-    }
+    if (verdict == LoadPolicy::Verdict::Grow) grow_under_load(now);
     worker_.drain();  // deadlines and handshakes that another worker may have left
   }
   if (now - counters_logged_ >= kCountersEvery) {
     counters_logged_ = now;
     log_line(base::LogLevel::Debug, counters());
+    report();
   }
+  report_features();  // a worker may have joined or left
   load_ticking_ = busy_ || crew_.at_work() > 0;
   if (load_ticking_) loop_->at(now + kLoadTick, [this] { handle_load_tick(); });
 }
 
-base::Status Engine::grow() {
+void Engine::grow_under_load(base::Instant now) {
+  if (now < grow_again_) return;
+  const auto grown = grow(kGrowAnswer);
+  if (grown) return;
+  grow_again_ = now + kGrowPause;
+  log_line(base::LogLevel::Debug, grown.error().message);
+}
+
+base::Status Engine::grow(base::Duration patience) {
   if (!crew_.has_parked() || !worker_.udp().is_open()) return {};
   const std::uint16_t port = worker_.udp().port();
-  WARREN_TRY_ASSIGN(auto answer, opener_.ask(ipc::OpenWorker{.port = port, .mark = mark_}));
+  const ipc::OpenWorker question{.port = port, .mark = mark_};
+  WARREN_TRY_ASSIGN(auto answer, opener_.ask(question, patience));
   handle_notices();  // what arrived meanwhile
   const auto* reply = std::get_if<ipc::OpenWorkerReply>(&answer.body);
   if (reply == nullptr) return base::os_error("ask for a worker's descriptors", EPROTO);
@@ -166,7 +176,7 @@ base::Status Engine::grow() {
 
 void Engine::grow_to_least() {
   while (1 + crew_.at_work() < min_workers_ && crew_.has_parked()) {
-    const auto grown = grow();
+    const auto grown = grow(kOpenerAnswer);
     if (grown) continue;
     log_line(base::LogLevel::Warning, grown.error().message);
     return;
@@ -182,6 +192,7 @@ void Engine::shrink() {
 
 void Engine::handle_idle() {
   busy_ = false;
+  report();
   shared_.trim();
   malloc_trim(0);
 }
@@ -243,6 +254,7 @@ void Engine::handle_adoption() {
   if (opener_.is_open()) handle_opener();  // it may have ended just now
   if (opener_.is_open() || exit_with_opener_) return;
   opener_ = OpenerChannel(std::move(*connection));
+  grow_again_ = {};  // it may have what the former one had not
   const UdpPort& udp = worker_.udp();
   const os::Fd* hints = nullptr;
   {
@@ -265,6 +277,8 @@ void Engine::handle_adoption() {
     return;
   }
   log_line(base::LogLevel::Info, "adopted by a new opener");
+  reported_ = {};
+  report();
 }
 
 }  // namespace warren::engine

@@ -69,7 +69,8 @@ class Engine final : private ApiTarget {
   // The load (engine.cpp).
   void note_busy();
   /// One more worker, one fewer; at least min_workers_.
-  [[nodiscard]] base::Status grow();
+  [[nodiscard]] base::Status grow(base::Duration patience);
+  void grow_under_load(base::Instant now);
   void shrink();
   void grow_to_least();
   void handle_load_tick();
@@ -84,6 +85,13 @@ class Engine final : private ApiTarget {
   void handle_network_change();
   void handle_adoption();
   [[nodiscard]] base::Status watch_opener();
+
+  // What it says about itself (report.cpp).
+  [[nodiscard]] std::vector<ipc::Report::Counter> count();
+  /// Tells the opener, if that would be news.
+  void report();
+  /// The same, if the features have changed.
+  void report_features();
 
   // Configuration (configuration.cpp).
   void write_interface(std::string& out) override;
@@ -110,6 +118,7 @@ class Engine final : private ApiTarget {
   Worker worker_;  // the first
   Crew crew_;      // the others
   OpenerChannel opener_;
+  ipc::Report reported_;  // what the opener knows
   std::string name_;
   os::Fd extension_;
   std::unique_ptr<ApiServer> api_;
@@ -118,7 +127,8 @@ class Engine final : private ApiTarget {
   bool link_up_ = false;
   LoadPolicy load_;
   bool load_ticking_ = false;
-  bool busy_ = false;  // the first worker carries packets
+  base::Instant grow_again_{};  // not asked for a worker before
+  bool busy_ = false;           // the first worker carries packets
   base::Instant counters_logged_{};
   bool network_change_paced_ = false;    // its timer runs
   bool network_change_pending_ = false;  // one more came meanwhile

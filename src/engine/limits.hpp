@@ -55,6 +55,10 @@ inline constexpr std::size_t kApiReadBytes = std::size_t{64} << 10;
 inline constexpr std::size_t kApiPagePeers = 128;
 /// How long the opener may take to answer.
 inline constexpr base::Duration kOpenerAnswer = std::chrono::seconds(5);
+/// The same when one more worker is asked for under load: packets wait meanwhile. And how long it
+/// is not asked again when there was none.
+inline constexpr base::Duration kGrowAnswer = std::chrono::milliseconds(100);
+inline constexpr base::Duration kGrowPause = std::chrono::minutes(1);
 /// Attempts to find a port that is free in both address families.
 inline constexpr int kRandomPortAttempts = 16;
 /// After a restart: handshakes started per tick with peers active within the last minutes.

@@ -1,6 +1,5 @@
 #include "engine/opener_channel.hpp"
 
-#include "engine/limits.hpp"
 #include "os/clock.hpp"
 #include "os/process.hpp"
 #include "os/unix_socket.hpp"
@@ -33,11 +32,12 @@ std::optional<OpenerChannel::Answer> OpenerChannel::receive(std::uint32_t wanted
   return Answer{std::move(message->body), std::move(got->descriptors)};
 }
 
-base::Result<OpenerChannel::Answer> OpenerChannel::ask(const ipc::OpenerBody& question) {
+base::Result<OpenerChannel::Answer> OpenerChannel::ask(const ipc::OpenerBody& question,
+                                                       base::Duration patience) {
   if (!is_open()) return no_opener();
   if (++sequence_ == 0) ++sequence_;
   WARREN_TRY(os::send_message(socket_, ipc::write_opener({sequence_, question})));
-  const base::Instant deadline = os::now() + kOpenerAnswer;
+  const base::Instant deadline = os::now() + patience;
   while (is_open()) {
     WARREN_TRY_ASSIGN(const bool readable, os::wait_readable(socket_, deadline - os::now()));
     if (!readable) return base::os_error("wait for the opener's answer", ETIMEDOUT);

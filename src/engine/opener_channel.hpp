@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "engine/limits.hpp"
 #include "ipc/opener.hpp"
 #include "os/fd.hpp"
 
@@ -25,9 +26,10 @@ class OpenerChannel {
   [[nodiscard]] int descriptor() const { return socket_.get(); }
   void close() { socket_.reset(); }
 
-  /// Asks and waits for the answer, at most kOpenerAnswer. Error: os_errno is ENOTCONN without an
+  /// Asks and waits for the answer, at most `patience`. Error: os_errno is ENOTCONN without an
   /// opener, ETIMEDOUT without an answer. Notices that arrive meanwhile wait for poll_notice.
-  [[nodiscard]] base::Result<Answer> ask(const ipc::OpenerBody& question);
+  [[nodiscard]] base::Result<Answer> ask(const ipc::OpenerBody& question,
+                                         base::Duration patience = kOpenerAnswer);
   /// Sends a notice of ours.
   [[nodiscard]] base::Status notify(const ipc::OpenerBody& body,
                                     const std::vector<const os::Fd*>& descriptors);

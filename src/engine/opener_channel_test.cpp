@@ -4,6 +4,7 @@
 
 #include <thread>
 
+#include "os/clock.hpp"
 #include "os/unix_socket.hpp"
 
 namespace warren::engine {
@@ -37,6 +38,21 @@ TEST_F(OpenerChannelTest, FindsItsAnswerAmongNoticesAndLateAnswers) {
   EXPECT_FALSE(channel_.poll_notice());
   EXPECT_TRUE(channel_.handle_readable());
   EXPECT_TRUE(channel_.poll_notice());
+}
+
+TEST_F(OpenerChannelTest, WaitsNoLongerThanItIsTold) {
+  const base::Instant before = os::now();
+  const auto answer = channel_.ask(ipc::OpenWorker{}, std::chrono::milliseconds(20));
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().os_errno, ETIMEDOUT);
+  EXPECT_GE(os::now() - before, std::chrono::milliseconds(20));
+  EXPECT_LT(os::now() - before, kOpenerAnswer);
+  // What comes too late is not taken for the next answer.
+  send(1, ipc::Done{.error = 1});
+  send(2, ipc::Done{.error = 2});
+  const auto next = channel_.ask(ipc::SetMark{3});
+  ASSERT_TRUE(next);
+  EXPECT_EQ(std::get<ipc::Done>(next->body).error, 2);
 }
 
 TEST_F(OpenerChannelTest, SaysNotConnectedWithoutAnOpener) {
