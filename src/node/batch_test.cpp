@@ -440,6 +440,23 @@ TEST(Batch, WhatWaitsIsBoundedAndTheOldestGoesFirst) {
   EXPECT_EQ(b.received_packets, Packets(all.end() - wg::kStagedPackets, all.end()));
 }
 
+TEST(Batch, OfASuperPacketOfCrumbsTheLastWait) {
+  World world;
+  Host& a = world.add("10.0.0.1", "192.0.2.1:51820");
+  Host& b = world.add("10.0.0.2", "192.0.2.2:51820");
+  world.connect(a, b);
+  Worker worker;
+  const SuperPacket packet = tcp_super_packet(a.inner, b.inner, 60000, 1);
+  worker.add(packet.bytes, packet.offload);
+  a.node.plan(worker.out, world.now, world.wall);
+  worker.out.clear();
+  EXPECT_EQ(a.drops(Drop::QueueFull), 60000U - wg::kStagedPackets);
+  EXPECT_EQ(a.drops(), 60000U - wg::kStagedPackets);
+  world.settle();
+  const Packets all = cut(packet);
+  EXPECT_EQ(b.received_packets, Packets(all.end() - wg::kStagedPackets, all.end()));
+}
+
 TEST(Batch, ASuperPacketNeverTakesASessionBeyondItsLimit) {
   Node::Options options;
   options.timing.rekey_after_messages = 20;

@@ -1,4 +1,6 @@
 // Inner packets and keepalives out.
+#include <algorithm>
+
 #include "node/state.hpp"
 
 namespace warren::node {
@@ -62,10 +64,14 @@ void Node::State::reserve(Outgoing::State& batch, Outgoing::State::Input& input,
 }
 
 /// What waits is whole packets in slots of our own pool, whatever the batch brought. `may_keep`:
-/// the batch's packets are ours to keep.
+/// the batch's packets are ours to keep. Of a super-packet of very many, only as many as may wait
+/// are cut: the last ones, before which the others would have to go.
 void Node::State::stage_input(wg::Peer& peer, Outgoing::State::Input& input, bool may_keep,
                               Moment at) {
-  for (std::size_t i = 0; i < input.segments->count(); ++i) {
+  const std::size_t count = input.segments->count();
+  const std::size_t first = count - std::min(count, wg::kStagedPackets);
+  counters.drops[static_cast<std::size_t>(Drop::QueueFull)] += first;
+  for (std::size_t i = first; i < count; ++i) {
     wire::Packet packet;
     if (may_keep && input.plain) {
       packet = std::move(input.packet);
