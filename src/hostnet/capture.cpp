@@ -7,6 +7,9 @@
 // Packets are collected in a buffer that is written when it is full or nothing waits, so that a
 // slow disk costs few writes and a reader of a pipe sees a lone packet at once. Segments that the
 // kernel has not cut yet (GSO) appear whole, as in any capture.
+//
+// tcpdump could do it inside the namespace (`warren network exec N -- tcpdump -i …`); this needs no
+// program beside ours, for a format of 24 bytes and 16 a packet, and knows a peer by its name.
 #include "hostnet/capture.hpp"
 
 #include <arpa/inet.h>

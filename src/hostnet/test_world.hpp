@@ -65,6 +65,11 @@ inline std::map<std::string, std::string> snapshot() {
   for (const char* command : {"ip -j link", "ip -j addr", "ip -j -4 route show table all",
                               "ip -j -6 route show table all", "ip -j rule", "nft -j list ruleset"})
     out[command] = output_of(command);
+  // Duplicate address detection ends when it ends.
+  std::string& addresses = out["ip -j addr"];
+  const std::string tentative = ",\"tentative\":true";
+  for (std::size_t at = 0; (at = addresses.find(tentative, at)) != std::string::npos;)
+    addresses.erase(at, tentative.size());
   for (const char* folder : {"/proc/sys/net/ipv4/conf", "/proc/sys/net/ipv6/conf"}) {
     std::error_code failure;
     for (const auto& entry : std::filesystem::recursive_directory_iterator(folder, failure)) {
