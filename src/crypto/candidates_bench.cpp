@@ -112,6 +112,20 @@ void openssl_kept(benchmark::State& state) {
   EVP_PKEY_free(ours);
 }
 
+void openssl_blake2s(benchmark::State& state) {
+  const std::vector<std::uint8_t> text(64);
+  std::array<std::uint8_t, 32> out;
+  EVP_MD* algorithm = EVP_MD_fetch(nullptr, "BLAKE2S-256", nullptr);
+  EVP_MD_CTX* context = EVP_MD_CTX_new();
+  for (auto _ : state) {
+    EVP_DigestInit_ex(context, algorithm, nullptr);
+    EVP_DigestUpdate(context, text.data(), text.size());
+    benchmark::DoNotOptimize(EVP_DigestFinal_ex(context, out.data(), nullptr));
+  }
+  EVP_MD_CTX_free(context);
+  EVP_MD_free(algorithm);
+}
+
 #ifdef WARREN_BENCH_LIBRARIES
 
 std::array<std::uint8_t, 12> nonce_of(std::uint64_t counter) {
@@ -223,6 +237,7 @@ const bool registered = [] {
     add_open(own);
   }
   benchmark::RegisterBenchmark("x25519/openssl-kept", openssl_kept);
+  benchmark::RegisterBenchmark("blake2s/64/openssl", openssl_blake2s);
   add_libraries();
   return true;
 }();

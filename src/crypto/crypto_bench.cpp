@@ -22,6 +22,20 @@ void derive(benchmark::State& state) {
 }
 BENCHMARK(derive)->Name("x25519");
 
+void derive_kept(benchmark::State& state) {
+  const X25519Key key(some_key());
+  const base::PublicKey theirs = key.public_key();
+  SharedSecret out;
+  for (auto _ : state) benchmark::DoNotOptimize(key.derive(theirs, out));
+}
+BENCHMARK(derive_kept)->Name("x25519/key-kept");
+
+void make_key(benchmark::State& state) {
+  const PrivateKey bytes = some_key();
+  for (auto _ : state) benchmark::DoNotOptimize(X25519Key(bytes).public_key());
+}
+BENCHMARK(make_key)->Name("x25519/key-made");
+
 void derive_public(benchmark::State& state) {
   PrivateKey key = some_key();
   clamp(key);

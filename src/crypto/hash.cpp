@@ -1,9 +1,7 @@
-// Hashes and what is built from them. HMAC is written out over BLAKE2s because a handshake runs
-// about twenty of them on keys of one block, and EVP_MAC's HMAC re-fetches its digest each time.
-#include <openssl/core_names.h>
-#include <openssl/params.h>
-
+// Hashes and what is built from them. BLAKE2s and HMAC over it are ours (blake2s.hpp); SHA-256 is
+// OpenSSL's.
 #include "base/assert.hpp"
+#include "crypto/blake2s.hpp"
 #include "crypto/crypto.hpp"
 #include "crypto/openssl.hpp"
 
@@ -11,86 +9,101 @@ namespace warren::crypto {
 
 namespace {
 
-constexpr std::size_t kBlockSize = 64;
+using Pad = std::span<std::uint8_t, kBlake2sBlockSize>;
 
-void digest(const EVP_MD* algorithm, base::Bytes prefix, std::initializer_list<base::Bytes> parts,
-            std::span<std::uint8_t, 32> out) {
-  EVP_MD_CTX* context = contexts().digest.get();
-  bool ok = EVP_DigestInit_ex(context, algorithm, nullptr) == 1;
-  if (!prefix.empty()) ok &= EVP_DigestUpdate(context, prefix.data(), prefix.size()) == 1;
-  for (const base::Bytes part : parts) {
-    if (!part.empty()) ok &= EVP_DigestUpdate(context, part.data(), part.size()) == 1;
-  }
-  unsigned size = 0;
-  ok &= EVP_DigestFinal_ex(context, out.data(), &size) == 1;
-  WARREN_ASSERT(ok && size == out.size());
-}
-
-void fill_pad(base::Bytes key, std::uint8_t with, std::span<std::uint8_t, kBlockSize> pad) {
-  for (std::size_t i = 0; i < kBlockSize; ++i) {
+void fill_pad(base::Bytes key, std::uint8_t with, Pad pad) {
+  for (std::size_t i = 0; i < pad.size(); ++i) {
     pad[i] = static_cast<std::uint8_t>((i < key.size() ? key[i] : 0) ^ with);
   }
 }
 
+/// HMAC with both pads of one key hashed once, for all messages under it.
+class Hmac {
+ public:
+  /// A key longer than a block is hashed first, as RFC 2104 says.
+  explicit Hmac(base::Bytes key) {
+    Secret<32> short_key;
+    if (key.size() > kBlake2sBlockSize) {
+      Blake2s hash;
+      hash.update(key);
+      hash.finish(short_key.fill());
+      key = short_key.view();
+    }
+    Secret<kBlake2sBlockSize> pad;
+    fill_pad(key, 0x36, pad.fill());
+    inner_.update(pad.view());
+    fill_pad(key, 0x5c, pad.fill());
+    outer_.update(pad.view());
+    outer_.expect_more();
+  }
+
+  /// Several messages will come, and none of them is empty.
+  void expect_messages() { inner_.expect_more(); }
+
+  void mac(std::initializer_list<base::Bytes> parts, std::span<std::uint8_t, 32> out) const {
+    Blake2s inner(inner_);
+    for (const base::Bytes part : parts) inner.update(part);
+    Secret<32> digest;
+    inner.finish(digest.fill());
+    Blake2s outer(outer_);
+    outer.update(digest.view());
+    outer.finish(out);
+  }
+
+ private:
+  Blake2s inner_;
+  Blake2s outer_;
+};
+
 }  // namespace
 
 Hash blake2s(std::initializer_list<base::Bytes> parts) {
+  Blake2s hash;
+  for (const base::Bytes part : parts) hash.update(part);
   Hash out;
-  digest(algorithms().blake2s, {}, parts, out);
-  return out;
-}
-
-Hash sha256(base::Bytes input) {
-  Hash out;
-  digest(algorithms().sha256, {}, {input}, out);
+  hash.finish(out);
   return out;
 }
 
 Mac keyed_blake2s_128(base::Bytes key, base::Bytes input) {
   WARREN_ASSERT(!key.empty() && key.size() <= 32);
   Mac out;
-  std::size_t size = out.size();
-  const OSSL_PARAM parameters[] = {OSSL_PARAM_construct_size_t(OSSL_MAC_PARAM_SIZE, &size),
-                                   OSSL_PARAM_construct_end()};
-  EVP_MAC_CTX* context = contexts().mac.get();
-  bool ok = EVP_MAC_init(context, key.data(), key.size(), parameters) == 1;
-  if (!input.empty()) ok &= EVP_MAC_update(context, input.data(), input.size()) == 1;
-  std::size_t written = 0;
-  ok &= EVP_MAC_final(context, out.data(), &written, out.size()) == 1;
-  WARREN_ASSERT(ok && written == out.size());
+  Blake2s hash(out.size(), key);
+  hash.update(input);
+  hash.finish(out);
   return out;
 }
 
 void hmac_blake2s(base::Bytes key, std::initializer_list<base::Bytes> parts,
                   std::span<std::uint8_t, 32> out) {
-  Secret<32> short_key;
-  if (key.size() > kBlockSize) {
-    digest(algorithms().blake2s, {}, {key}, short_key.fill());
-    key = short_key.view();
-  }
-  Secret<kBlockSize> pad;
-  Secret<32> inner;
-  fill_pad(key, 0x36, pad.fill());
-  digest(algorithms().blake2s, pad.view(), parts, inner.fill());
-  fill_pad(key, 0x5c, pad.fill());
-  digest(algorithms().blake2s, pad.view(), {inner.view()}, out);
+  Hmac(key).mac(parts, out);
 }
 
 void kdf(base::Bytes chaining_key, base::Bytes input,
          std::initializer_list<std::span<std::uint8_t, 32>> outputs) {
   Secret<32> extracted;
-  hmac_blake2s(chaining_key, {input}, extracted.fill());
+  Hmac(chaining_key).mac({input}, extracted.fill());
   // Outputs may alias `chaining_key` or `input`: both are used up by now.
-  Secret<32> previous;
+  Hmac expand(extracted.view());
+  expand.expect_messages();
+  base::Bytes previous;
   std::uint8_t index = 1;
   for (const std::span<std::uint8_t, 32> out : outputs) {
-    const base::Bytes chained = index == 1 ? base::Bytes{} : base::Bytes(previous.view());
-    Secret<32> next;
-    hmac_blake2s(extracted.view(), {chained, base::Bytes(&index, 1)}, next.fill());
-    std::memcpy(out.data(), next.view().data(), out.size());
-    previous = std::move(next);
+    expand.mac({previous, base::Bytes(&index, 1)}, out);
+    previous = out;
     ++index;
   }
+}
+
+Hash sha256(base::Bytes input) {
+  EVP_MD_CTX* context = contexts().digest.get();
+  Hash out;
+  unsigned size = 0;
+  bool ok = EVP_DigestInit_ex(context, algorithms().sha256, nullptr) == 1;
+  if (!input.empty()) ok &= EVP_DigestUpdate(context, input.data(), input.size()) == 1;
+  ok &= EVP_DigestFinal_ex(context, out.data(), &size) == 1;
+  WARREN_ASSERT(ok && size == out.size());
+  return out;
 }
 
 }  // namespace warren::crypto

@@ -18,7 +18,6 @@ struct Freer {
 };
 using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, Freer<EVP_CIPHER_CTX_free>>;
 using DigestContext = std::unique_ptr<EVP_MD_CTX, Freer<EVP_MD_CTX_free>>;
-using MacContext = std::unique_ptr<EVP_MAC_CTX, Freer<EVP_MAC_CTX_free>>;
 using PublicKeyContext = std::unique_ptr<EVP_PKEY_CTX, Freer<EVP_PKEY_CTX_free>>;
 using KeyHandle = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
 
@@ -27,9 +26,7 @@ struct Algorithms {
   Algorithms();
 
   OSSL_LIB_CTX* library;
-  EVP_MD* blake2s;
   EVP_MD* sha256;
-  EVP_MAC* keyed_blake2s;
   EVP_CIPHER* chacha20;
   EVP_CIPHER* chacha20_poly1305;
 };
@@ -42,12 +39,15 @@ struct Contexts {
   Contexts();
 
   DigestContext digest;
-  MacContext mac;
   CipherContext aead;     ///< of one message
   CipherContext packets;  ///< keeps the cipher, not the key
   CipherContext stream;
-  PublicKeyContext import_x25519;
+  PublicKeyContext import_x25519;  ///< names the algorithm; holds no key
+  KeyHandle peer_x25519;           ///< a public key, written over for each peer
 };
 [[nodiscard]] Contexts& contexts();
+
+/// The key that `parameters` describe; `selection` as EVP_PKEY_fromdata takes it.
+[[nodiscard]] KeyHandle import_x25519(EVP_PKEY_CTX* context, OSSL_PARAM* parameters, int selection);
 
 }  // namespace warren::crypto

@@ -238,7 +238,7 @@ void Node::State::send_initiation(wg::Peer& peer, Attempt attempt, Moment at) {
 std::optional<wg::Remote> Node::State::remote_of(wg::Peer& peer) {
   if (!peer.static_shared) {
     crypto::SharedSecret shared;
-    static_cast<void>(crypto::x25519(interface->identity.private_key, peer.public_key, shared));
+    static_cast<void>(interface->identity.deriving_key.derive(peer.public_key, shared));
     peer.static_shared = std::move(shared);
   }
   if (peer.static_shared->is_zero()) return std::nullopt;

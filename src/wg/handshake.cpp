@@ -27,12 +27,25 @@ void mix_key_and_key(NoiseState& state, base::Bytes data, Key& key) {
   crypto::kdf(state.chaining_key.view(), data, {state.chaining_key.fill(), key.fill()});
 }
 
-/// H and C after both sides know the responder's static key.
-void start(NoiseState& state, const base::PublicKey& responder) {
-  const crypto::Hash construction = crypto::blake2s({base::as_bytes(kConstruction)});
-  state.chaining_key = Key(construction);
-  state.hash = crypto::blake2s({construction, base::as_bytes(kIdentifier)});
-  mix_hash(state, responder.bytes);
+/// C of every handshake before its first key, and the hash of the protocol's two names.
+const crypto::Hash& first_chaining_key() {
+  static const crypto::Hash key = crypto::blake2s({base::as_bytes(kConstruction)});
+  return key;
+}
+const crypto::Hash& first_hash() {
+  static const crypto::Hash hash =
+      crypto::blake2s({first_chaining_key(), base::as_bytes(kIdentifier)});
+  return hash;
+}
+
+/// H after both sides know the responder's static key.
+crypto::Hash hash_towards(const base::PublicKey& responder) {
+  return crypto::blake2s({first_hash(), responder.bytes});
+}
+
+void start(NoiseState& state, const crypto::Hash& initiation_hash) {
+  state.chaining_key = Key(first_chaining_key());
+  state.hash = initiation_hash;
 }
 
 void mix_ephemeral(NoiseState& state, const base::PublicKey& ephemeral) {
@@ -59,9 +72,9 @@ void mix_preshared_key(NoiseState& state, const crypto::PresharedKey& preshared,
   mix_hash(state, middle.view());
 }
 
-bool mix_shared(NoiseState& state, const crypto::PrivateKey& ours, const base::PublicKey& theirs) {
+bool mix_shared(NoiseState& state, const crypto::X25519Key& ours, const base::PublicKey& theirs) {
   crypto::SharedSecret shared;
-  if (!crypto::x25519(ours, theirs, shared)) return false;
+  if (!ours.derive(theirs, shared)) return false;
   mix_key(state, shared.view());
   return true;
 }
@@ -80,18 +93,22 @@ SessionKeys split(const NoiseState& state, bool initiator) {
 }  // namespace
 
 Identity::Identity(crypto::PrivateKey key)
-    : private_key(std::move(key)), public_key(crypto::public_key(private_key)) {}
+    : private_key(std::move(key)),
+      deriving_key(private_key),
+      public_key(deriving_key.public_key()),
+      initiation_hash(hash_towards(public_key)) {}
 
 bool create_initiation(const Identity& ours, const Remote& theirs, Timestamp now, Index local_index,
                        base::RandomSource& random, InitiatorState& state, Initiation& message) {
   NoiseState noise;
-  start(noise, theirs.public_key);
+  start(noise, hash_towards(theirs.public_key));
   crypto::PrivateKey ephemeral = crypto::generate_private_key(random);
-  message = Initiation{.sender = local_index, .ephemeral = crypto::public_key(ephemeral)};
+  const crypto::X25519Key deriving_key(ephemeral);
+  message = Initiation{.sender = local_index, .ephemeral = deriving_key.public_key()};
   mix_ephemeral(noise, message.ephemeral);
 
   crypto::SharedSecret shared;
-  if (!crypto::x25519(ephemeral, theirs.public_key, shared)) return false;
+  if (!deriving_key.derive(theirs.public_key, shared)) return false;
   Key key;
   mix_key_and_key(noise, shared.view(), key);
   encrypt(noise, key, ours.public_key.bytes, message.encrypted_static);
@@ -106,13 +123,13 @@ bool create_initiation(const Identity& ours, const Remote& theirs, Timestamp now
 
 std::optional<base::PublicKey> read_initiator(const Identity& ours, const Initiation& message,
                                               ResponderState& state) {
-  start(state.noise, ours.public_key);
+  start(state.noise, ours.initiation_hash);
   mix_ephemeral(state.noise, message.ephemeral);
   state.remote_index = message.sender;
   state.remote_ephemeral = message.ephemeral;
 
   crypto::SharedSecret shared;
-  if (!crypto::x25519(ours.private_key, message.ephemeral, shared)) return std::nullopt;
+  if (!ours.deriving_key.derive(message.ephemeral, shared)) return std::nullopt;
   Key key;
   mix_key_and_key(state.noise, shared.view(), key);
   base::PublicKey sender;
@@ -133,10 +150,9 @@ std::optional<Timestamp> read_timestamp(const Remote& theirs, const Initiation& 
 std::optional<SessionKeys> create_response(const Remote& theirs, Index local_index,
                                            base::RandomSource& random, ResponderState& state,
                                            Response& message) {
-  const crypto::PrivateKey ephemeral = crypto::generate_private_key(random);
-  message = Response{.sender = local_index,
-                     .receiver = state.remote_index,
-                     .ephemeral = crypto::public_key(ephemeral)};
+  const crypto::X25519Key ephemeral(crypto::generate_private_key(random));
+  message = Response{
+      .sender = local_index, .receiver = state.remote_index, .ephemeral = ephemeral.public_key()};
   NoiseState noise = std::move(state.noise);
   mix_ephemeral(noise, message.ephemeral);
   if (!mix_shared(noise, ephemeral, state.remote_ephemeral)) return std::nullopt;
@@ -151,8 +167,10 @@ std::optional<SessionKeys> consume_response(const Identity& ours, const Remote& 
                                             const Response& message, const InitiatorState& state) {
   NoiseState noise = clone(state.noise);
   mix_ephemeral(noise, message.ephemeral);
-  if (!mix_shared(noise, state.ephemeral, message.ephemeral)) return std::nullopt;
-  if (!mix_shared(noise, ours.private_key, message.ephemeral)) return std::nullopt;
+  crypto::SharedSecret shared;
+  if (!crypto::x25519(state.ephemeral, message.ephemeral, shared)) return std::nullopt;
+  mix_key(noise, shared.view());
+  if (!mix_shared(noise, ours.deriving_key, message.ephemeral)) return std::nullopt;
   Key key;
   mix_preshared_key(noise, theirs.preshared_key, key);
   if (!decrypt(noise, key, message.encrypted_nothing, {})) return std::nullopt;

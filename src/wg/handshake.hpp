@@ -13,12 +13,14 @@
 
 namespace warren::wg {
 
-/// Our side: the interface's key pair.
+/// Our side: the interface's key pair. One thread at a time.
 struct Identity {
   explicit Identity(crypto::PrivateKey key);
 
   crypto::PrivateKey private_key;
+  crypto::X25519Key deriving_key;  ///< `private_key`, ready for derivations
   base::PublicKey public_key;
+  crypto::Hash initiation_hash;  ///< H of every initiation to us, before its first field
 };
 
 /// Their side as far as the handshake needs it. `static_shared` is DH(ours, theirs).
