@@ -86,10 +86,23 @@ struct Fields {
     v.required("peers", d.peers);
     v.required("connected", d.connected);
     v.required("engine", d.engine);
+    v.optional("engine_report", d.engine_report);
     v.required("created", d.created);
     v.required("stopped", d.stopped);
     v.required("reserved", d.reserved);
     v.required("warnings", d.warnings);
+  }
+
+  template <typename D>
+  void of(EngineReport*, D& d) {
+    v.required("features", d.features);
+    v.required("counters", d.counters);
+  }
+
+  template <typename D>
+  void of(EngineReport::Counter*, D& d) {
+    v.required("name", d.name);
+    v.required("value", d.value);
   }
 
   template <typename D>

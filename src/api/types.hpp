@@ -68,6 +68,16 @@ struct NetworkSet {
   std::optional<std::vector<std::string>> gateway_addresses;
 };
 
+/// What an engine has said about itself last.
+struct EngineReport {
+  std::string features;  ///< in use: "offloads: tun …; udp …; aead …; workers 1 of 2"
+  struct Counter {
+    std::string name;
+    std::uint64_t value = 0;
+  };
+  std::vector<Counter> counters;  ///< since it started; those that are 0 are left out
+};
+
 struct NetworkView {
   std::string id;
   std::string name;
@@ -85,8 +95,9 @@ struct NetworkView {
   std::uint32_t peers = 0;      ///< enrolled
   std::uint32_t connected = 0;  ///< with a handshake in the last 180 s
   std::string engine;           ///< "running", "restarting", "stopped"
-  std::int64_t created = 0;     ///< seconds since 1970
-  bool stopped = false;         ///< by `network stop`; otherwise its engine shall run
+  std::optional<EngineReport> engine_report;
+  std::int64_t created = 0;  ///< seconds since 1970
+  bool stopped = false;      ///< by `network stop`; otherwise its engine shall run
   std::vector<std::string> reserved;
   /// What is not wrong but may surprise: known when it is made, changed or shown.
   std::vector<std::string> warnings;

@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "api/types.hpp"
@@ -38,6 +39,12 @@ struct EnginePeerStatus {
 };
 enum class EngineState : std::uint8_t { Running, Restarting, Stopped };
 
+/// What an engine says about itself: the features in use, in a line, and its counters.
+struct EngineReport {
+  std::string features;
+  std::vector<std::pair<std::string, std::uint64_t>> counters;
+};
+
 /// The engines of the gateway's networks. Implemented by gateway, faked in tests.
 class EngineControl {
  public:
@@ -57,6 +64,10 @@ class EngineControl {
   [[nodiscard]] virtual base::Result<std::vector<EnginePeerStatus>> peers(
       model::NetworkId network) = 0;
   [[nodiscard]] virtual EngineState state(model::NetworkId network) const = 0;
+  /// The last report of a running engine; nullopt: none yet.
+  [[nodiscard]] virtual std::optional<EngineReport> report(model::NetworkId) const {
+    return std::nullopt;
+  }
   /// Whether a UDP port can be bound on this host now (Conflict names what is known of its owner).
   [[nodiscard]] virtual base::Status check_port(std::uint16_t port) = 0;
 };

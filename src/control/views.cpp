@@ -68,6 +68,10 @@ api::NetworkView Control::Impl::network_view(const model::Network& network) {
     if (now - known->second.last_handshake < kConnectedFor) ++view.connected;
   }
   view.engine = to_string(deps.engines.state(network.id));
+  if (const auto said = deps.engines.report(network.id)) {
+    auto& report = view.engine_report.emplace(api::EngineReport{said->features, {}});
+    for (const auto& [name, value] : said->counters) report.counters.push_back({name, value});
+  }
   view.created = network.created.seconds();
   view.stopped = network.stopped;
   for (const model::AddressRange& range : network.reserved) {

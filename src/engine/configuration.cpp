@@ -13,6 +13,7 @@
 // and its last endpoint back, and if it was active within three minutes a handshake starts at once,
 // paced so that a gateway's thousand peers do not answer in one burst.
 #include <algorithm>
+#include <span>
 #include <unordered_set>
 
 #include "engine/engine.hpp"
@@ -90,6 +91,7 @@ int Engine::apply(const ipc::UapiSet& set) {
     }
   }
   worker_.drain();
+  report_features();
   return error;
 }
 
@@ -145,11 +147,23 @@ base::Status Engine::open_udp(std::uint16_t port, std::uint32_t mark) {
   return {};
 }
 
+/// Hints go after their peers, who might leave new ones, and in pages, so that traffic flows.
 void Engine::forget_all_peers() {
-  auto node = shared_.lock();
-  node->for_each_peer([&](const node::PeerStatus& peer) { node.hints().erase(peer.public_key); });
-  node->remove_all_peers();
+  std::vector<base::PublicKey> forgotten;
+  std::optional<std::size_t> next;
+  if (shared_.lock().hints().is_kept()) next = 0;
+  while (next) {
+    next = shared_.lock()->for_some_keys(
+        *next, kHintsPage, [&](const base::PublicKey& key) { forgotten.push_back(key); });
+  }
+  shared_.lock()->remove_all_peers();
   resume_.clear();
+  for (auto rest = std::span(forgotten); !rest.empty();) {
+    const auto page = rest.first(std::min(rest.size(), kHintsPage));
+    rest = rest.subspan(page.size());
+    auto node = shared_.lock();
+    for (const base::PublicKey& key : page) node.hints().erase(key);
+  }
 }
 
 /// Takes the lock for each peer anew, so that traffic flows while a hundred thousand are set.

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "crypto/crypto.hpp"
 #include "engine/engine_test_support.hpp"
 #include "engine/limits.hpp"
@@ -114,6 +116,17 @@ TEST(Engine, LivesOnWithoutItsOpenerAndIsAdopted) {
   ASSERT_TRUE(adopted.has_v4);
   EXPECT_EQ(first.descriptors.size(), 4U + (adopted.has_v6 ? 1U : 0U));
   EXPECT_EQ(os::local_port(first.descriptors[3]).value(), port) << "after tun, API, extension";
+
+  ASSERT_TRUE(os::wait_readable(successor, kTestPatience).value());
+  const auto second = os::receive_message(successor, ipc::kMaxOpenerMessage).value();
+  const auto told = ipc::parse_opener(second.bytes);
+  ASSERT_TRUE(told);
+  EXPECT_EQ(told->sequence, 0U);
+  const auto& report = std::get<ipc::Report>(told->body);
+  EXPECT_NE(report.features.find("; workers 1 of 1"), std::string::npos) << report.features;
+  const auto reads = std::ranges::find(report.counters, "tun-reads", &ipc::Report::Counter::name);
+  ASSERT_NE(reads, report.counters.end());
+  EXPECT_EQ(reads->value, 2U);
 
   // The successor is asked from now on.
   std::thread asking([&] { EXPECT_EQ(pair.one.set("fwmark=1\n"), "errno=-1\n\n"); });

@@ -93,6 +93,7 @@ base::Status Opener::answer(const ipc::OpenerMessage& question) {
     const ipc::Done done{.error = set_mark(mark->mark)};
     return os::send_message(socket_, ipc::write_opener({question.sequence, done}));
   }
+  if (std::holds_alternative<ipc::Report>(question.body)) return {};  // nobody asks us for it
   return base::make_error(base::ErrorKind::Invalid, "the engine sent an opener's message");
 }
 

@@ -1,5 +1,6 @@
 // What an engine says about itself: the features in use and the counters, a line each, with fixed
 // keys. At level Debug the counters are logged once a minute while packets flow, and at the end.
+// The opener is told both (docs/formats/opener.md).
 #include <functional>
 #include <string>
 
@@ -11,18 +12,16 @@ namespace warren::engine {
 
 namespace {
 
-class Line {
+/// Collects counters, but none that is 0.
+class Counts {
  public:
-  explicit Line(std::string start) : text_(std::move(start)) {}
-  /// " name number", but nothing for 0.
-  void add(std::string_view name, std::uint64_t value) {
-    if (value == 0) return;
-    text_.append(" ").append(name).append(" ").append(std::to_string(value));
+  void add(std::string name, std::uint64_t value) {
+    if (value != 0) list_.push_back({std::move(name), value});
   }
-  [[nodiscard]] std::string take() { return std::move(text_); }
+  [[nodiscard]] std::vector<ipc::Report::Counter> take() { return std::move(list_); }
 
  private:
-  std::string text_;
+  std::vector<ipc::Report::Counter> list_;
 };
 
 using WorkerCount = Count Worker::Counters::*;
@@ -64,31 +63,50 @@ std::string Engine::features() const {
          std::to_string(1 + crew_.at_work()) + " of " + std::to_string(1 + crew_.size());
 }
 
-std::string Engine::counters() {
+std::vector<ipc::Report::Counter> Engine::count() {
   std::vector<const Worker*> workers = {&worker_};
   crew_.for_each([&](const Worker& worker) { workers.push_back(&worker); });
-  Line line("counters:");
+  Counts all;
   for (const auto& [name, count] : kWorkerCounts) {
     std::uint64_t sum = 0;
     for (const Worker* worker : workers) sum += (worker->counters().*count).get();
-    line.add(name, sum);
+    all.add(name, sum);
   }
   for (const auto& [name, count] : kUdpCounts) {
     std::uint64_t sum = 0;
     for (const Worker* worker : workers) sum += (worker->udp().counters().*count).get();
-    line.add(name, sum);
+    all.add(name, sum);
   }
   auto node = shared_.lock();
   const node::Counters& counts = node->counters();
-  line.add("handshakes-initiated", counts.handshakes_initiated);
-  line.add("handshakes-answered", counts.handshakes_answered);
-  line.add("handshakes-completed", counts.handshakes_completed);
-  line.add("cookies-sent", counts.cookies_sent);
+  all.add("handshakes-initiated", counts.handshakes_initiated);
+  all.add("handshakes-answered", counts.handshakes_answered);
+  all.add("handshakes-completed", counts.handshakes_completed);
+  all.add("cookies-sent", counts.cookies_sent);
   for (std::size_t i = 0; i < counts.drops.size(); ++i) {
-    line.add("dropped-" + std::string(node::to_string(static_cast<node::Drop>(i))),
-             counts.drops[i]);
+    all.add("dropped-" + std::string(node::to_string(static_cast<node::Drop>(i))), counts.drops[i]);
   }
-  return line.take();
+  return all.take();
+}
+
+std::string Engine::counters() {
+  std::string line = "counters:";
+  for (const ipc::Report::Counter& counter : count()) {
+    line.append(" ").append(counter.name).append(" ").append(std::to_string(counter.value));
+  }
+  return line;
+}
+
+void Engine::report() {
+  if (!opener_.is_open()) return;
+  ipc::Report news{.features = features(), .counters = count()};
+  if (news == reported_) return;
+  // An opener that does not read misses this one and gets the next.
+  if (opener_.notify(news, {})) reported_ = std::move(news);
+}
+
+void Engine::report_features() {
+  if (features() != reported_.features) report();
 }
 
 }  // namespace warren::engine

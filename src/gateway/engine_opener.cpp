@@ -35,12 +35,14 @@ void EngineOpener::attach(os::Fd channel) {
   channel_ = std::move(channel);
   greeted_ = false;
   broken_ = false;
+  report_.reset();
 }
 
 void EngineOpener::attach_adopted(os::Fd channel, std::uint16_t port, std::uint32_t mark) {
   channel_ = std::move(channel);
   greeted_ = true;
   broken_ = false;
+  report_.reset();
   open_port_ = port;
   mark_ = mark;
 }
@@ -48,6 +50,7 @@ void EngineOpener::attach_adopted(os::Fd channel, std::uint16_t port, std::uint3
 void EngineOpener::detach() {
   channel_.reset();
   greeted_ = false;
+  report_.reset();
 }
 
 bool EngineOpener::handle_readable() {
@@ -89,6 +92,10 @@ base::Status EngineOpener::answer(const ipc::OpenerMessage& question) {
     return answer_worker(question.sequence, *request);
   if (const auto* request = std::get_if<ipc::SetMark>(&question.body))
     return reply(question.sequence, ipc::Done{.error = apply_mark(request->mark)});
+  if (const auto* report = std::get_if<ipc::Report>(&question.body)) {
+    report_ = *report;
+    return {};
+  }
   return make_error(ErrorKind::Invalid, "the engine sent a message that only openers send");
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "base/log.hpp"
@@ -59,6 +60,8 @@ class EngineOpener {
 
   /// The mark that the engine's sockets carry: given back to a successor.
   [[nodiscard]] std::uint32_t mark() const { return mark_; }
+  /// What the engine said last about itself; nothing yet of a new one.
+  [[nodiscard]] const std::optional<ipc::Report>& report() const { return report_; }
 
  private:
   base::Status answer(const ipc::OpenerMessage& question);
@@ -79,6 +82,7 @@ class EngineOpener {
   bool broken_ = false;  ///< the engine broke the protocol: it is not served any more
   std::uint16_t open_port_ = 0;
   std::uint32_t mark_ = 0;
+  std::optional<ipc::Report> report_;
 };
 
 }  // namespace warren::gateway

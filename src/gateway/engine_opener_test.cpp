@@ -96,6 +96,18 @@ TEST_F(EngineOpenerTest, HelloIsAnsweredOnceWithTheEnginesOwnDescriptors) {
   EXPECT_FALSE(ask(ipc::OpenUdp{}));  // an engine that broke the protocol is not served again
 }
 
+TEST_F(EngineOpenerTest, TheLastReportIsKeptAndEndsWithItsEngine) {
+  EXPECT_FALSE(opener_.report());
+  ASSERT_TRUE(ask(ipc::Report{.features = "one", .counters = {}}));
+  ASSERT_TRUE(ask(ipc::Report{.features = "two", .counters = {{"tun-reads", 7}}}));
+  ASSERT_TRUE(opener_.report());
+  EXPECT_EQ(opener_.report()->features, "two");
+  EXPECT_EQ(opener_.report()->counters.at(0).value, 7U);
+  EXPECT_FALSE(os::receive_message(engine_, ipc::kMaxOpenerMessage)) << "a notice has no answer";
+  attach();
+  EXPECT_FALSE(opener_.report());
+}
+
 TEST_F(EngineOpenerTest, OtherVersionIsRefused) { EXPECT_FALSE(ask(ipc::Hello{.version = 99})); }
 
 TEST_F(EngineOpenerTest, GarbageEndsTheConversation) {

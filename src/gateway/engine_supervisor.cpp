@@ -89,6 +89,15 @@ control::EngineState EngineSupervisor::state(model::NetworkId network) const {
   return found == engines_.end() ? control::EngineState::Stopped : found->second->state();
 }
 
+std::optional<control::EngineReport> EngineSupervisor::report(model::NetworkId network) const {
+  const auto found = engines_.find(network);
+  if (found == engines_.end() || !found->second->report()) return std::nullopt;
+  const ipc::Report& said = *found->second->report();
+  control::EngineReport report{.features = said.features, .counters = {}};
+  for (const auto& [name, value] : said.counters) report.counters.emplace_back(name, value);
+  return report;
+}
+
 base::Status EngineSupervisor::check_port(std::uint16_t port) {
   for (const auto& [id, engine] : engines_)
     if (engine->port() == port)

@@ -35,6 +35,8 @@ class EngineSupervisor final : public control::EngineControl {
   base::Status remove_peer(model::NetworkId network, const base::PublicKey& peer) override;
   base::Result<std::vector<control::EnginePeerStatus>> peers(model::NetworkId network) override;
   [[nodiscard]] control::EngineState state(model::NetworkId network) const override;
+  [[nodiscard]] std::optional<control::EngineReport> report(
+      model::NetworkId network) const override;
   base::Status check_port(std::uint16_t port) override;
 
   /// The host's addresses or routes changed.

@@ -52,6 +52,7 @@ class NetworkEngine {
   [[nodiscard]] base::Result<std::vector<control::EnginePeerStatus>> peers();
 
   [[nodiscard]] control::EngineState state() const { return state_; }
+  [[nodiscard]] const std::optional<ipc::Report>& report() const { return opener_.report(); }
   [[nodiscard]] std::uint16_t port() const { return wanted_.port; }
   [[nodiscard]] const std::string& network() const { return network_; }
   void notify_network_changed();

@@ -14,7 +14,9 @@ namespace {
 // The type on the wire is the number of OpenerBody's alternative plus one.
 constexpr std::size_t kNameSize = 16;  // IFNAMSIZ
 constexpr std::size_t kHeaderSize = 8;
-constexpr std::size_t kMaxBody = 32;
+
+static_assert(kHeaderSize + 2 + kMaxReportFeatures + kMaxReportCounters * (9 + kMaxReportName) <=
+              kMaxOpenerMessage);
 
 void write_name(base::ByteWriter& out, const std::string& name) {
   WARREN_ASSERT(name.size() < kNameSize);
@@ -73,6 +75,20 @@ struct BodyWriter {
   }
   void operator()(const OpenWorkerReply& m) const {
     out.u32_le(static_cast<std::uint32_t>(m.error)).u8(flag(m.has_v4)).u8(flag(m.has_v6));
+  }
+  void text(const std::string& value) const {
+    out.u8(static_cast<std::uint8_t>(value.size())).bytes(base::as_bytes(value));
+  }
+  void operator()(const Report& m) const {
+    WARREN_ASSERT(m.features.size() <= kMaxReportFeatures);
+    WARREN_ASSERT(m.counters.size() <= kMaxReportCounters);
+    text(m.features);
+    out.u8(static_cast<std::uint8_t>(m.counters.size()));
+    for (const Report::Counter& counter : m.counters) {
+      WARREN_ASSERT(!counter.name.empty() && counter.name.size() <= kMaxReportName);
+      text(counter.name);
+      out.u64_le(counter.value);
+    }
   }
 };
 
@@ -161,6 +177,24 @@ struct BodyReader {
     m.has_v4 = read_flag(in, valid);
     m.has_v6 = read_flag(in, valid);
   }
+  std::string text(std::size_t least, std::size_t most) {
+    const std::size_t size = in.u8();
+    const base::Bytes raw = in.take(size);
+    const bool printable =
+        std::ranges::all_of(raw, [](std::uint8_t byte) { return byte >= 0x20 && byte < 0x7f; });
+    if (size < least || size > most || raw.size() != size || !printable) valid = false;
+    return {raw.begin(), raw.end()};
+  }
+  void read(Report& m) {
+    m.features = text(0, kMaxReportFeatures);
+    const std::size_t count = in.u8();
+    if (count > kMaxReportCounters) valid = false;
+    for (std::size_t i = 0; i < count && valid && in.ok(); ++i) {
+      Report::Counter& counter = m.counters.emplace_back();
+      counter.name = text(1, kMaxReportName);
+      counter.value = in.u64_le();
+    }
+  }
 };
 
 /// Makes `body` the alternative of this number; false when there is none.
@@ -178,7 +212,7 @@ bool emplace(OpenerBody& body, std::size_t index) {
 }  // namespace
 
 std::vector<std::uint8_t> write_opener(const OpenerMessage& message) {
-  std::array<std::uint8_t, kHeaderSize + kMaxBody> room{};
+  std::array<std::uint8_t, kMaxOpenerMessage> room{};
   base::ByteWriter out(room);
   out.u16_le(static_cast<std::uint16_t>(message.body.index() + 1)).u16_le(0);
   out.u32_le(message.sequence);

@@ -17,10 +17,14 @@
 
 namespace warren::ipc {
 
-inline constexpr std::uint16_t kOpenerVersion = 2;
+inline constexpr std::uint16_t kOpenerVersion = 3;
 /// The inherited descriptor of the engine's end.
 inline constexpr int kOpenerFd = 3;
 inline constexpr std::size_t kMaxOpenerMessage = 4096;
+/// Bounds of a Report: with all of them reached it still fits into a message.
+inline constexpr std::size_t kMaxReportFeatures = 255;
+inline constexpr std::size_t kMaxReportCounters = 72;
+inline constexpr std::size_t kMaxReportName = 40;
 /// No opener offers more; it offers fewer on a smaller machine.
 inline constexpr unsigned kMaxWorkers = 16;
 
@@ -51,6 +55,19 @@ struct OpenWorker {
 /// Changes SO_MARK of the open sockets (needs privilege, hence the opener's job). Answer: Done.
 struct SetMark {
   std::uint32_t mark = 0;
+};
+
+/// Notice, sequence 0, no answer: what the engine uses and what it has counted since it started.
+/// All text is printable ASCII.
+struct Report {
+  struct Counter {
+    std::string name;  ///< not empty
+    std::uint64_t value = 0;
+    bool operator==(const Counter&) const = default;
+  };
+  std::string features;
+  std::vector<Counter> counters;
+  bool operator==(const Report&) const = default;
 };
 
 // --- opener to engine ---
@@ -110,7 +127,7 @@ struct Adopted {
 
 using OpenerBody =
     std::variant<Hello, OpenUdp, SetMark, HelloReply, OpenUdpReply, Done, LinkChanged,
-                 NetworkChanged, Shutdown, Adopted, OpenWorker, OpenWorkerReply>;
+                 NetworkChanged, Shutdown, Adopted, OpenWorker, OpenWorkerReply, Report>;
 struct OpenerMessage {
   std::uint32_t sequence = 0;
   OpenerBody body;

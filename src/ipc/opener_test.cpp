@@ -19,6 +19,7 @@ std::vector<OpenerMessage> one_of_each() {
       {0, Adopted{kOpenerVersion, "wg0", 51820, 0xffff, true, true, false, 0x0f}},
       {4, OpenWorker{51820, 0xffff, true}},
       {4, OpenWorkerReply{0, true, false}},
+      {0, Report{"offloads: none", {{"tun-reads", 7}, {"udp-sent", 1ULL << 40}}}},
   };
 }
 
@@ -62,6 +63,35 @@ TEST(Opener, KeepsEveryField) {
   EXPECT_EQ(worker.port, 51820);
   EXPECT_EQ(worker.mark, 7U);
   EXPECT_FALSE(worker.queue);
+}
+
+TEST(Opener, AReportKeepsItsWordsAndNumbers) {
+  const Report empty;
+  EXPECT_EQ(std::get<Report>(parse_opener(write_opener({0, empty}))->body), empty);
+  Report full{.features = std::string(kMaxReportFeatures, 'f'), .counters = {}};
+  for (std::size_t i = 0; i < kMaxReportCounters; ++i) {
+    full.counters.push_back({std::string(kMaxReportName, 'n'), ~std::uint64_t{i}});
+  }
+  const auto bytes = write_opener({0, full});
+  EXPECT_LE(bytes.size(), kMaxOpenerMessage);
+  EXPECT_EQ(std::get<Report>(parse_opener(bytes)->body), full);
+}
+
+TEST(Opener, RefusesAReportThatATerminalShouldNotSee) {
+  auto bytes = write_opener({0, Report{"ab", {{"n", 1}}}});
+  for (const char bad : {'\0', '\x1b', '\x7f', '\xc3'}) {
+    auto features = bytes;
+    features[9] = static_cast<std::uint8_t>(bad);
+    EXPECT_FALSE(parse_opener(features));
+    auto name = bytes;
+    name[13] = static_cast<std::uint8_t>(bad);
+    EXPECT_FALSE(parse_opener(name));
+  }
+  bytes[11] = kMaxReportCounters + 1;
+  EXPECT_FALSE(parse_opener(bytes));
+  EXPECT_FALSE(parse_opener(std::vector<std::uint8_t>{13, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0,  //
+                                                      1, 0, 0, 0, 0, 0, 0, 0}))
+      << "a counter without a name";
 }
 
 // An engine and an opener of two releases tell each other apart.

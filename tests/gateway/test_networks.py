@@ -91,6 +91,22 @@ def test_a_member_joins_a_stopped_network_and_is_let_in_when_it_starts(world, ga
 # -- looking inside
 
 
+def test_show_tells_what_the_engine_uses(gateway, member):
+    def report():
+        return gateway.show("a").get("engine_report")
+
+    lab.wait_until(lambda: report() and "; udp " in report()["features"], "the engine reports", 10)
+    assert "; aead " in report()["features"] and "; workers 1 of " in report()["features"]
+    assert all(counter["value"] > 0 for counter in report()["counters"])
+    assert report()["features"] in gateway.call("status").stdout
+    before = report()["features"]
+    gateway.end(signal.SIGKILL)
+    gateway.start()
+    lab.wait_until(lambda: report() and report()["features"] == before, "an adopted engine, too", 10)
+    names = [counter["name"] for counter in report()["counters"]]
+    assert "udp-received" in names, "counted before the daemon came"
+
+
 def test_exec_runs_inside_and_keeps_the_exit_code(gateway, member):
     network = gateway.network("a")
     name = gateway.show("a")["interface_name"]

@@ -26,6 +26,7 @@ std::string described(const api::NetworkView& network) {
                    {"interface", network.interface_name},
                    {"reserved", join_words(network.reserved)},
                    {"engine", network.stopped ? "stopped by `network stop`" : network.engine},
+                   {"features", network.engine_report ? network.engine_report->features : ""},
                    {"peers", fmt::format("{} ({} connected)", network.peers, network.connected)},
                    {"created", moment(network.created)}});
 }

@@ -111,6 +111,10 @@ void print_picture(const Picture& picture) {
     }
     fmt::print("\n");
     table.print();
+    for (const api::NetworkView& network : picture.networks) {
+      if (!network.engine_report) continue;
+      fmt::print("  {}: engine: {}\n", network.name, network.engine_report->features);
+    }
   }
   if (!picture.runs.empty()) {
     Table table({"RUN", "PROFILE", "PID", "ADDRESSES"});
