@@ -53,6 +53,8 @@ inline constexpr std::size_t kMaxApiConnections = 16;
 /// peers of an answer written. Packets wait for it about a quarter of a millisecond.
 inline constexpr std::size_t kApiReadBytes = std::size_t{64} << 10;
 inline constexpr std::size_t kApiPagePeers = 128;
+/// Hints of peers that are erased under one lock.
+inline constexpr std::size_t kHintsPage = 256;
 /// How long the opener may take to answer.
 inline constexpr base::Duration kOpenerAnswer = std::chrono::seconds(5);
 /// The same when one more worker is asked for under load: packets wait meanwhile. And how long it

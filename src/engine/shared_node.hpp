@@ -4,6 +4,7 @@
 #include <atomic>
 #include <mutex>
 #include <optional>
+#include <vector>
 
 #include "base/log.hpp"
 #include "engine/hints_keeper.hpp"
@@ -27,12 +28,17 @@ class SharedNode {
     /// Takes note of what the node has to tell: hints, log. Before datagrams are sent: a timestamp
     /// is remembered first.
     void handle_events();
+    /// Ends the exclusive use, and only then says what handle_events() found worth a line.
+    ~Access();
+    Access(const Access&) = delete;
+    Access& operator=(const Access&) = delete;
 
    private:
     friend class SharedNode;
     explicit Access(SharedNode& shared) : shared_(shared), hold_(shared.mutex_) {}
     SharedNode& shared_;
     std::unique_lock<std::mutex> hold_;
+    std::vector<node::Event> to_say_;
   };
 
   /// `log` outlives this and takes lines from several threads.
@@ -49,7 +55,8 @@ class SharedNode {
   void trim();
 
  private:
-  void handle_event(const node::Event& event);
+  void save_hints(const base::PublicKey& peer);
+  void say(const node::Event& event);
 
   base::Log& log_;
   std::mutex mutex_;

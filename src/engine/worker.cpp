@@ -108,6 +108,7 @@ void Worker::detach() {
   armed_.reset();
   due_.reset();
   more_handshakes_ = false;
+  more_output_ = false;
 }
 
 // --- tun to UDP ---
@@ -275,9 +276,14 @@ void Worker::drain() {
 
 void Worker::collect(SharedNode::Access& node) {
   node.handle_events();
-  while (collected_.size() < kCollectBatch) {
+  more_output_ = true;
+  // What finds no slot stays with the node: finish_batch comes back for it.
+  while (collected_.size() < kCollectBatch && pool_.in_use() < pool_.limit()) {
     auto datagram = node->poll_datagram();
-    if (!datagram) break;
+    if (!datagram) {
+      more_output_ = false;
+      break;
+    }
     wire::Packet copy = pool_.copy_of(std::as_const(datagram->packet).bytes());
     if (copy) {
       collected_.push_back({.packet = std::move(copy),
@@ -288,7 +294,6 @@ void Worker::collect(SharedNode::Access& node) {
       counters_.no_buffer.add(1);
     }
   }
-  more_output_ = collected_.size() == kCollectBatch;
   due_ = node->poll_timeout();
 }
 
@@ -332,10 +337,12 @@ void Worker::resume_tun() {
 /// Outside of a batch: sees to what comes later.
 void Worker::finish_batch() {
   arm_timer();
-  if (!more_handshakes_ || std::exchange(handshakes_scheduled_, true)) return;
-  loop_.at(os::now(), [this] {
-    handshakes_scheduled_ = false;
-    if (more_handshakes_) drain();
+  if (!(more_handshakes_ || more_output_) || std::exchange(drain_scheduled_, true)) return;
+  // Slots come free when a socket has room.
+  const base::Duration pause = more_handshakes_ ? base::Duration(0) : kNoRoomPause;
+  loop_.at(os::now() + pause, [this] {
+    drain_scheduled_ = false;
+    if (more_handshakes_ || more_output_) drain();
   });
 }
 

@@ -131,7 +131,7 @@ class Worker {
   os::Loop::TimerId timer_ = 0;
   bool more_output_ = false;  // the node has more than collect() took
   bool more_handshakes_ = false;
-  bool handshakes_scheduled_ = false;
+  bool drain_scheduled_ = false;
   bool data_since_handshakes_ = false;
   bool active_ = false;               // a packet since the idle timer was set
   os::Loop::TimerId idle_timer_ = 0;  // 0: idle

@@ -306,6 +306,13 @@ std::optional<std::size_t> Node::for_some_peers(
                                  [&](const wg::Peer& peer) { visit(state_->status_of(peer)); });
 }
 
+std::optional<std::size_t> Node::for_some_keys(
+    std::size_t from, std::size_t at_most,
+    const std::function<void(const base::PublicKey&)>& visit) const {
+  return state_->peers.for_slots(from, at_most,
+                                 [&](const wg::Peer& peer) { visit(peer.public_key); });
+}
+
 std::optional<PeerHints> Node::hints(const base::PublicKey& key) const {
   const wg::Peer* peer = state_->peers.find(key);
   if (peer == nullptr) return std::nullopt;

@@ -211,6 +211,10 @@ class Node {
   [[nodiscard]] std::optional<std::size_t> for_some_peers(
       std::size_t from, std::size_t at_most,
       const std::function<void(const PeerStatus&)>& visit) const;
+  /// The same with the keys alone, which is cheap.
+  [[nodiscard]] std::optional<std::size_t> for_some_keys(
+      std::size_t from, std::size_t at_most,
+      const std::function<void(const base::PublicKey&)>& visit) const;
   [[nodiscard]] std::optional<PeerHints> hints(const base::PublicKey& peer) const;
   [[nodiscard]] const Counters& counters() const;
 

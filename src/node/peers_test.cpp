@@ -1,6 +1,8 @@
 // Configuration while packets move: adding, changing, removing peers and keys.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "node/node_test_support.hpp"
 
 namespace warren::node {
@@ -25,6 +27,19 @@ struct Three : World {
   Host& b = add("10.0.0.2", "192.0.2.2:51820");
   Host& c = add("10.0.0.3", "192.0.2.3:51820");
 };
+
+TEST(Peers, KeysComeInPagesOnceEach) {
+  Three world;
+  std::vector<base::PublicKey> keys;
+  std::size_t pages = 0;
+  for (std::optional<std::size_t> next = 0; next; ++pages) {
+    next = world.a.node.for_some_keys(*next, 1,
+                                      [&](const base::PublicKey& key) { keys.push_back(key); });
+  }
+  EXPECT_GE(pages, 2U);
+  ASSERT_EQ(keys.size(), 2U);
+  EXPECT_TRUE(std::ranges::is_permutation(keys, std::vector{world.b.key(), world.c.key()}));
+}
 
 TEST(Peers, ARemovedPeerIsGoneAtOnceWithEverythingQueued) {
   Three world;
