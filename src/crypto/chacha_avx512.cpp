@@ -200,7 +200,8 @@ template <int Half>
 WARREN_AVX512_INLINE void write_halves(__m512i a, __m512i b, std::uint64_t* out) {
   const __m512i low = _mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(a, Half));
   const __m512i high = _mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(b, Half));
-  _mm512_store_si512(out + 8 * Half, _mm512_or_si512(low, _mm512_slli_epi64(high, 32)));
+  _mm512_store_si512(out + std::ptrdiff_t{8} * Half,
+                     _mm512_or_si512(low, _mm512_slli_epi64(high, 32)));
 }
 
 }  // namespace

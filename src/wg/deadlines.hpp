@@ -71,7 +71,7 @@ class Deadlines {
   void heap_remove(std::size_t position);
 
   std::vector<Entry> entries_;  ///< by peer
-  std::array<Slot, kLevels * kSlots> slots_{};
+  std::array<Slot, std::size_t{kLevels} * kSlots> slots_{};
   std::array<std::uint64_t, kLevels> occupied_{};
   std::uint64_t tick_ = 0;           ///< the last tick that was opened
   std::vector<std::uint32_t> heap_;  ///< peers due in that tick or before
