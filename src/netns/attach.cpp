@@ -9,6 +9,7 @@
 
 #include <array>
 #include <climits>
+#include <tuple>
 
 #include "netns/command.hpp"
 #include "netns/control.hpp"
@@ -74,7 +75,7 @@ base::Status enter(const RunState& run) {
 /// Entering the mount namespace put us at its root.
 void enter_directory(const char* directory) {
   if (directory[0] == '/' && chdir(directory) == 0) return;
-  static_cast<void>(chdir("/"));
+  std::ignore = chdir("/");
 }
 
 RunEnd failure(base::Error error, int code = kOwnFailure) {

@@ -12,6 +12,7 @@
 #include <climits>
 #include <cstdlib>
 #include <memory>
+#include <tuple>
 
 #include "netns/etc_mount.hpp"
 #include "netns/limits.hpp"
@@ -108,7 +109,7 @@ base::Status cover_run(const std::vector<Kept>& kept) {
   const bool has_shm_link = real_path("/run/shm") == "/dev/shm";
   WARREN_TRY(cover(kRun, "mode=0755,size=16m", "give the run a /run of its own", kept));
   WARREN_TRY(os::make_directories("/run/lock", 0755));
-  if (has_shm_link) static_cast<void>(symlink("/dev/shm", "/run/shm"));
+  if (has_shm_link) std::ignore = symlink("/dev/shm", "/run/shm");
   struct stat old{};
   if (lstat("/var/run", &old) < 0 || !S_ISDIR(old.st_mode)) return {};
   return cover("/var/run", "mode=0755,size=1m", "give the run a /var/run of its own", kept);
