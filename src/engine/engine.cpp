@@ -32,7 +32,7 @@ Engine::Engine(std::unique_ptr<os::Loop> loop, base::Log& log, const Options& op
       min_workers_(options.min_workers),
       shared_(options.node, log),
       worker_(*loop_, shared_,
-              {.tun_gone = [this](base::Error error) { handle_tun_gone(std::move(error)); },
+              {.tun_gone = [this](const base::Error& error) { handle_tun_gone(error); },
                .idle = [this] { handle_idle(); },
                .busy = [this] { note_busy(); }}),
       crew_(shared_) {}
@@ -112,7 +112,7 @@ void Engine::log_line(base::LogLevel level, std::string_view message) {
   log_.write(level, "engine", message);
 }
 
-void Engine::handle_tun_gone(base::Error error) {
+void Engine::handle_tun_gone(const base::Error& error) {
   failure_ = base::make_error(base::ErrorKind::Unavailable,
                               "interface " + name_ + " is gone: " + error.message);
   loop_->stop();

@@ -75,7 +75,7 @@ class Engine final : private ApiTarget {
   void grow_to_least();
   void handle_load_tick();
   void handle_idle();
-  void handle_tun_gone(base::Error error);
+  void handle_tun_gone(const base::Error& error);
 
   // The opener.
   void handle_opener();
