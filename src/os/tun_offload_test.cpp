@@ -222,11 +222,20 @@ TEST_P(TunOffloadTest, ATrainIsOneReadAndOneWrite) {
       .bytes = bytes,
       .remote = {.address = *base::IpAddress::parse(address(1)), .port = local_port(to).value()},
       .segment_size = 1200};
-  ASSERT_EQ(send_batch(from, {&train, 1})->sent, 1U);
   std::vector<std::uint8_t> buffer(65536);
   UdpReceived slot{.buffer = buffer};
-  ASSERT_TRUE(carry_until([&] { return receive_batch(to, {&slot, 1}).value() == 1; }));
-  EXPECT_EQ(sides_[0].reads_of_type[kUdp], 1U);
+  // The first may meet an IPv6 address that is still tentative.
+  std::size_t sent = 0;
+  base::Instant next = now();
+  ASSERT_TRUE(carry_until([&] {
+    if (now() >= next) {
+      sent += send_batch(from, {&train, 1})->sent;
+      next = now() + kPatience / 10;
+    }
+    return receive_batch(to, {&slot, 1}).value() == 1;
+  }));
+  EXPECT_GT(sides_[0].reads_of_type[kUdp], 0U);
+  EXPECT_LE(sides_[0].reads_of_type[kUdp], sent);
   EXPECT_EQ(slot.segment_size, 1200);
   buffer.resize(slot.size);
   EXPECT_EQ(buffer, bytes);
