@@ -84,6 +84,39 @@ print(errno.errorcode[ctypes.get_errno()])
 """) == "ENOSYS\n"
 
 
+# Calls the kernel as 32-bit programs do (int 0x80), which needs addresses below 4 GiB.
+CALL32 = """
+import ctypes, errno, struct
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+def low(data):
+    at = libc.mmap(None, ctypes.c_size_t(4096), 7, 0x62, -1, ctypes.c_size_t(0))  # MAP_32BIT
+    ctypes.memmove(at, data, len(data))
+    return at
+# push rbx; mov eax, edi; mov ebx, esi; xchg ecx, edx; int 0x80; pop rbx; ret
+call = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_uint] * 4)(
+    low(bytes.fromhex("53 89f8 89f3 87d1 cd80 5b c3")))
+def tell(what, got): print(what, "made" if got >= 0 else errno.errorcode[-got])
+GETPID, SOCKET, SOCKETCALL, IO_URING_SETUP = 20, 359, 102, 425
+tell("getpid", call(GETPID, 0, 0, 0))
+tell("inet", call(SOCKET, 2, 2, 0))
+tell("vsock", call(SOCKET, 40, 1, 0))
+tell("socketcall", call(SOCKETCALL, 1, low(struct.pack("3I", 40, 1, 0)), 0))
+tell("io_uring", call(IO_URING_SETUP, 8, low(bytes(120)), 0))
+"""
+
+
+def test_32_bit_calls_make_no_other_sockets(lab):
+    if os.uname().machine != "x86_64":
+        pytest.skip("needs an x86-64 processor, for its 32-bit calls")
+    outside = subprocess.run(["/usr/bin/python3", "-c", CALL32], capture_output=True, text=True)
+    if "getpid made" not in outside.stdout:
+        pytest.skip("this kernel takes no 32-bit calls")
+    assert "socketcall made" in outside.stdout or "socketcall EAFNOSUPPORT" in outside.stdout
+    assert lab.check(CALL32) == ("getpid made\ninet made\nvsock EAFNOSUPPORT\n"
+                                 "socketcall ENOSYS\nio_uring ENOSYS\n")
+
+
 def test_it_sees_only_its_own_processes(lab):
     pids = lab.check("import os\nprint(sorted(int(p) for p in os.listdir('/proc') if p.isdigit()))")
     assert pids == "[1, 2]\n"

@@ -159,7 +159,8 @@ def test_ps(lab, run):
     # Three echoes of 84 bytes, padded to 96 with 32 of WireGuard around, and the handshake.
     assert shown["rx_bytes"] >= 3 * 128 and shown["tx_bytes"] >= 3 * 128
     text = warren(lab, "ps").stdout
-    assert "RUN" in text and "10.77.0.2/24" in text and "now" in text
+    assert "RUN" in text and "10.77.0.2/24" in text
+    assert "now" in text or " s ago" in text  # on a busy machine
 
 
 def test_ps_of_nobody(lab):
