@@ -116,6 +116,7 @@ struct Fields {
     v.optional("role", d.role);
     v.optional("expires_s", d.expires_s);
     v.optional("uses", d.uses);
+    v.optional("lease_s", d.lease_s);
   }
 
   template <typename D>
@@ -144,6 +145,9 @@ struct Fields {
     v.required("enrolled", d.enrolled);
     v.required("revoked", d.revoked);
     v.required("expires", d.expires);
+    v.optional("lease_s", d.lease_s);
+    v.optional("lease_left_s", d.lease_left_s);
+    v.required("alternates", d.alternates);
   }
 
   template <typename D>
@@ -215,6 +219,7 @@ struct Fields {
     v.required("secret", d.secret);
     v.required("public_key", d.public_key);
     v.required("time", d.time);
+    v.optional("ephemeral", d.ephemeral);
   }
 
   template <typename D>
@@ -230,6 +235,30 @@ struct Fields {
     v.required("routes", d.routes);
     v.required("dns", d.dns);
     v.required("mtu", d.mtu);
+    v.optional("lease_s", d.lease_s);
+  }
+
+  template <typename D>
+  void of(MemberRequest*, D& d) {
+    v.required("network", d.network);
+    v.required("public_key", d.public_key);
+    v.required("proof", d.proof);
+    v.optional("revision", d.revision);
+    v.optional("wait_s", d.wait_s);
+  }
+
+  template <typename D>
+  void of(MemberState*, D& d) {
+    v.required("revision", d.revision);
+    v.required("profile", d.profile);
+    v.required("enrol_at", d.enrol_at);
+    v.optional("come_back", d.come_back);
+  }
+
+  template <typename D>
+  void of(MemberLeft*, D& d) {
+    v.required("network", d.network);
+    v.required("name", d.name);
   }
 };
 

@@ -369,5 +369,11 @@ template std::string encode(const EnrolRequest&);
 template base::Result<EnrolRequest> decode(std::string_view);
 template std::string encode(const EnrolAnswer&);
 template base::Result<EnrolAnswer> decode(std::string_view);
+template std::string encode(const MemberRequest&);
+template base::Result<MemberRequest> decode(std::string_view);
+template std::string encode(const MemberState&);
+template base::Result<MemberState> decode(std::string_view);
+template std::string encode(const MemberLeft&);
+template base::Result<MemberLeft> decode(std::string_view);
 
 }  // namespace warren::api

@@ -76,7 +76,7 @@ TEST(Json, EveryTypeReadsBack) {
   expect_round_trip(Status{"0.1.0", "/var/lib/warren", 5, 1, 2, true, {"no engine"}});
   expect_round_trip(AuditEntry{1, "uid 0", "network.create", "lab", "ok"});
   expect_round_trip(AuditList{{{1, "uid 0", "network.create", "lab", "ok"}}});
-  expect_round_trip(EnrolRequest{"c2VjcmV0", "key", -1});
+  expect_round_trip(EnrolRequest{"c2VjcmV0", "key", -1, true});
   expect_round_trip(EnrolAnswer{"lab",
                                 "ann",
                                 "10.20.0.2/24",
@@ -87,7 +87,12 @@ TEST(Json, EveryTypeReadsBack) {
                                 "gw:51820",
                                 {"10.20.0.0/24"},
                                 {},
-                                1420});
+                                1420,
+                                60});
+  const EnrolAnswer answer{.network = "lab", .name = "ann", .mtu = 1280};
+  expect_round_trip(MemberRequest{"lab", "key", "proof", "r1", 50});
+  expect_round_trip(MemberState{"r2", answer, "gw:51800", true});
+  expect_round_trip(MemberLeft{"lab", "ann"});
 }
 
 TEST(Json, ValuesArrive) {
@@ -188,7 +193,7 @@ TEST(Json, EveryRequiredKeyOfAViewIsMissed) {
     EXPECT_FALSE(decode<PeerView>(renamed)) << renamed;
     ++keys;
   }
-  EXPECT_EQ(keys, 16U);
+  EXPECT_EQ(keys, 17U);
 }
 
 TEST(Json, LimitsHold) {

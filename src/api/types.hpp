@@ -23,6 +23,9 @@
 //   GET    /audit?limit=N                           -> AuditList
 // and on the enrolment listener (TLS):
 //   POST   /enrol               EnrolRequest        -> EnrolAnswer
+//   POST   /member/sync         MemberRequest       -> MemberState  (may wait; renews a lease)
+//   POST   /member/leave        MemberRequest       -> MemberLeft
+// The last two carry a proof of the member's key: docs/formats/member-api.md.
 // Errors: {"schema":1,"error":{"kind":…,"message":…,"hint":…}} with 400 invalid, 403 not-permitted,
 // 404 not-found, 409 conflict, 410 expired, 503 unavailable, 500 others.
 #pragma once
@@ -129,6 +132,8 @@ struct InviteRequest {
   std::string role;
   std::uint32_t expires_s = 24 * 3600;
   std::uint32_t uses = 1;  ///< more: the token is good for the peers NAME-1, NAME-2 …
+  /// Of those who join for a run only: how long one may be silent; absent: two minutes.
+  std::optional<std::uint32_t> lease_s;
 };
 struct Invitation {
   std::string network;
@@ -170,6 +175,10 @@ struct PeerView {
   std::int64_t enrolled = 0;
   std::int64_t revoked = 0;
   std::int64_t expires = 0;  ///< end of the membership, else of the invitation; 0: never
+  std::optional<std::uint32_t> lease_s;       ///< of an ephemeral peer
+  std::optional<std::uint32_t> lease_left_s;  ///< until it is put out, unless it is heard of
+  /// Two endpoints that its packets come from by turns: the key is used in two places at once.
+  std::vector<std::string> alternates;
 };
 struct PeerList {
   std::vector<PeerView> peers;
@@ -213,6 +222,8 @@ struct EnrolRequest {
   std::string secret;      ///< base64url of the 16 bytes
   std::string public_key;  ///< base64
   std::int64_t time = 0;   ///< the member's clock, seconds since 1970
+  /// Joins for the duration of a run: it renews a lease and is put out when that ends.
+  std::optional<bool> ephemeral;
 };
 struct EnrolAnswer {
   std::string network;
@@ -226,6 +237,26 @@ struct EnrolAnswer {
   std::vector<std::string> routes;
   std::vector<std::string> dns;
   std::uint16_t mtu = 1420;
+  std::optional<std::uint32_t> lease_s;  ///< of an ephemeral member
+};
+
+/// What a member asks of its gateway; the connection it comes on carries the proof of its key.
+struct MemberRequest {
+  std::string network;
+  std::string public_key;    ///< base64
+  std::string proof;         ///< base64url of 32 bytes
+  std::string revision;      ///< of the state that it has; empty: none
+  std::uint32_t wait_s = 0;  ///< how long the answer may wait for another revision
+};
+struct MemberState {
+  std::string revision;
+  EnrolAnswer profile;
+  std::string enrol_at;    ///< "host:port" of this listener
+  bool come_back = false;  ///< too many wait here: ask again in half a minute
+};
+struct MemberLeft {
+  std::string network;
+  std::string name;
 };
 
 // to_json/from_json for each type above are in api/json.hpp; from_json refuses unknown keys and

@@ -17,6 +17,7 @@
 #include "base/time.hpp"
 #include "model/address_range.hpp"
 #include "model/forward.hpp"
+#include "model/role.hpp"
 
 namespace warren::model {
 
@@ -55,6 +56,10 @@ struct Network {
   std::optional<base::IpAddress> chosen_gateway4;
   std::optional<base::IpAddress> chosen_gateway6;
   std::vector<AddressRange> reserved;  ///< never handed out; sorted, inside the subnets
+  std::vector<Role> roles;             ///< sorted by name; the default role need not be listed
+  std::string default_role;            ///< of who is given none; empty: kDefaultRole
+  std::uint32_t max_members = 0;       ///< 0: as many as any network may have
+  std::string policy;                  ///< its text; empty: members reach each other
 
   /// The gateway's own address: as chosen, otherwise the first host address of each subnet.
   [[nodiscard]] std::optional<base::IpAddress> gateway4() const;
@@ -87,6 +92,11 @@ struct Peer {
   /// When its membership ends by itself; 0: never. Revoking clears it, so a revoked peer that has
   /// it is one whose time was over; the key of such a one is not refused.
   base::WallTime expires{};
+  /// 0, or how many seconds an ephemeral member may be silent before it is put out, its record too;
+  /// of an invited peer: the lease it gets when it joins as one. The gateway counts it, never the
+  /// wall clock.
+  std::uint32_t lease_s = 0;
+  [[nodiscard]] bool is_ephemeral() const { return lease_s != 0 && state != PeerState::Invited; }
   /// The time is over, whether or not the end was carried out yet.
   [[nodiscard]] bool is_over(base::WallTime now) const { return expires.ns != 0 && now >= expires; }
   bool operator==(const Peer&) const = default;

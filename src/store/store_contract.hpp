@@ -83,6 +83,7 @@ inline std::vector<Change> everything() {
   gone.revoked = {1'700'000'003'000'000'003};
   model::Peer waiting = peer(9, full.network.id.value, "phone");
   waiting.by_hand = true;
+  waiting.lease_s = 4'000'000'000;
   waiting.expires = {1'800'000'000'000'000'001};
   model::Token bound = token(3, enrolled);
   bound.bound_to = enrolled.public_key;

@@ -9,7 +9,7 @@ namespace warren::store_sqlite {
 
 // Times are nanoseconds since 1970. Addresses, prefixes and lists of addresses are text as people
 // write them; keys, secrets and hashes are blobs. Names of states are those of model::to_string.
-inline constexpr std::array<std::string_view, 4> kMigrations{
+inline constexpr std::array<std::string_view, 5> kMigrations{
     // 1: networks, peers, tokens, refused keys, audit.
     R"sql(
 CREATE TABLE meta (
@@ -112,6 +112,10 @@ CREATE TABLE forwards (
   FOREIGN KEY (peer, network) REFERENCES peers (id, network) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX forwards_by_peer ON forwards (peer, network);
+)sql",
+    // 5: ephemeral peers.
+    R"sql(
+ALTER TABLE peers ADD COLUMN lease INTEGER NOT NULL DEFAULT 0 CHECK (lease >= 0);
 )sql",
 };
 

@@ -150,7 +150,7 @@ void read_networks(SQLite::Database& database, store::State& state) {
 void read_peers(SQLite::Database& database, store::State& state) {
   SQLite::Statement rows(database,
                          "SELECT id, network, name, role, state, address4, address6, public_key, "
-                         "invited, enrolled, revoked, by_hand, expires FROM peers");
+                         "invited, enrolled, revoked, by_hand, expires, lease FROM peers");
   while (rows.executeStep()) {
     Row row(rows);
     model::Peer peer;
@@ -169,6 +169,7 @@ void read_peers(SQLite::Database& database, store::State& state) {
     peer.revoked = row.time();
     peer.by_hand = row.number() != 0;
     peer.expires = row.time();
+    peer.lease_s = row.number<std::uint32_t>();
     state.peers.emplace(peer.id, std::move(peer));
   }
 }
@@ -299,12 +300,13 @@ void write_change(SQLite::Database& database, const store::PutPeer& change) {
   SQLite::Statement put(
       database,
       "INSERT INTO peers (id, network, name, role, state, address4, address6, public_key, invited, "
-      "enrolled, revoked, by_hand, expires) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+      "enrolled, revoked, by_hand, expires, lease) "
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
       "ON CONFLICT (id) DO UPDATE SET network = excluded.network, name = excluded.name, "
       "role = excluded.role, state = excluded.state, address4 = excluded.address4, "
       "address6 = excluded.address6, public_key = excluded.public_key, "
       "invited = excluded.invited, enrolled = excluded.enrolled, revoked = excluded.revoked, "
-      "by_hand = excluded.by_hand, expires = excluded.expires");
+      "by_hand = excluded.by_hand, expires = excluded.expires, lease = excluded.lease");
   Binder(put)
       .add(peer.id.value)
       .add(peer.network.value)
@@ -318,7 +320,8 @@ void write_change(SQLite::Database& database, const store::PutPeer& change) {
       .add(peer.enrolled.ns)
       .add(peer.revoked.ns)
       .add(peer.by_hand ? 1 : 0)
-      .add(peer.expires.ns);
+      .add(peer.expires.ns)
+      .add(peer.lease_s);
   put.exec();
   SQLite::Statement count(database,
                           "UPDATE meta SET next_peer_id = max(next_peer_id, ? + 1) WHERE id = 1");

@@ -245,7 +245,9 @@ std::string schema_of(const std::string& path) {
 void fill_old(const std::string& old_path, const std::string& full_path) {
   SQLite::Database raw(old_path, SQLite::OPEN_READWRITE);
   raw.exec("ATTACH '" + full_path + "' AS today");
-  for (const std::string table : {"networks", "peers", "tokens", "refused_keys", "audit", "meta"}) {
+  for (const std::string table :
+       {"networks", "peers", "tokens", "refused_keys", "forwards", "audit", "meta"}) {
+    if (!raw.tableExists(table)) continue;
     std::string columns;
     SQLite::Statement info(raw, "SELECT name FROM pragma_table_info('" + table + "', 'main')");
     while (info.executeStep()) {
@@ -278,6 +280,9 @@ TEST_P(Migration, KeepsTheDataOfTheVersionBefore) {
       peer.by_hand = false;
       peer.expires = {};
     }
+  }
+  if (old_version < 5) {
+    for (auto& [id, peer] : before.peers) peer.lease_s = 0;
   }
   if (old_version < 4) {
     before.forwards.clear();
