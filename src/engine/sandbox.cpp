@@ -158,7 +158,7 @@ constexpr std::array kAllowed = {
     SCMP_SYS(futex),          SCMP_SYS(clock_gettime),   SCMP_SYS(getrandom),
     SCMP_SYS(exit),           SCMP_SYS(exit_group),      SCMP_SYS(rt_sigreturn),
     SCMP_SYS(rt_sigprocmask), SCMP_SYS(restart_syscall), SCMP_SYS(getpid),
-    SCMP_SYS(gettid),         SCMP_SYS(sched_yield),
+    SCMP_SYS(gettid),         SCMP_SYS(sched_yield),     SCMP_SYS(timerfd_settime),
 };
 
 struct FilterRelease {

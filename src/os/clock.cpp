@@ -20,6 +20,7 @@ std::int64_t read_clock(clockid_t clock) {
 }  // namespace
 
 base::Instant now() { return {read_clock(CLOCK_BOOTTIME)}; }
+base::Instant awake_now() { return {read_clock(CLOCK_MONOTONIC)}; }
 base::WallTime wall_now() { return {read_clock(CLOCK_REALTIME)}; }
 
 base::Duration thread_cpu_time() { return base::Duration(read_clock(CLOCK_THREAD_CPUTIME_ID)); }

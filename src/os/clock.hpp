@@ -10,6 +10,8 @@ namespace warren::os {
 
 [[nodiscard]] base::Instant now();        ///< CLOCK_BOOTTIME
 [[nodiscard]] base::WallTime wall_now();  ///< CLOCK_REALTIME
+/// CLOCK_MONOTONIC: stands still while the host is suspended. Not to be mixed with now().
+[[nodiscard]] base::Instant awake_now();
 /// Processor time that the calling thread, or another one that still runs, has used.
 [[nodiscard]] base::Duration thread_cpu_time();
 [[nodiscard]] base::Duration thread_cpu_time(pthread_t thread);

@@ -7,15 +7,21 @@
 //
 // Timers are an ordered map of (due, id). A round runs those that were due and set before the
 // round's timers began, in the order of their due times, so a handler that sets itself again in the
-// past cannot starve the descriptors. epoll's own timeout does not count suspended time; after a
-// resume a timer is late by what was left of its wait, unless a descriptor wakes the loop first.
+// past cannot starve the descriptors. epoll's own timeout does not count suspended time, so the
+// loop waits without one, and a timer descriptor on CLOCK_BOOTTIME wakes it: what became due while
+// the host was suspended runs at once when it wakes up. The descriptor is set only to an earlier
+// time than it is set to already: to be woken once too early costs less than a system call per
+// change.
 #include "os/loop.hpp"
 
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
+#include <tuple>
 
 #include "os/clock.hpp"
 
@@ -27,7 +33,8 @@ namespace {
 
 constexpr int kEventsPerRound = 64;
 constexpr std::int64_t kNsPerSecond = 1'000'000'000;
-constexpr std::int64_t kNsPerMs = 1'000'000;
+/// Tags the alarm: watches begin with generation 1.
+constexpr std::uint64_t kAlarmTag = 0;
 
 std::uint32_t interest(bool want_read, bool want_write) {
   return (want_read ? EPOLLIN | EPOLLRDHUP : 0U) | (want_write ? EPOLLOUT : 0U);
@@ -56,6 +63,11 @@ base::Result<std::unique_ptr<Loop>> Loop::create() {
   std::unique_ptr<Loop> loop(new Loop());
   loop->epoll_ = Fd(epoll_create1(EPOLL_CLOEXEC));
   if (!loop->epoll_) return os_error("create an epoll instance");
+  loop->alarm_ = Fd(timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (!loop->alarm_) return os_error("create a timer descriptor");
+  epoll_event event{.events = EPOLLIN, .data = {.u64 = kAlarmTag}};
+  if (epoll_ctl(loop->epoll_.get(), EPOLL_CTL_ADD, loop->alarm_.get(), &event) < 0)
+    return os_error("watch a timer descriptor");
   return loop;
 }
 
@@ -132,23 +144,32 @@ void Loop::run_due_timers() {
   }
 }
 
+base::Status Loop::set_alarm(base::Instant due) {
+  if (alarm_at_ && *alarm_at_ <= due) return {};
+  const itimerspec at{
+      .it_interval = {},
+      .it_value = {.tv_sec = due.ns / kNsPerSecond, .tv_nsec = due.ns % kNsPerSecond}};
+  if (timerfd_settime(alarm_.get(), TFD_TIMER_ABSTIME, &at, nullptr) < 0)
+    return os_error("set a timer");
+  alarm_at_ = due;
+  return {};
+}
+
+void Loop::clear_alarm() {
+  std::uint64_t expirations = 0;
+  std::ignore = ::read(alarm_.get(), &expirations, sizeof expirations);
+  alarm_at_.reset();
+}
+
 base::Result<int> Loop::wait(void* events, std::optional<base::Instant> deadline) {
   if (!timers_.empty()) {
     const base::Instant due = timers_.begin()->first.first;
     deadline = deadline ? std::min(*deadline, due) : due;
   }
-  timespec room{};
-  if (deadline) {
-    const std::int64_t ns = std::max<std::int64_t>(0, (*deadline - now()).count());
-    room = {.tv_sec = ns / kNsPerSecond, .tv_nsec = ns % kNsPerSecond};
-  }
-  auto* out = static_cast<epoll_event*>(events);
-  int count = epoll_pwait2(epoll_.get(), out, kEventsPerRound, deadline ? &room : nullptr, nullptr);
-  if (count < 0 && errno == ENOSYS) {
-    const std::int64_t ms = std::min<std::int64_t>(room.tv_sec, 86'400) * 1000 +
-                            (room.tv_nsec + kNsPerMs - 1) / kNsPerMs;
-    count = epoll_wait(epoll_.get(), out, kEventsPerRound, deadline ? static_cast<int>(ms) : -1);
-  }
+  const bool is_due = deadline && *deadline <= now();
+  if (deadline && !is_due) WARREN_TRY(set_alarm(*deadline));
+  const int count =
+      epoll_wait(epoll_.get(), static_cast<epoll_event*>(events), kEventsPerRound, is_due ? 0 : -1);
   if (count >= 0) return count;
   if (errno == EINTR) return 0;
   return os_error("wait for events");
@@ -159,6 +180,10 @@ base::Status Loop::run_once(std::optional<base::Instant> deadline) {
   WARREN_TRY_ASSIGN(const int count, wait(events, deadline));
   for (int i = 0; i < count; ++i) {
     const std::uint64_t tagged = events[i].data.u64;
+    if (tagged == kAlarmTag) {
+      clear_alarm();
+      continue;
+    }
     const auto found = watches_.find(static_cast<int>(tagged & 0xffff'ffff));
     if (found == watches_.end() || found->second->generation != tagged >> 32) continue;
     const std::shared_ptr<Watch> running = found->second;

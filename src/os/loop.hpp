@@ -60,8 +60,12 @@ class Loop {
   struct Watch;
   [[nodiscard]] base::Status change(int descriptor, bool want_read, bool want_write);
   [[nodiscard]] base::Result<int> wait(void* events, std::optional<base::Instant> deadline);
+  [[nodiscard]] base::Status set_alarm(base::Instant due);
+  void clear_alarm();
   void run_due_timers();
   Fd epoll_;
+  Fd alarm_;                               // a timer descriptor on CLOCK_BOOTTIME
+  std::optional<base::Instant> alarm_at_;  // what it is set to
   std::unordered_map<int, std::shared_ptr<Watch>> watches_;
   std::uint32_t next_generation_ = 1;
   std::map<std::pair<base::Instant, TimerId>, TimerHandler> timers_;

@@ -5,7 +5,10 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "os/clock.hpp"
@@ -164,6 +167,37 @@ TEST_F(LoopTest, RunOnceEndsAtItsDeadline) {
   const base::Instant deadline = now() + milliseconds(5);
   ASSERT_TRUE(loop_->run_once(deadline));
   EXPECT_GE(now(), deadline);
+}
+
+/// Asked of the kernel, for no test may suspend its host: a timer on this clock has expired when
+/// the host wakes up, if it was due while it slept.
+TEST_F(LoopTest, TimersAreOnTheClockThatCountsSuspendedTime) {
+  const auto timers_on = [](std::string_view clock) {
+    std::size_t count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fdinfo")) {
+      std::ifstream file(entry.path());
+      for (std::string line; std::getline(file, line);) count += line == clock;
+    }
+    return count;
+  };
+  const std::size_t before = timers_on("clockid: " + std::to_string(CLOCK_BOOTTIME));
+  auto another = Loop::create();
+  ASSERT_TRUE(another);
+  EXPECT_EQ(timers_on("clockid: " + std::to_string(CLOCK_BOOTTIME)), before + 1);
+  EXPECT_EQ(timers_on("clockid: " + std::to_string(CLOCK_MONOTONIC)), 0U);
+}
+
+TEST_F(LoopTest, AnEarlierTimerThatWasCancelledNeitherFiresNorKeepsTheLoopTurning) {
+  const auto early = loop_->at(now() + milliseconds(2), [] { FAIL(); });
+  ASSERT_TRUE(loop_->run_once(now() + milliseconds(1)));
+  loop_->cancel(early);
+  const base::Instant due = now() + milliseconds(30);
+  bool fired = false;
+  loop_->at(due, [&] { fired = true; });
+  int rounds = 0;
+  for (; !fired; ++rounds) ASSERT_TRUE(loop_->run_once(std::nullopt));
+  EXPECT_GE(now(), due);
+  EXPECT_LE(rounds, 3);
 }
 
 TEST_F(LoopTest, AStopBeforeRunEndsItAtOnce) {
