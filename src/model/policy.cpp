@@ -1,0 +1,80 @@
+// What a policy answers.
+//
+// Everything that no rule opens is closed, but for what keeps a network usable at all: the gateway
+// opens what it likes (it is the administrator's own), and members may always ask it for names and
+// for an echo. Answers and errors of what was opened are never asked about here.
+#include "model/policy.hpp"
+
+#include <algorithm>
+
+#include "model/forward.hpp"
+
+namespace warren::model {
+
+namespace {
+
+constexpr std::uint16_t kDns = 53;
+
+bool is_icmp(std::uint8_t protocol) { return protocol == kIcmp || protocol == kIcmp6; }
+
+bool covers(const Party& party, const Subject& subject) {
+  switch (party.kind) {
+    case PartyKind::Any:
+      return subject.kind == PartyKind::Peer;
+    case PartyKind::Role:
+      return subject.kind == PartyKind::Peer && subject.role == party.name;
+    case PartyKind::Peer:
+      return subject.kind == PartyKind::Peer && subject.name == party.name;
+    case PartyKind::Gateway:
+    case PartyKind::Internet:
+      return subject.kind == party.kind;
+  }
+  return false;
+}
+
+bool covers(const std::vector<Party>& parties, const Subject& subject) {
+  return std::ranges::any_of(parties, [&](const Party& party) { return covers(party, subject); });
+}
+
+}  // namespace
+
+std::vector<Party> Policy::peers_named() const {
+  std::vector<Party> out;
+  for (const PolicyRule& rule : rules) {
+    for (const auto* side : {&rule.from, &rule.to}) {
+      for (const Party& party : *side) {
+        if (party.kind == PartyKind::Peer) out.push_back(party);
+      }
+    }
+  }
+  return out;
+}
+
+PolicyAnswer Policy::test(const Subject& from, const Subject& to, std::uint8_t protocol,
+                          std::uint16_t port) const {
+  if (from.kind == PartyKind::Gateway) return {true, nullptr, "the gateway may open anything"};
+  if (to.kind == PartyKind::Gateway && from.kind == PartyKind::Peer) {
+    if (is_icmp(protocol)) return {true, nullptr, "every member may ask the gateway for an echo"};
+    if (port == kDns && (protocol == kTcp || protocol == kUdp)) {
+      return {true, nullptr, "every member may ask the gateway for names"};
+    }
+  }
+  for (const PolicyRule& rule : rules) {
+    const bool opens = std::ranges::any_of(rule.ports, [&](const PortRange& range) {
+      return range.contains(is_icmp(protocol) ? kIcmp : protocol, port);
+    });
+    if (opens && covers(rule.from, from) && covers(rule.to, to)) return {true, &rule, ""};
+  }
+  return {false, nullptr, "no rule allows it, and what no rule allows is denied"};
+}
+
+std::optional<Question> parse_question(std::string_view text) {
+  if (text == "icmp") return Question{kIcmp, 0};
+  std::vector<PortRange> ports = parse_ports(text);
+  if (ports.size() != 1 || ports.front().first_port != ports.front().last_port) {
+    return std::nullopt;
+  }
+  return Question{ports.front().first_protocol, ports.front().first_port};
+}
+
+}  // namespace warren::model

@@ -1,0 +1,46 @@
+// Role: a class of members of a network, with its own share of the address plan and its limits.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+#include "model/address_range.hpp"
+
+namespace warren::model {
+
+/// The role of whoever is given no other. Every network has it, with the whole plan (what other
+/// roles hold apart), unless it says otherwise.
+inline constexpr std::string_view kDefaultRole = "member";
+
+struct Role {
+  /// Never changes and is not given twice in a network: names the role's members in the kernel. 0
+  /// is the default role's alone.
+  std::uint32_t number = 0;
+  std::string name;
+  /// Where its members' addresses come from; absent: whatever no other role holds.
+  std::optional<AddressRange> range4;
+  std::optional<AddressRange> range6;
+  std::uint32_t max_members = 0;   ///< 0: as many as the network may have
+  std::uint32_t membership_s = 0;  ///< how long a membership lasts; 0: until it is ended
+
+  [[nodiscard]] const std::optional<AddressRange>& range(base::Family family) const {
+    return family == base::Family::V4 ? range4 : range6;
+  }
+  bool operator==(const Role&) const = default;
+};
+
+/// As a peer's name, and none of the words that policies use for something else.
+[[nodiscard]] base::Status check_role_name(std::string_view name);
+/// The role of this name; the default role is there without being listed.
+[[nodiscard]] std::optional<Role> find_role(const std::vector<Role>& roles, std::string_view name);
+/// What a member of this role may not have, besides what is reserved: of each family everything
+/// outside its own range, or, without one, what lies in other roles' ranges.
+[[nodiscard]] std::vector<AddressRange> barred_for(const Role& role, const std::vector<Role>& roles,
+                                                   const std::optional<base::Prefix>& subnet4,
+                                                   const std::optional<base::Prefix>& subnet6);
+
+}  // namespace warren::model
