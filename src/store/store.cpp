@@ -88,6 +88,13 @@ base::Status check_networks(const State& state) {
     if (!transits.insert(network.transit).second) {
       return broken("transit " + std::to_string(network.transit) + " twice");
     }
+    std::set<std::string> roles;
+    std::set<std::uint32_t> numbers;
+    for (const model::Role& role : network.roles) {
+      if (!roles.insert(role.name).second || !numbers.insert(role.number).second) {
+        return broken("role " + role.name + " or its number twice");
+      }
+    }
   }
   return {};
 }

@@ -70,6 +70,16 @@ inline std::vector<Change> everything() {
   full.network.chosen_gateway6 = base::IpAddress::parse("fd12:3456::fffe");
   full.network.reserved = {*model::AddressRange::parse("10.20.0.64/26"),
                            *model::AddressRange::parse("fd12:3456::1-fd12:3456::9")};
+  full.network.roles = {{.number = 4'000'000'000,
+                         .name = "member",
+                         .range4 = model::AddressRange::parse("10.20.0.32/27"),
+                         .range6 = model::AddressRange::parse("fd12:3456::100/120"),
+                         .max_members = 4'000'000'001,
+                         .membership_s = 4'000'000'002},
+                        {.number = 7, .name = "node", .range4 = {}, .range6 = {}}};
+  full.network.default_role = "node";
+  full.network.max_members = 4'000'000'003;
+  full.network.policy = "rules: []  # nobody\n";
   model::Peer enrolled = peer(7, full.network.id.value, "laptop");
   enrolled.role = "node";
   enrolled.state = model::PeerState::Enrolled;
@@ -193,6 +203,14 @@ TYPED_TEST_P(StoreContract, RefusesWhatMayNotBeAndChangesNothing) {
   this->refused({PutNetwork{network(2, "a")}});
   this->refused({PutNetwork{changed(network(2, "b"), [](auto& n) { n.network.port = 1; })}});
   this->refused({PutNetwork{changed(network(2, "b"), [](auto& n) { n.network.transit = 1; })}});
+  const auto with_roles = [&](auto one, auto other) {
+    return PutNetwork{changed(network(2, "b"), [&](auto& n) {
+      n.network.roles = {{.number = one.first, .name = one.second, .range4 = {}, .range6 = {}},
+                         {.number = other.first, .name = other.second, .range4 = {}, .range6 = {}}};
+    })};
+  };
+  this->refused({with_roles(std::pair(1U, "x"), std::pair(2U, "x"))});
+  this->refused({with_roles(std::pair(1U, "x"), std::pair(1U, "y"))});
   this->refused({PutPeer{peer(2, 1, "ann")}});
   this->refused({PutPeer{peer(2, 99, "bob")}});
   this->refused(

@@ -9,7 +9,7 @@ namespace warren::store_sqlite {
 
 // Times are nanoseconds since 1970. Addresses, prefixes and lists of addresses are text as people
 // write them; keys, secrets and hashes are blobs. Names of states are those of model::to_string.
-inline constexpr std::array<std::string_view, 5> kMigrations{
+inline constexpr std::array<std::string_view, 6> kMigrations{
     // 1: networks, peers, tokens, refused keys, audit.
     R"sql(
 CREATE TABLE meta (
@@ -116,6 +116,28 @@ CREATE INDEX forwards_by_peer ON forwards (peer, network);
     // 5: ephemeral peers.
     R"sql(
 ALTER TABLE peers ADD COLUMN lease INTEGER NOT NULL DEFAULT 0 CHECK (lease >= 0);
+)sql",
+    // 6: roles with ranges and limits, policies. What peers were called before there were roles
+    // becomes a role of that name; the nameless and "default" one is called "member".
+    R"sql(
+CREATE TABLE roles (
+  network INTEGER NOT NULL REFERENCES networks (id) ON DELETE CASCADE,
+  name TEXT NOT NULL,
+  number INTEGER NOT NULL CHECK (number >= 0),
+  range4 TEXT,
+  range6 TEXT,
+  max_members INTEGER NOT NULL,
+  membership INTEGER NOT NULL,
+  PRIMARY KEY (network, name),
+  UNIQUE (network, number)
+) STRICT, WITHOUT ROWID;
+UPDATE peers SET role = 'member' WHERE role IN ('', 'default');
+INSERT INTO roles (network, name, number, range4, range6, max_members, membership)
+  SELECT network, role, row_number() OVER (PARTITION BY network ORDER BY role), NULL, NULL, 0, 0
+  FROM (SELECT DISTINCT network, role FROM peers WHERE role != 'member');
+ALTER TABLE networks ADD COLUMN default_role TEXT NOT NULL DEFAULT '';
+ALTER TABLE networks ADD COLUMN max_members INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE networks ADD COLUMN policy TEXT NOT NULL DEFAULT '';
 )sql",
 };
 

@@ -121,7 +121,7 @@ void read_networks(SQLite::Database& database, store::State& state) {
   SQLite::Statement rows(database,
                          "SELECT id, name, subnet4, subnet6, port, endpoint_host, nat, dns, mtu, "
                          "transit, gateway_key, gateway_private_key, created, stopped, gateway4, "
-                         "gateway6, reserved FROM networks");
+                         "gateway6, reserved, default_role, max_members, policy FROM networks");
   while (rows.executeStep()) {
     Row row(rows);
     store::StoredNetwork stored;
@@ -143,7 +143,50 @@ void read_networks(SQLite::Database& database, store::State& state) {
     network.chosen_gateway4 = row.parsed<base::IpAddress>();
     network.chosen_gateway6 = row.parsed<base::IpAddress>();
     network.reserved = split<model::AddressRange>(row.text(), row);
+    network.default_role = row.text();
+    network.max_members = row.number<std::uint32_t>();
+    network.policy = row.text();
     state.networks.emplace(network.id, std::move(stored));
+  }
+}
+
+void read_roles(SQLite::Database& database, store::State& state) {
+  SQLite::Statement rows(database,
+                         "SELECT network, name, number, range4, range6, max_members, membership "
+                         "FROM roles ORDER BY network, name");
+  while (rows.executeStep()) {
+    Row row(rows);
+    const auto network = state.networks.find({row.number<std::uint32_t>()});
+    if (network == state.networks.end()) row.damaged();
+    model::Role role;
+    role.name = row.text();
+    role.number = row.number<std::uint32_t>();
+    role.range4 = row.parsed<model::AddressRange>();
+    role.range6 = row.parsed<model::AddressRange>();
+    role.max_members = row.number<std::uint32_t>();
+    role.membership_s = row.number<std::uint32_t>();
+    network->second.network.roles.push_back(std::move(role));
+  }
+}
+
+/// The roles of a network are exactly these.
+void write_roles(SQLite::Database& database, const model::Network& network) {
+  SQLite::Statement remove(database, "DELETE FROM roles WHERE network = ?");
+  Binder(remove).add(network.id.value);
+  remove.exec();
+  for (const model::Role& role : network.roles) {
+    SQLite::Statement put(database,
+                          "INSERT INTO roles (network, name, number, range4, range6, max_members, "
+                          "membership) VALUES (?, ?, ?, ?, ?, ?, ?)");
+    Binder(put)
+        .add(network.id.value)
+        .add(role.name)
+        .add(role.number)
+        .text_of(role.range4)
+        .text_of(role.range6)
+        .add(role.max_members)
+        .add(role.membership_s);
+    put.exec();
   }
 }
 
@@ -225,6 +268,7 @@ base::Result<store::State> read_state(SQLite::Database& database) {
   SQLite::Transaction transaction(database);
   store::State state;
   read_networks(database, state);
+  read_roles(database, state);
   read_peers(database, state);
   read_tokens(database, state);
   read_refused(database, state);
@@ -260,14 +304,17 @@ void write_change(SQLite::Database& database, const store::PutNetwork& change) {
   SQLite::Statement put(
       database,
       "INSERT INTO networks (id, name, subnet4, subnet6, port, endpoint_host, nat, dns, mtu, "
-      "transit, gateway_key, gateway_private_key, created, stopped, gateway4, gateway6, reserved) "
-      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+      "transit, gateway_key, gateway_private_key, created, stopped, gateway4, gateway6, reserved, "
+      "default_role, max_members, policy) "
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
       "ON CONFLICT (id) DO UPDATE SET name = excluded.name, subnet4 = excluded.subnet4, "
       "subnet6 = excluded.subnet6, port = excluded.port, endpoint_host = excluded.endpoint_host, "
       "nat = excluded.nat, dns = excluded.dns, mtu = excluded.mtu, transit = excluded.transit, "
       "gateway_key = excluded.gateway_key, gateway_private_key = excluded.gateway_private_key, "
       "created = excluded.created, stopped = excluded.stopped, gateway4 = excluded.gateway4, "
-      "gateway6 = excluded.gateway6, reserved = excluded.reserved");
+      "gateway6 = excluded.gateway6, reserved = excluded.reserved, "
+      "default_role = excluded.default_role, max_members = excluded.max_members, "
+      "policy = excluded.policy");
   Binder(put)
       .add(network.id.value)
       .add(network.name)
@@ -285,8 +332,12 @@ void write_change(SQLite::Database& database, const store::PutNetwork& change) {
       .add(network.stopped ? 1 : 0)
       .text_of(network.chosen_gateway4)
       .text_of(network.chosen_gateway6)
-      .add(join(network.reserved));
+      .add(join(network.reserved))
+      .add(network.default_role)
+      .add(network.max_members)
+      .add(network.policy);
   put.exec();
+  write_roles(database, network);
 }
 
 void write_change(SQLite::Database& database, const store::DeleteNetwork& change) {

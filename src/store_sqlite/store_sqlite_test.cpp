@@ -246,7 +246,7 @@ void fill_old(const std::string& old_path, const std::string& full_path) {
   SQLite::Database raw(old_path, SQLite::OPEN_READWRITE);
   raw.exec("ATTACH '" + full_path + "' AS today");
   for (const std::string table :
-       {"networks", "peers", "tokens", "refused_keys", "forwards", "audit", "meta"}) {
+       {"networks", "roles", "peers", "tokens", "refused_keys", "forwards", "audit", "meta"}) {
     if (!raw.tableExists(table)) continue;
     std::string columns;
     SQLite::Statement info(raw, "SELECT name FROM pragma_table_info('" + table + "', 'main')");
@@ -291,6 +291,20 @@ TEST_P(Migration, KeepsTheDataOfTheVersionBefore) {
       stored.network.chosen_gateway4.reset();
       stored.network.chosen_gateway6.reset();
       stored.network.reserved.clear();
+    }
+  }
+  if (old_version < 6) {
+    for (auto& [id, stored] : before.networks) {
+      stored.network.roles.clear();
+      stored.network.default_role.clear();
+      stored.network.max_members = 0;
+      stored.network.policy.clear();
+    }
+    for (auto& [id, peer] : before.peers) {
+      if (peer.role.empty()) peer.role = "member";
+      if (peer.role != "node") continue;
+      before.networks.at(peer.network).network.roles = {
+          {.number = 1, .name = "node", .range4 = {}, .range6 = {}}};
     }
   }
   const auto migrated = open_or_die(directory.file());
