@@ -12,14 +12,13 @@
 // batches that may have known it are done; no packet of it can pass afterwards.
 #include "engine/engine.hpp"
 
-#include <malloc.h>
-
 #include <algorithm>
 #include <thread>
 #include <utility>
 
 #include "engine/limits.hpp"
 #include "os/process.hpp"
+#include "os/resident.hpp"
 #include "os/unix_socket.hpp"
 
 namespace warren::engine {
@@ -102,6 +101,7 @@ base::Status Engine::watch_all() {
 base::Status Engine::run() {
   handle_notices();
   report();
+  loop_->at(os::now() + kSettled, [] { os::release_memory(); });
   WARREN_TRY(loop_->run());
   log_line(base::LogLevel::Debug, counters());
   if (failure_) return *failure_;
@@ -194,7 +194,7 @@ void Engine::handle_idle() {
   busy_ = false;
   report();
   shared_.trim();
-  malloc_trim(0);
+  os::release_memory();
 }
 
 base::Status Engine::watch_opener() {

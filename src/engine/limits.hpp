@@ -36,6 +36,8 @@ inline constexpr std::size_t kHandshakesAlone = 4;
 
 /// Workers of one engine, the first included, whatever the opener and the processors allow.
 inline constexpr std::size_t kMaxWorkers = 8;
+/// How long after its start an engine gives back what only the start needed.
+inline constexpr base::Duration kSettled = std::chrono::seconds(2);
 /// How often it is looked at how busy the workers are.
 inline constexpr base::Duration kLoadTick = std::chrono::seconds(1);
 /// Another worker joins when every one that runs has used more than this share of a tick.

@@ -24,12 +24,14 @@
 #include <chrono>
 #include <thread>
 
+#include "engine/limits.hpp"
 #include "engine/opener.hpp"
 #include "os/clock.hpp"
 #include "os/file.hpp"
 #include "os/loop.hpp"
 #include "os/path_watch.hpp"
 #include "os/process.hpp"
+#include "os/resident.hpp"
 #include "os/rtnl.hpp"
 #include "os/signals.hpp"
 #include "os/stream.hpp"
@@ -193,6 +195,7 @@ base::Status Standalone::watch_all() {
 base::Status Standalone::serve() {
   WARREN_TRY(watch_all());
   handle_link_change();  // the link may have changed before the watch
+  loop_->at(os::now() + engine::kSettled, [] { os::release_memory(); });
   WARREN_TRY(loop_->run());
   if (failure_) return *failure_;
   return {};
