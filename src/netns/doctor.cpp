@@ -145,7 +145,7 @@ base::Status try_run() {
   WARREN_TRY_ASSIGN(InitChild child, clone_init());
   if (child.is_init) {
     pair.first.reset();
-    run_init(child, config, std::move(etc), std::move(pair.second), os::Fd());
+    run_init(child, config, std::move(etc), std::move(pair.second));
   }
   pair.second.reset();
   auto message = receive_control(pair.first);

@@ -266,22 +266,18 @@ void EngineHost::finish_api(base::Status result) {
 void EngineHost::handle_end() {
   const int code = os::try_wait(*engine_).value_or(-1);
   drop_engine();
-  const base::Instant at = os::now();
-  while (!ends_.empty() && at - ends_.front() > kEngineEndWindow) ends_.pop_front();
-  ends_.push_back(at);
+  const std::size_t lately = ends_.add(os::now());
   const std::string text = "the engine ended (exit code " + std::to_string(code) + ")";
   if (!ever_configured_) {
     return give_up(base::make_error(
         base::ErrorKind::Failed, text + " before it was configured",
         "its own message is above; " + config_.engine_program + " must be of the same version"));
   }
-  if (ends_.size() >= kMaxEngineEnds) {
-    return give_up(
-        base::make_error(base::ErrorKind::Failed,
-                         text + " " + std::to_string(ends_.size()) + " times in a few seconds"));
+  if (lately >= kMaxEngineEnds) {
+    return give_up(base::make_error(
+        base::ErrorKind::Failed, text + " " + std::to_string(lately) + " times in a few seconds"));
   }
-  const auto pause = kEngineRestartPause * static_cast<std::int64_t>(ends_.size() - 1);
-  loop_.at(at + pause, [this] {
+  loop_.at(os::now() + ends_.pause(), [this] {
     if (!failed_) return;  // stopped meanwhile
     if (base::Status again = spawn(); !again) give_up(std::move(again).error());
   });

@@ -1,7 +1,6 @@
 // EngineHost: the supervisor's care for its engine: descriptors, configuration, restart.
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -9,6 +8,7 @@
 
 #include "base/result.hpp"
 #include "ipc/opener.hpp"
+#include "netns/recent_ends.hpp"
 #include "netns/run.hpp"
 #include "netns/udp_pair.hpp"
 #include "os/file.hpp"
@@ -73,7 +73,7 @@ class EngineHost {
   std::string api_answer_;
   os::Loop::TimerId start_timer_ = 0;
   bool ever_configured_ = false;
-  std::deque<base::Instant> ends_;
+  RecentEnds ends_;
 };
 
 }  // namespace warren::netns

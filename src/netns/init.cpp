@@ -76,22 +76,21 @@ base::Status map_ids(uid_t uid, gid_t gid) {
 
 class Init {
  public:
-  Init(RunConfig& config, EtcFiles etc, os::Fd control, os::Fd sockets)
-      : config_(config),
-        etc_(std::move(etc)),
-        control_(std::move(control)),
-        sockets_(std::move(sockets)) {}
+  Init(RunConfig& config, EtcFiles etc, os::Fd control)
+      : config_(config), etc_(std::move(etc)), control_(std::move(control)) {}
   [[noreturn]] void run(uid_t uid, gid_t gid);
 
  private:
   base::Status prepare(uid_t uid, gid_t gid);
   base::Status wait_for_go();
   base::Result<bool> handle_early_message();
-  void handle_request(const ControlMessage& message);
+  void handle_request(ControlMessage& message);
   base::Status serve();
   void handle_control();
   void send_echo_socket();
-  void handle_forwarder(os::Loop& loop);
+  void serve_forwarder(os::Fd sockets);
+  void watch_forwarder();
+  void handle_forwarder();
   void start_net();
   void reap();
   [[noreturn]] void fail(int exit_code, const base::Error& error);
@@ -100,6 +99,7 @@ class Init {
   EtcFiles etc_;
   os::Fd control_;
   os::Fd sockets_;                    ///< of the forwarder
+  std::unique_ptr<os::Loop> loop_;    ///< since the command runs
   std::unique_ptr<Clients> clients_;  ///< programs inside
   pid_t command_ = 0;
 };
@@ -151,7 +151,7 @@ base::Status Init::wait_for_go() {
 
 /// Before there is a command. True: Go came. A signal that would end the command ends us.
 base::Result<bool> Init::handle_early_message() {
-  WARREN_TRY_ASSIGN(const ControlMessage message, receive_control(control_));
+  WARREN_TRY_ASSIGN(ControlMessage message, receive_control(control_));
   if (message.closed) _exit(kOwnFailure);
   handle_request(message);
   if (message.type == Control::Signal && !message.fields.empty()) {
@@ -164,12 +164,14 @@ base::Result<bool> Init::handle_early_message() {
   return message.type == Control::Go;
 }
 
-void Init::handle_request(const ControlMessage& message) {
+void Init::handle_request(ControlMessage& message) {
   switch (message.type) {
     case Control::OpenEcho:
       return send_echo_socket();
     case Control::StartNet:
       return start_net();
+    case Control::Forwarder:
+      return serve_forwarder(std::move(message.descriptor));
     case Control::NetUp:
       if (clients_) clients_->answer_net({});
       return;
@@ -191,11 +193,27 @@ void Init::start_net() {
   }
 }
 
+/// The forwarder's end of the pair; another one takes the place of one that was killed.
+void Init::serve_forwarder(os::Fd sockets) {
+  if (loop_ && sockets_) loop_->forget(sockets_.get());
+  sockets_ = std::move(sockets);
+  watch_forwarder();
+}
+
+void Init::watch_forwarder() {
+  if (!loop_ || !sockets_) return;
+  // Where it cannot be watched, its connections wait in vain; the run is not ended for that.
+  static_cast<void>(loop_->watch(sockets_.get(), [this](os::Ready) { handle_forwarder(); }));
+}
+
 /// A socket for both families where the kernel has IPv6. The forwarder connects it: it stays in the
 /// network namespace that it was made in.
-void Init::handle_forwarder(os::Loop& loop) {
+void Init::handle_forwarder() {
   const auto message = receive_control(sockets_);
-  if (!message || message->closed) return loop.forget(sockets_.get());
+  if (!message || message->closed) {
+    loop_->forget(sockets_.get());
+    return sockets_.reset();
+  }
   const bool tcp = !message->fields.empty() && message->fields[0] == "tcp";
   const int type = (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK;
   os::Fd opened(socket(AF_INET6, type, 0));
@@ -219,7 +237,7 @@ void Init::send_echo_socket() {
 }
 
 void Init::handle_control() {
-  const auto message = receive_control(control_);
+  auto message = receive_control(control_);
   if (!message || message->closed) _exit(kOwnFailure);
   handle_request(*message);
   if (message->type != Control::Signal || message->fields.empty()) return;
@@ -237,10 +255,10 @@ void Init::reap() {
 }
 
 base::Status Init::serve() {
-  WARREN_TRY_ASSIGN(const auto loop, os::Loop::create());
+  WARREN_TRY_ASSIGN(loop_, os::Loop::create());
   WARREN_TRY_ASSIGN(os::SignalQueue signals, os::SignalQueue::create({SIGCHLD}));
   clients_ = std::make_unique<Clients>(
-      *loop, nullptr, [this] { static_cast<void>(send_control(control_, Control::AskNet)); });
+      *loop_, nullptr, [this] { static_cast<void>(send_control(control_, Control::AskNet)); });
   // Where the system has no /run, only `warren net up` lacks its way.
   static_cast<void>(clients_->listen(kInsideSocket));
   WARREN_TRY_ASSIGN(const StartedCommand started,
@@ -250,16 +268,14 @@ base::Status Init::serve() {
   if (started.why) fail(started.exit_code, *started.why);
   command_ = started.pid;
   WARREN_TRY(send_control(control_, Control::Started));
-  if (sockets_) {
-    WARREN_TRY(loop->watch(sockets_.get(), [&](os::Ready) { handle_forwarder(*loop); }));
-  }
-  WARREN_TRY(loop->watch(control_.get(), [this](os::Ready) { handle_control(); }));
-  WARREN_TRY(loop->watch(signals.descriptor(), [&](os::Ready) {
+  watch_forwarder();
+  WARREN_TRY(loop_->watch(control_.get(), [this](os::Ready) { handle_control(); }));
+  WARREN_TRY(loop_->watch(signals.descriptor(), [&](os::Ready) {
     while (signals.poll()) {
     }
     reap();
   }));
-  return loop->run();
+  return loop_->run();
 }
 
 void Init::run(uid_t uid, gid_t gid) {
@@ -285,10 +301,9 @@ base::Result<InitChild> clone_init() {
   return InitChild{.is_init = true, .uid = uid, .gid = gid};
 }
 
-void run_init(const InitChild& self, RunConfig& config, EtcFiles etc, os::Fd control,
-              os::Fd sockets) {
+void run_init(const InitChild& self, RunConfig& config, EtcFiles etc, os::Fd control) {
   config.engine = ipc::UapiSet{};  // its keys are not for this process
-  Init init(config, std::move(etc), std::move(control), std::move(sockets));
+  Init init(config, std::move(etc), std::move(control));
   init.run(self.uid, self.gid);
 }
 

@@ -26,9 +26,7 @@ struct InitChild {
 
 /// What the child does: sets the namespaces up, hands the tun out over `control`, waits for Go,
 /// starts the command, forwards signals, reaps, and ends with the command's code. It ends at once
-/// when the other end of `control` is closed. `sockets` (may be empty) leads to the forwarder.
-/// Wipes the keys in its copy of `config`.
-[[noreturn]] void run_init(const InitChild& self, RunConfig& config, EtcFiles etc, os::Fd control,
-                           os::Fd sockets);
+/// when the other end of `control` is closed. Wipes the keys in its copy of `config`.
+[[noreturn]] void run_init(const InitChild& self, RunConfig& config, EtcFiles etc, os::Fd control);
 
 }  // namespace warren::netns

@@ -9,7 +9,8 @@
 
 namespace warren::netns {
 
-/// A run ends when its engine ended this often within the window.
+/// A run ends when its engine, or the process of its exposed ports, ended this often within the
+/// window.
 inline constexpr std::size_t kMaxEngineEnds = 5;
 inline constexpr base::Duration kEngineEndWindow = std::chrono::seconds(10);
 /// Pause before the second and later restarts within the window, times their number.
@@ -18,6 +19,18 @@ inline constexpr base::Duration kEngineRestartPause = std::chrono::milliseconds(
 inline constexpr base::Duration kEngineFarewell = std::chrono::seconds(1);
 /// How long a started engine may take to say hello and to accept its configuration.
 inline constexpr base::Duration kEngineStart = std::chrono::seconds(10);
+/// One step of an AnyConnect login, the server's and the user's time included.
+inline constexpr base::Duration kLoginStep = std::chrono::seconds(90);
+/// How long a later login may take, until packets flow: DTLS alone may wait 12 s for an answer.
+inline constexpr base::Duration kSessionStart = std::chrono::seconds(40);
+/// How long a session may take to log out, before its process is killed.
+inline constexpr base::Duration kSessionFarewell = std::chrono::seconds(2);
+/// Pause before a further login, times the number of failed ones.
+inline constexpr base::Duration kSessionPause = std::chrono::milliseconds(500);
+inline constexpr base::Duration kSessionPauseMax = std::chrono::seconds(10);
+/// A run ends when its AnyConnect server refused it so often in a row.
+inline constexpr unsigned kMaxRefusedLogins = 3;
+inline constexpr std::uint32_t kMinSessionMtu = 576;
 /// Programs that ask a run for its status at the same time.
 inline constexpr std::size_t kMaxStatusClients = 16;
 /// How long the tunnel of a run without one may take to start.
@@ -31,8 +44,8 @@ inline constexpr std::size_t kRelayBuffer = 64 << 10;
 inline constexpr std::size_t kMaxDatagram = 64 << 10;
 /// A sender of datagrams that nothing was heard of for so long is forgotten.
 inline constexpr base::Duration kDatagramIdle = std::chrono::seconds(60);
-/// One message between supervisor and init.
-inline constexpr std::size_t kMaxControlMessage = 4096;
+/// One message between supervisor and init: the routes of an AnyConnect server are the longest.
+inline constexpr std::size_t kMaxControlMessage = 64 << 10;
 /// Pause between two echo requests while waiting for the first answer.
 inline constexpr base::Duration kEchoInterval = std::chrono::milliseconds(250);
 /// The least time one look at a run may take.

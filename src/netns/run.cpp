@@ -1,7 +1,6 @@
 #include "netns/run.hpp"
 
 #include <signal.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,7 +9,7 @@
 #include "netns/clients.hpp"
 #include "netns/control.hpp"
 #include "netns/engine_host.hpp"
-#include "netns/forwarder.hpp"
+#include "netns/forwarder_host.hpp"
 #include "netns/init.hpp"
 #include "netns/limits.hpp"
 #include "netns/runtime_dir.hpp"
@@ -51,8 +50,6 @@ class Supervisor {
  private:
   base::Status start();
   base::Status start_init();
-  base::Status open_listeners();
-  base::Status start_forwarder();
   base::Status watch_all();
   void go();
   base::Status tell_state();
@@ -73,9 +70,7 @@ class Supervisor {
   std::unique_ptr<os::Loop> loop_;
   os::Child init_;
   os::Fd init_control_;
-  ForwarderConfig forwarding_;  ///< until the forwarder has it
-  os::Fd forwarder_peer_;       ///< init's end of its socket, until init has it
-  os::Child forwarder_;
+  std::optional<ForwarderHost> forwarder_;
   std::optional<EngineHost> engine_;
   std::unique_ptr<Clients> clients_;
   std::int64_t since_s_ = 0;
@@ -93,52 +88,10 @@ base::Status Supervisor::start_init() {
   if (child.is_init) {
     lock_->abandon();
     pair.first.reset();
-    forwarding_ = {};
-    run_init(child, config_, std::move(etc), std::move(pair.second), std::move(forwarder_peer_));
+    run_init(child, config_, std::move(etc), std::move(pair.second));
   }
   init_ = std::move(child.child);
   init_control_ = std::move(pair.first);
-  return {};
-}
-
-// --- exposed ports ---
-
-base::Status Supervisor::open_listeners() {
-  for (const Exposure& exposure : config_.exposures) {
-    WARREN_TRY_ASSIGN(forwarding_.listeners.emplace_back(), open_listener(exposure));
-  }
-  if (config_.exposures.empty()) return {};
-  WARREN_TRY_ASSIGN(auto pair, os::unix_pair(os::UnixType::SeqPacket));
-  forwarding_.sockets = std::move(pair.first);
-  forwarder_peer_ = std::move(pair.second);
-  return {};
-}
-
-/// A fork, like init: after it neither has a descriptor of the other's.
-base::Status Supervisor::start_forwarder() {
-  forwarder_peer_.reset();
-  if (config_.exposures.empty()) return {};
-  const pid_t supervisor = getpid();
-  const pid_t pid = fork();
-  if (pid < 0) return base::os_error("create a process for the exposed ports");
-  if (pid == 0) {
-    lock_->abandon();
-    init_control_.reset();
-    config_.engine = ipc::UapiSet{};  // its keys are not for this process
-    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    if (getppid() != supervisor) _exit(kOwnFailure);
-    setsid();  // a terminal's signals are not for it
-    forwarding_.exposures = config_.exposures;
-    for (const base::Prefix& own : config_.addresses) {
-      forwarding_.addresses.push_back(own.address);
-    }
-    run_forwarder(std::move(forwarding_));
-    _exit(0);
-  }
-  forwarding_ = {};
-  forwarder_.pid = pid;
-  WARREN_TRY_ASSIGN(forwarder_.start_time, os::process_start_time(pid));
-  WARREN_TRY_ASSIGN(forwarder_.pidfd, os::open_pidfd(pid, forwarder_.start_time));
   return {};
 }
 
@@ -148,10 +101,11 @@ base::Status Supervisor::start() {
                     RunLock::acquire(config_.runtime_dir, config_.name, config_.public_key));
   lock_.emplace(std::move(lock));
   WARREN_TRY_ASSIGN(signals_, SignalRelay::create([this](int signal) { pass_on(signal); }));
-  WARREN_TRY(open_listeners());
   WARREN_TRY(start_init());
-  WARREN_TRY(start_forwarder());
   WARREN_TRY_ASSIGN(loop_, os::Loop::create());
+  forwarder_.emplace(*loop_, config_, init_control_,
+                     [this](base::Error error) { fail(kOwnFailure, std::move(error)); });
+  WARREN_TRY(forwarder_->start());
   WARREN_TRY(watch_all());
   return config_.no_net ? base::Status{} : begin_net();
 }
@@ -312,10 +266,7 @@ RunEnd Supervisor::run() {
     code = os::wait_for(init_).value_or(kOwnFailure);
   }
   if (!end_.why) end_.exit_code = code;
-  if (forwarder_.pidfd) {
-    static_cast<void>(os::send_signal(forwarder_.pidfd, SIGKILL));
-    static_cast<void>(os::wait_for(forwarder_));
-  }
+  forwarder_.reset();
   engine_.reset();
   clients_.reset();
   lock_.reset();
