@@ -58,12 +58,29 @@ int on_entry(nf_conntrack_msg_type, nf_conntrack* entry, void* context) {
   return NFCT_CB_CONTINUE;
 }
 
-std::optional<base::IpAddress> answering_address(const nf_conntrack* entry) {
-  const bool v4 = nfct_get_attr_u8(entry, ATTR_ORIG_L3PROTO) == AF_INET;
-  const auto* bytes = static_cast<const std::uint8_t*>(
-      nfct_get_attr(entry, v4 ? ATTR_REPL_IPV4_SRC : ATTR_REPL_IPV6_SRC));
+std::optional<base::IpAddress> address_of(const nf_conntrack* entry, nf_conntrack_attr v4,
+                                          nf_conntrack_attr v6) {
+  const bool is_v4 = nfct_get_attr_u8(entry, ATTR_ORIG_L3PROTO) == AF_INET;
+  const auto* bytes = static_cast<const std::uint8_t*>(nfct_get_attr(entry, is_v4 ? v4 : v6));
   if (bytes == nullptr) return std::nullopt;
-  return base::IpAddress::from_bytes({bytes, v4 ? 4U : 16U});
+  return base::IpAddress::from_bytes({bytes, is_v4 ? 4U : 16U});
+}
+
+std::optional<base::IpAddress> answering_address(const nf_conntrack* entry) {
+  return address_of(entry, ATTR_REPL_IPV4_SRC, ATTR_REPL_IPV6_SRC);
+}
+
+std::optional<TrackedConnection> to_connection(const nf_conntrack* entry) {
+  const auto from = address_of(entry, ATTR_ORIG_IPV4_SRC, ATTR_ORIG_IPV6_SRC);
+  const auto to = answering_address(entry);
+  if (!from || !to) return std::nullopt;
+  const std::uint8_t protocol = nfct_get_attr_u8(entry, ATTR_ORIG_L4PROTO);
+  const bool has_ports = nfct_attr_is_set(entry, ATTR_REPL_PORT_SRC) != 0;
+  return TrackedConnection{
+      .from = *from,
+      .to = *to,
+      .protocol = protocol,
+      .port = has_ports ? ntohs(nfct_get_attr_u16(entry, ATTR_REPL_PORT_SRC)) : std::uint16_t{0}};
 }
 
 bool was_translated_to(const nf_conntrack* entry, const ForwardTarget& target) {
@@ -102,6 +119,14 @@ base::Result<std::size_t> flush_forwarded(const std::vector<ForwardTarget>& targ
   return flush([&](const nf_conntrack* entry) {
     return std::ranges::any_of(
         targets, [&](const ForwardTarget& target) { return was_translated_to(entry, target); });
+  });
+}
+
+base::Result<std::size_t> flush_denied(
+    const std::function<bool(const TrackedConnection&)>& is_denied) {
+  return flush([&](const nf_conntrack* entry) {
+    const auto connection = to_connection(entry);
+    return connection && is_denied(*connection);
   });
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "base/address.hpp"
@@ -25,5 +26,16 @@ struct ForwardTarget {
 };
 /// Deletes every entry that was translated to one of the targets; returns how many there were.
 [[nodiscard]] base::Result<std::size_t> flush_forwarded(const std::vector<ForwardTarget>& targets);
+
+/// Who opened what to whom, after translation. Port 0 where the protocol has none.
+struct TrackedConnection {
+  base::IpAddress from;
+  base::IpAddress to;
+  std::uint8_t protocol = 0;
+  std::uint16_t port = 0;
+};
+/// Deletes every entry that `is_denied`; returns how many there were.
+[[nodiscard]] base::Result<std::size_t> flush_denied(
+    const std::function<bool(const TrackedConnection&)>& is_denied);
 
 }  // namespace warren::hostnet

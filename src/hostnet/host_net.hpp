@@ -37,6 +37,12 @@ class HostNet final : public plan::Host {
   [[nodiscard]] base::Status check_transit(const plan::TransitPool& pool) override;
   [[nodiscard]] base::Result<std::size_t> close_forwards(
       const plan::HostNetwork& network, const std::vector<plan::HostForward>& forwards) override;
+  [[nodiscard]] base::Status change_policy_members(
+      const plan::HostNetwork& network, const std::vector<model::GroupMember>& gone,
+      const std::vector<model::GroupMember>& come) override;
+  [[nodiscard]] base::Result<std::size_t> cut_denied(const plan::HostNetwork& network) override;
+  [[nodiscard]] base::Result<std::vector<std::string>> find_strangers(
+      const plan::HostNetwork& network) override;
   [[nodiscard]] base::Status check_public_port(const model::PublicPort& port) override;
   [[nodiscard]] base::Result<std::vector<std::string>> overlapping_routes(
       const base::Prefix& subnet) override;
@@ -73,6 +79,8 @@ class HostNet final : public plan::Host {
   [[nodiscard]] Status change(const plan::Gate* before, const plan::Gate* after);
   [[nodiscard]] Status change(const plan::Guard* before, const plan::Guard* after);
   [[nodiscard]] Status change(const plan::PortForward* before, const plan::PortForward* after);
+  // policy.cpp
+  [[nodiscard]] Status change(const plan::PolicyFilter* before, const plan::PolicyFilter* after);
   [[nodiscard]] Status add_link(const plan::Link& link);
   [[nodiscard]] Status set_link(const plan::Link* before, const plan::Link& after);
 

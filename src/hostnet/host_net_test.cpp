@@ -244,6 +244,17 @@ TEST(HostNet, FailureAtAnyStepLeavesTheHostByteIdentical) {
           const HostNetwork& network, const std::vector<plan::HostForward>& forwards) override {
         return real_.close_forwards(network, forwards);
       }
+      base::Status change_policy_members(const HostNetwork& network,
+                                         const std::vector<model::GroupMember>& gone,
+                                         const std::vector<model::GroupMember>& come) override {
+        return real_.change_policy_members(network, gone, come);
+      }
+      base::Result<std::size_t> cut_denied(const HostNetwork& network) override {
+        return real_.cut_denied(network);
+      }
+      base::Result<std::vector<std::string>> find_strangers(const HostNetwork& network) override {
+        return real_.find_strangers(network);
+      }
       base::Status check_public_port(const model::PublicPort& port) override {
         return real_.check_public_port(port);
       }

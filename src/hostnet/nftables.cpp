@@ -4,9 +4,16 @@
 
 #include <nftables/libnftables.h>
 
+#include <algorithm>
+#include <functional>
+#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <tuple>
+#include <utility>
+
+#include "base/bytes.hpp"
 
 namespace warren::hostnet {
 
@@ -68,6 +75,75 @@ void take_map(const nlohmann::json& map, NftElements& out) {
   }
 }
 
+/// 6, "tcp", {"range": [0, 255]}: the first and the last.
+template <typename T>
+std::pair<T, T> to_range(const nlohmann::json& json) {
+  const auto one = [](const nlohmann::json& number) -> T {
+    if (number.is_string()) {
+      const std::string name = number.get<std::string>();
+      if (name == "tcp") return T{model::kTcp};
+      if (name == "udp") return T{model::kUdp};
+      if (name == "icmp") return T{model::kIcmp};
+      if (name == "ipv6-icmp" || name == "icmpv6") return T{model::kIcmp6};
+      const auto value = base::parse_number(name, 0, std::numeric_limits<T>::max());
+      if (value) return static_cast<T>(*value);
+    }
+    return number.get<T>();
+  };
+  if (!json.is_object()) return {one(json), one(json)};
+  return {one(json.at("range").at(0)), one(json.at("range").at(1))};
+}
+
+/// [{"concat": [16, 17, "tcp", {"range": [22, 80]}]}, {"accept": null}], the groups as the map has
+/// them.
+model::GroupRule to_rule(const nlohmann::json& element, const std::string& map) {
+  const auto& key = element.at(0).at("concat");
+  model::GroupRule rule;
+  std::size_t at = 0;
+  if (map == "rules" || map == "to_any") rule.from = key.at(at++).get<std::uint32_t>();
+  if (map == "rules" || map == "from_any") rule.to = key.at(at++).get<std::uint32_t>();
+  std::tie(rule.ports.first_protocol, rule.ports.last_protocol) =
+      to_range<std::uint8_t>(key.at(at));
+  std::tie(rule.ports.first_port, rule.ports.last_port) = to_range<std::uint16_t>(key.at(at + 1));
+  element.at(1).at("accept");  // throws where it is another verdict
+  return rule;
+}
+
+void take_policy_map(const nlohmann::json& map, NftPolicy& out) {
+  if (!map.contains("elem")) return;
+  const auto name = map.at("name").get<std::string>();
+  for (const auto& element : map.at("elem")) {
+    try {
+      if (!name.starts_with("groups")) {
+        out.table.rules.push_back(to_rule(element, name));
+        continue;
+      }
+      const auto address = base::IpAddress::parse(element.at(0).get<std::string>());
+      if (!address) {
+        out.has_others = true;
+        continue;
+      }
+      out.table.members.push_back({*address, element.at(1).get<std::uint32_t>()});
+    } catch (const nlohmann::json::exception&) {
+      out.has_others = true;
+    }
+  }
+}
+
+/// Runs a command that lists, and hands over each entry of its answer.
+base::Status read_json(const std::string& command,
+                       const std::function<void(const nlohmann::json&)>& take) {
+  const std::string what = "nft " + command;
+  WARREN_TRY_ASSIGN(const std::string text, run(command, NFT_CTX_OUTPUT_JSON, what));
+  try {
+    const nlohmann::json document = nlohmann::json::parse(text);
+    for (const auto& entry : document.at("nftables")) take(entry);
+  } catch (const nlohmann::json::exception& failure) {
+    return base::make_error(base::ErrorKind::Failed, what + ": " + failure.what());
+  }
+  return {};
+}
+
 }  // namespace
 
 base::Status run_nft(const std::string& script) {
@@ -82,19 +158,32 @@ base::Result<std::string> list_nft_table(const std::string& table) {
 }
 
 base::Result<NftElements> list_nft_elements(const std::string& table) {
-  const std::string what = "list nftables table " + table;
-  WARREN_TRY_ASSIGN(const std::string text,
-                    run("list table inet " + table, NFT_CTX_OUTPUT_JSON, what));
   NftElements out;
-  try {
-    const nlohmann::json document = nlohmann::json::parse(text);
-    for (const auto& entry : document.at("nftables")) {
-      if (entry.contains("set")) take_set(entry.at("set"), out);
-      if (entry.contains("map")) take_map(entry.at("map"), out);
-    }
-  } catch (const nlohmann::json::exception& failure) {
-    return base::make_error(base::ErrorKind::Failed, what + ": " + failure.what());
-  }
+  WARREN_TRY(read_json("list table inet " + table, [&](const nlohmann::json& entry) {
+    if (entry.contains("set")) take_set(entry.at("set"), out);
+    if (entry.contains("map")) take_map(entry.at("map"), out);
+  }));
+  return out;
+}
+
+base::Result<NftPolicy> list_nft_policy(const std::string& table) {
+  NftPolicy out;
+  WARREN_TRY(read_json("list table inet " + table, [&](const nlohmann::json& entry) {
+    if (entry.contains("map")) take_policy_map(entry.at("map"), out);
+  }));
+  std::ranges::sort(out.table.members);
+  std::ranges::sort(out.table.rules);
+  return out;
+}
+
+base::Result<std::vector<std::string>> list_nft_tables() {
+  std::vector<std::string> out;
+  WARREN_TRY(read_json("list tables", [&](const nlohmann::json& entry) {
+    if (!entry.contains("table")) return;
+    const auto& table = entry.at("table");
+    out.push_back(table.at("family").get<std::string>() + " " +
+                  table.at("name").get<std::string>());
+  }));
   return out;
 }
 

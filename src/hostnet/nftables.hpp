@@ -9,6 +9,7 @@
 #include "base/address.hpp"
 #include "base/result.hpp"
 #include "model/forward.hpp"
+#include "model/policy_table.hpp"
 
 namespace warren::hostnet {
 
@@ -29,6 +30,15 @@ struct NftElements {
   std::vector<Forward> forwards;
   bool has_others = false;  ///< an element of a map that is no forward
 };
+/// What the maps of a policy's table hold, as plan::element_of writes it. `has_others`: also what
+/// it never writes.
+struct NftPolicy {
+  model::PolicyTable table;
+  bool has_others = false;
+};
+[[nodiscard]] base::Result<NftPolicy> list_nft_policy(const std::string& table);
+/// The tables of the namespace: "inet warren".
+[[nodiscard]] base::Result<std::vector<std::string>> list_nft_tables();
 /// The elements of the table; NotFound when there is no such table.
 [[nodiscard]] base::Result<NftElements> list_nft_elements(const std::string& table);
 

@@ -12,6 +12,7 @@
 #include "hostnet/nftables.hpp"
 #include "hostnet/sysctl.hpp"
 #include "os/netns.hpp"
+#include "plan/policy.hpp"
 
 namespace warren::hostnet {
 
@@ -98,9 +99,22 @@ void add_forwards(const NftElements& elements, const std::string& netns, const s
 }
 
 // Runs inside the namespace.
+Status observe_policy(const std::string& netns, std::vector<plan::Fact>& out) {
+  auto text = list_nft_table(plan::kPolicyTable);
+  if (!text && text.error().kind == base::ErrorKind::NotFound) return {};
+  if (!text) return std::move(text).error();
+  WARREN_TRY_ASSIGN(NftPolicy policy, list_nft_policy(plan::kPolicyTable));
+  if (policy.has_others) *text += "# with foreign elements\n";
+  out.push_back(plan::PolicyFilter{
+      .netns = netns, .text = std::move(*text), .table = std::move(policy.table)});
+  return {};
+}
+
+// Runs inside the namespace.
 Status observe_inside(os::Rtnl& rtnl, const Space& space, std::vector<plan::Fact>& out) {
   out.push_back(plan::Namespace{space.netns});
   add_sysctls(plan::namespace_sysctls(space.netns, true), out);
+  add_sysctls(plan::policy_sysctls(space.netns), out);
   WARREN_TRY_ASSIGN(const std::vector<os::Link> all, rtnl.links());
   std::vector<os::Link> known;
   for (const os::Link& link : all) {
@@ -120,6 +134,7 @@ Status observe_inside(os::Rtnl& rtnl, const Space& space, std::vector<plan::Fact
                               .gateway = route.gateway,
                               .link = link->name});
   }
+  WARREN_TRY(observe_policy(space.netns, out));
   auto text = list_nft_table(plan::kNamespaceTable);
   if (text) {
     if (text->find("map forwards4") != std::string::npos) {

@@ -90,26 +90,35 @@ class Peer {
     return false;
   }
   bool send(const base::IpAddress& from, const base::IpAddress& to) {
+    return send(echo_request(from, to));
+  }
+  bool send(base::Bytes packet) {
     const std::vector<std::uint8_t> header(before_packet_);  // zeros: nothing is left to do
-    const auto packet = echo_request(from, to);
     const std::array<base::Bytes, 2> pieces = {header, packet};
     const auto written = os::write_pieces(tun_, pieces);
     return written && *written;
   }
-  /// True when an ICMP message of this type, between these addresses, comes out of the tun.
-  bool hears(const base::IpAddress& from, const base::IpAddress& to, int wait_ms, int type) {
+  /// The next packet that comes out of the tun; empty when none does within `wait_ms`.
+  std::vector<std::uint8_t> receive(int wait_ms) {
     std::vector<std::uint8_t> buffer(2048);
     pollfd waiting{.fd = tun_.get(), .events = POLLIN, .revents = 0};
     while (poll(&waiting, 1, wait_ms) == 1) {
       const auto size = os::read_packet(tun_, buffer);
       if (!size || *size <= before_packet_) continue;
-      const auto packet = base::Bytes(buffer.data(), *size).subspan(before_packet_);
+      const auto begin = buffer.begin() + static_cast<std::ptrdiff_t>(before_packet_);
+      return {begin, buffer.begin() + static_cast<std::ptrdiff_t>(*size)};
+    }
+    return {};
+  }
+  /// True when an ICMP message of this type, between these addresses, comes out of the tun.
+  bool hears(const base::IpAddress& from, const base::IpAddress& to, int wait_ms, int type) {
+    for (auto packet = receive(wait_ms); !packet.empty(); packet = receive(wait_ms)) {
       const bool v4 = packet[0] >> 4 == 4;
       const std::size_t header = v4 ? 20 : 40;
       if (packet.size() <= header || v4 != from.is_v4()) continue;
       const std::size_t width = v4 ? 4 : 16;
-      const base::Bytes source = packet.subspan(v4 ? 12 : 8, width);
-      const base::Bytes target = packet.subspan((v4 ? 12U : 8U) + width, width);
+      const base::Bytes source = base::Bytes(packet).subspan(v4 ? 12 : 8, width);
+      const base::Bytes target = base::Bytes(packet).subspan((v4 ? 12U : 8U) + width, width);
       if (base::IpAddress::from_bytes(source) == from &&
           base::IpAddress::from_bytes(target) == to && packet[header] == type)
         return true;

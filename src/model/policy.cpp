@@ -13,8 +13,6 @@ namespace warren::model {
 
 namespace {
 
-constexpr std::uint16_t kDns = 53;
-
 bool is_icmp(std::uint8_t protocol) { return protocol == kIcmp || protocol == kIcmp6; }
 
 bool covers(const Party& party, const Subject& subject) {
@@ -38,6 +36,11 @@ bool covers(const std::vector<Party>& parties, const Subject& subject) {
 
 }  // namespace
 
+bool is_always_open(std::uint8_t protocol, std::uint16_t port) {
+  constexpr std::uint16_t kDns = 53;
+  return is_icmp(protocol) || (port == kDns && (protocol == kTcp || protocol == kUdp));
+}
+
 std::vector<Party> Policy::peers_named() const {
   std::vector<Party> out;
   for (const PolicyRule& rule : rules) {
@@ -54,9 +57,8 @@ PolicyAnswer Policy::test(const Subject& from, const Subject& to, std::uint8_t p
                           std::uint16_t port) const {
   if (from.kind == PartyKind::Gateway) return {true, nullptr, "the gateway may open anything"};
   if (to.kind == PartyKind::Gateway && from.kind == PartyKind::Peer) {
-    if (is_icmp(protocol)) return {true, nullptr, "every member may ask the gateway for an echo"};
-    if (port == kDns && (protocol == kTcp || protocol == kUdp)) {
-      return {true, nullptr, "every member may ask the gateway for names"};
+    if (is_always_open(protocol, port)) {
+      return {true, nullptr, "every member may ask the gateway for an echo and for names"};
     }
   }
   for (const PolicyRule& rule : rules) {

@@ -68,6 +68,9 @@ struct Policy {
                                   std::uint16_t port) const;
 };
 
+/// What every member may ask of the gateway whatever the rules say: an echo, and names.
+[[nodiscard]] bool is_always_open(std::uint8_t protocol, std::uint16_t port);
+
 /// "tcp/22", "udp/53", "icmp": what `policy test` asks for; nullopt for anything else.
 struct Question {
   std::uint8_t protocol = 0;

@@ -103,6 +103,8 @@ bool PolicyTable::allows(PolicyGroup from, PolicyGroup to, std::uint8_t protocol
         pair, [&](const GroupRule& rule) { return rule.ports.contains(protocol, port); });
   };
   if (from == 0 || to == 0) return false;
+  if (from == kGatewayGroup) return true;
+  if (to == kGatewayGroup && from != kInternetGroup && is_always_open(protocol, port)) return true;
   const bool from_member = from >= kFirstRoleGroup;
   const bool to_member = to >= kFirstRoleGroup;
   return opens(from, to) || (from_member && opens(kEveryMember, to)) ||

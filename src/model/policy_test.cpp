@@ -152,6 +152,9 @@ TEST(PolicyTable, AgreesWithThePolicyWhoeverAsksWhom) {
       ASSERT_EQ(policy.test(asks, kOutside, protocol, port).allowed,
                 table.allows(group(from), kInternetGroup, protocol, port))
           << "seed " << seed;
+      ASSERT_EQ(policy.test(asks, kGateway, protocol, port).allowed,
+                table.allows(group(from), kGatewayGroup, protocol, port))
+          << "seed " << seed;
       ASSERT_EQ(policy.test(kOutside, asked, protocol, port).allowed,
                 table.allows(kInternetGroup, group(to), protocol, port))
           << "seed " << seed;

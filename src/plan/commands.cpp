@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "plan/fact.hpp"
+#include "plan/policy.hpp"
 
 namespace warren::plan {
 
@@ -127,6 +128,19 @@ Lines lines(const PortForward* before, const PortForward* after, const std::stri
   Lines out;
   if (before != nullptr) out.push_back(change("delete", *before, false));
   if (after != nullptr) out.push_back(change("add", *after, true));
+  return out;
+}
+
+Lines lines(const PolicyFilter* before, const PolicyFilter* after, const std::string&) {
+  const PolicyFilter& shown = after != nullptr ? *after : *before;
+  const std::string start = in(shown.netns) + "nft ";
+  if (after == nullptr) return {start + "delete table inet " + kPolicyTable};
+  const bool whole = before == nullptr || before->text != after->text;
+  std::string script = whole ? after->text : "";
+  script += policy_script(whole ? model::PolicyTable{} : before->table, after->table);
+  Lines out;
+  if (before != nullptr && whole) out.push_back(start + "delete table inet " + kPolicyTable);
+  out.push_back(start + "-f - <<'END'\n" + script + "END");
   return out;
 }
 

@@ -22,6 +22,7 @@
 // get accept_ra=2 first and the table drops all IPv6 forwarding that is not ours.
 #include <algorithm>
 
+#include "plan/policy.hpp"
 #include "plan/steps.hpp"
 
 namespace warren::plan {
@@ -120,6 +121,12 @@ std::vector<Fact> desired_facts(const std::vector<HostNetwork>& networks,
   for (const HostNetwork& network : networks) {
     add_inside(network, out);
     if (wants_uplink(network)) add_uplink(network, environment, out);
+    if (network.policy) {
+      for (Sysctl& sysctl : policy_sysctls(network.netns_name())) out.push_back(std::move(sysctl));
+      out.push_back(PolicyFilter{.netns = network.netns_name(),
+                                 .text = policy_table_text(network.id.interface_name()),
+                                 .table = *network.policy});
+    }
     out.push_back(Table{.netns = network.netns_name(),
                         .name = kNamespaceTable,
                         .text = namespace_table_text(network)});
@@ -170,6 +177,15 @@ std::vector<Sysctl> namespace_sysctls(const std::string& netns, bool v6) {
     out.push_back(
         {.netns = netns, .key = "net/ipv6/conf/all/forwarding", .value = "1", .otherwise = "0"});
   return out;
+}
+
+std::vector<Sysctl> policy_sysctls(const std::string& netns) {
+  // A connection that was cut stays cut: its packets do not begin it anew in the middle, in
+  // whichever direction the next one goes.
+  return {{.netns = netns,
+           .key = "net/netfilter/nf_conntrack_tcp_loose",
+           .value = "0",
+           .otherwise = "1"}};
 }
 
 std::vector<Sysctl> uplink_sysctls(const std::string& link, bool force_forwarding6) {

@@ -62,6 +62,7 @@ std::string key_of(const Fact& fact) {
           [](const PortForward& f) {
             return "forward " + f.netns + " " + f.map() + " " + f.from.to_string();
           },
+          [](const PolicyFilter& f) { return "policy " + f.netns; },
       },
       fact);
 }
@@ -70,6 +71,8 @@ int rank_of(const Fact& fact) {
   return std::visit(Overloaded{
                         [](const Namespace&) { return 5; },
                         [](const Sysctl& f) {
+                          // Connection tracking has settings once something uses it.
+                          if (f.key.starts_with("net/netfilter/")) return 11;
                           if (!f.netns.empty()) return 6;
                           if (starts_with_host_link(f.key)) return 9;
                           // Router advertisements stay accepted only when this comes before
@@ -83,6 +86,8 @@ int rank_of(const Fact& fact) {
                         [](const Gate&) { return 12; },
                         [](const Guard&) { return 2; },
                         [](const PortForward&) { return 12; },
+                        // It narrows what the namespace's own table lets through.
+                        [](const PolicyFilter&) { return 10; },
                     },
                     fact);
 }

@@ -11,6 +11,7 @@
 
 #include "base/address.hpp"
 #include "model/forward.hpp"
+#include "model/policy_table.hpp"
 
 namespace warren::plan {
 
@@ -108,7 +109,16 @@ struct PortForward {
   bool operator==(const PortForward&) const = default;
 };
 
-using Fact = std::variant<Namespace, Sysctl, Link, Address, Route, Table, Gate, Guard, PortForward>;
+/// The policy of a network: its table's text as nft shows it, and what its maps hold.
+struct PolicyFilter {
+  std::string netns;
+  std::string text;
+  model::PolicyTable table;
+  bool operator==(const PolicyFilter&) const = default;
+};
+
+using Fact = std::variant<Namespace, Sysctl, Link, Address, Route, Table, Gate, Guard, PortForward,
+                          PolicyFilter>;
 
 /// Facts of one key are one object: they differ in values that can change in place.
 [[nodiscard]] std::string key_of(const Fact& fact);

@@ -97,6 +97,30 @@ base::Result<std::size_t> FakeHost::close_forwards(const HostNetwork& network,
   return forwards.size();
 }
 
+base::Status FakeHost::change_policy_members(const HostNetwork& network,
+                                             const std::vector<model::GroupMember>& gone,
+                                             const std::vector<model::GroupMember>& come) {
+  const auto found = facts.find(key_of(PolicyFilter{.netns = network.netns_name()}));
+  if (found == facts.end()) return base::make_error(ErrorKind::NotFound, "no policy is there");
+  auto& members = std::get<PolicyFilter>(found->second).table.members;
+  for (const model::GroupMember& member : gone) std::erase(members, member);
+  for (const model::GroupMember& member : come) {
+    std::erase(members, member);
+    members.insert(std::ranges::upper_bound(members, member), member);
+  }
+  return {};
+}
+
+base::Result<std::size_t> FakeHost::cut_denied(const HostNetwork& network) {
+  cut.push_back(network.name);
+  return std::size_t{1};
+}
+
+base::Result<std::vector<std::string>> FakeHost::find_strangers(const HostNetwork& network) {
+  const auto found = strangers.find(network.netns_name());
+  return found == strangers.end() ? std::vector<std::string>{} : found->second;
+}
+
 base::Status FakeHost::check_public_port(const model::PublicPort& port) {
   if (!listening.contains(port)) return {};
   return base::make_error(ErrorKind::Conflict,

@@ -24,6 +24,12 @@ class FakeHost : public Host {
   [[nodiscard]] base::Status check_transit(const TransitPool& pool) override;
   [[nodiscard]] base::Result<std::size_t> close_forwards(
       const HostNetwork& network, const std::vector<HostForward>& forwards) override;
+  [[nodiscard]] base::Status change_policy_members(
+      const HostNetwork& network, const std::vector<model::GroupMember>& gone,
+      const std::vector<model::GroupMember>& come) override;
+  [[nodiscard]] base::Result<std::size_t> cut_denied(const HostNetwork& network) override;
+  [[nodiscard]] base::Result<std::vector<std::string>> find_strangers(
+      const HostNetwork& network) override;
   [[nodiscard]] base::Status check_public_port(const model::PublicPort& port) override;
   [[nodiscard]] base::Result<std::vector<std::string>> overlapping_routes(
       const base::Prefix& subnet) override;
@@ -34,8 +40,10 @@ class FakeHost : public Host {
   std::set<std::size_t> failing;      ///< the calls (counted from 0) that fail
   std::vector<base::IpAddress> flushed;
   std::vector<model::PublicPort> closed_forwards;
-  std::vector<base::Prefix> routes;       ///< the host's own
-  std::set<model::PublicPort> listening;  ///< ports of the host's own programs
+  std::vector<std::string> cut;  ///< networks whose denied connections were cut
+  std::map<std::string, std::vector<std::string>> strangers;  ///< by namespace
+  std::vector<base::Prefix> routes;                           ///< the host's own
+  std::set<model::PublicPort> listening;                      ///< ports of the host's own programs
 };
 
 }  // namespace warren::plan

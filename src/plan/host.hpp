@@ -8,6 +8,7 @@
 
 #include "base/result.hpp"
 #include "plan/host_network.hpp"
+#include "plan/policy.hpp"
 
 namespace warren::plan {
 
@@ -36,6 +37,16 @@ class Host {
   /// else is looked at: quicker than a plan.
   [[nodiscard]] virtual base::Result<std::size_t> close_forwards(
       const HostNetwork& network, const std::vector<HostForward>& forwards) = 0;
+  /// Lets members of a network's policy come and go in its maps, in one transaction; nothing else
+  /// is looked at: quicker than a plan. One that goes may be gone already.
+  [[nodiscard]] virtual base::Status change_policy_members(
+      const HostNetwork& network, const std::vector<model::GroupMember>& gone,
+      const std::vector<model::GroupMember>& come) = 0;
+  /// Ends the connections that the network's policy does not allow; returns how many there were.
+  [[nodiscard]] virtual base::Result<std::size_t> cut_denied(const HostNetwork& network) = 0;
+  /// What is in the namespace of the network that is nobody's we know: tables, routes, rules.
+  [[nodiscard]] virtual base::Result<std::vector<std::string>> find_strangers(
+      const HostNetwork& network) = 0;
   /// Conflict when a program of the host's listens on a public port, with its name.
   [[nodiscard]] virtual base::Status check_public_port(const model::PublicPort& port) = 0;
   /// The host's own routes (default routes apart) that a subnet overlaps: "192.0.2.0/24 dev eth0".

@@ -9,6 +9,7 @@
 
 #include "base/address.hpp"
 #include "model/network.hpp"
+#include "model/policy_table.hpp"
 
 namespace warren::plan {
 
@@ -37,6 +38,7 @@ struct HostNetwork {
   base::IpAddress transit6_host;
   base::IpAddress transit6_inside;
   std::vector<HostForward> forwards;
+  std::optional<model::PolicyTable> policy;  ///< absent: members reach each other
 
   [[nodiscard]] std::string netns_name() const { return "warren-" + name; }
   bool operator==(const HostNetwork&) const = default;

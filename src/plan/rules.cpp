@@ -103,6 +103,9 @@ std::string namespace_table_text(const HostNetwork& network) {
   }
   // Both directions of what came through a forward, and of nothing else.
   if (forwards) text += "\t\tct status dnat accept\n";
+  // Connections are tracked from the beginning, so that a policy may come later and cut none that
+  // it allows.
+  if (!network.nat && !forwards) text += "\t\tct state invalid drop\n";
   text += "\t}\n";
   if (forwards) {
     text +=

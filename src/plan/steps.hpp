@@ -68,6 +68,8 @@ struct Step {
 [[nodiscard]] std::string namespace_table_text(const HostNetwork& network);
 /// The settings inside a network's namespace.
 [[nodiscard]] std::vector<Sysctl> namespace_sysctls(const std::string& netns, bool v6);
+/// The further settings inside the namespace of a network with a policy.
+[[nodiscard]] std::vector<Sysctl> policy_sysctls(const std::string& netns);
 /// The settings of the host's end of an uplink.
 [[nodiscard]] std::vector<Sysctl> uplink_sysctls(const std::string& link, bool force_forwarding6);
 

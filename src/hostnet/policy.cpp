@@ -1,0 +1,70 @@
+// Policies in the kernel: their table as a whole, its elements alone, and the end of connections
+// that a policy no longer allows.
+//
+// A change is one transaction. What it takes away is then asked of the tracked connections: the new
+// rules are in force by then, so nothing denied begins while the walk goes on.
+#include <algorithm>
+
+#include "hostnet/conntrack.hpp"
+#include "hostnet/host_net.hpp"
+#include "hostnet/nftables.hpp"
+#include "plan/policy.hpp"
+
+namespace warren::hostnet {
+
+namespace {
+
+using base::Status;
+
+std::string table_command(const char* verb) {
+  return std::string(verb) + " table inet " + plan::kPolicyTable + "\n";
+}
+
+// Runs inside the namespace.
+base::Result<std::size_t> cut(const model::PolicyTable& table) {
+  return flush_denied([&](const TrackedConnection& connection) {
+    const model::PolicyGroup from = table.group_of(connection.from);
+    const model::PolicyGroup to = table.group_of(connection.to);
+    if (from == 0 && to == 0) return false;  // the gateway's own, with its transit address
+    return !table.allows(from != 0 ? from : model::kInternetGroup,
+                         to != 0 ? to : model::kInternetGroup, connection.protocol,
+                         connection.port);
+  });
+}
+
+}  // namespace
+
+Status HostNet::change(const plan::PolicyFilter* before, const plan::PolicyFilter* after) {
+  const plan::PolicyFilter& shown = after != nullptr ? *after : *before;
+  return inside(shown.netns, [&]() -> Status {
+    // "add" first: the deletion then never fails for want of a table.
+    const std::string clear = table_command("add") + table_command("delete");
+    if (after == nullptr) return run_nft(clear);
+    const bool whole = before == nullptr || before->text != after->text;
+    const model::PolicyTable nothing;
+    const model::PolicyTable& present = whole ? nothing : before->table;
+    WARREN_TRY(
+        run_nft((whole ? clear + after->text : "") + plan::policy_script(present, after->table)));
+    if (!whole && !plan::is_tighter(present, after->table)) return {};
+    const auto done = cut(after->table);
+    return done ? Status() : Status(done.error());
+  });
+}
+
+Status HostNet::change_policy_members(const plan::HostNetwork& network,
+                                      const std::vector<model::GroupMember>& gone,
+                                      const std::vector<model::GroupMember>& come) {
+  return inside(network.netns_name(), [&] { return run_nft(plan::members_script(gone, come)); });
+}
+
+base::Result<std::size_t> HostNet::cut_denied(const plan::HostNetwork& network) {
+  std::size_t count = 0;
+  if (!network.policy) return count;
+  WARREN_TRY(inside(network.netns_name(), [&]() -> Status {
+    WARREN_TRY_ASSIGN(count, cut(*network.policy));
+    return {};
+  }));
+  return count;
+}
+
+}  // namespace warren::hostnet
