@@ -99,13 +99,13 @@ bool Outgoing::State::seal_in_place(Input& input) {
   trains.push_back({.packet = std::move(packet),
                     .remote = input.remote,
                     .traffic_class = input.traffic_class,
-                    .local = input.local});
-  train_peers.push_back(input.peer_serial);
+                    .local = input.local,
+                    .owner = input.owner});
   return true;
 }
 
 void Outgoing::State::seal_into_trains(Input& input) {
-  OpenTrain* train = open_train_of(input.peer_serial);
+  OpenTrain* train = open_train_of(input.owner);
   for (std::size_t i = 0; i < input.segments->count(); ++i) {
     const std::size_t size = outer_size(input.segments->size(i), mtu);
     if (train == nullptr || !fits(*train, input, size)) {
@@ -123,9 +123,9 @@ void Outgoing::State::seal_into_trains(Input& input) {
   }
 }
 
-Outgoing::State::OpenTrain* Outgoing::State::open_train_of(std::uint64_t peer_serial) {
+Outgoing::State::OpenTrain* Outgoing::State::open_train_of(const Owner& owner) {
   for (std::size_t i = 0; i < open_count; ++i) {
-    if (open[i].peer_serial == peer_serial) return &open[i];
+    if (open[i].owner == owner) return &open[i];
   }
   return nullptr;
 }
@@ -145,12 +145,12 @@ Outgoing::State::OpenTrain* Outgoing::State::start_train(OpenTrain* last, const 
   if (!packet || packet.tailroom() < size) return nullptr;
   if (last == nullptr && open_count < kOpenTrains) last = &open[open_count++];
   if (last == nullptr) last = &open[oldest_open++ % kOpenTrains];
-  *last = {.peer_serial = input.peer_serial, .index = trains.size(), .first_size = size};
+  *last = {.owner = input.owner, .index = trains.size(), .first_size = size};
   trains.push_back({.packet = std::move(packet),
                     .remote = input.remote,
                     .traffic_class = input.traffic_class,
-                    .local = input.local});
-  train_peers.push_back(input.peer_serial);
+                    .local = input.local,
+                    .owner = input.owner});
   return last;
 }
 
@@ -189,7 +189,6 @@ std::uint64_t Outgoing::take_lost() { return std::exchange(state_->lost, 0); }
 void Outgoing::clear() {
   state_->inputs.clear();
   state_->trains.clear();
-  state_->train_peers.clear();
   state_->keys.clear();
 }
 

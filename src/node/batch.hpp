@@ -24,6 +24,13 @@ namespace warren::node {
 /// ECN codepoint and DSCP travel in the outer header: the low two bits are ECN.
 using TrafficClass = std::uint8_t;
 
+/// Whose a datagram is that a shell keeps waiting: see Node::has.
+struct Owner {
+  std::uint32_t slot = 0;
+  std::uint64_t serial = 0;  ///< never used again; 0: nobody's
+  bool operator==(const Owner&) const = default;
+};
+
 /// A datagram, or a train of them, received from or to be sent to `remote`.
 struct Datagram {
   wire::Packet packet;
@@ -34,6 +41,7 @@ struct Datagram {
   std::uint16_t segment_size = 0;
   /// Where it was received, or is to be sent from; unknown: the system chooses.
   base::LocalAddress local{};
+  Owner owner{};  ///< of what is to be sent
 };
 
 /// Bounds of a train: UDP_SEGMENT's.

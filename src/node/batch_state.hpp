@@ -40,14 +40,14 @@ struct Outgoing::State {
     const crypto::Aead* key = nullptr;
     std::uint64_t first_counter = 0;
     wg::Index receiver = 0;
-    std::uint64_t peer_serial = 0;
+    Owner owner;
     base::Endpoint remote;
     base::LocalAddress local{};
     TrafficClass traffic_class = 0;
   };
   /// A train that may grow: the last of its peer.
   struct OpenTrain {
-    std::uint64_t peer_serial = 0;
+    Owner owner;
     std::size_t index = 0;       ///< in `trains`
     std::size_t first_size = 0;  ///< of its datagrams
     std::size_t count = 0;
@@ -60,7 +60,7 @@ struct Outgoing::State {
   [[nodiscard]] bool pool_is(const wire::PacketPool& other) const { return &pool == &other; }
   [[nodiscard]] bool seal_in_place(Input& input);
   void seal_into_trains(Input& input);
-  [[nodiscard]] OpenTrain* open_train_of(std::uint64_t peer_serial);
+  [[nodiscard]] OpenTrain* open_train_of(const Owner& owner);
   [[nodiscard]] bool fits(const OpenTrain& train, const Input& input, std::size_t size) const;
   [[nodiscard]] OpenTrain* start_train(OpenTrain* last, const Input& input, std::size_t size);
   /// Writes one datagram but its ciphertext, which follows with the next flush().
@@ -74,7 +74,6 @@ struct Outgoing::State {
   std::vector<Input> inputs;
   HeldKeys keys;
   std::vector<Datagram> trains;
-  std::vector<std::uint64_t> train_peers;  ///< serials, beside `trains`
   std::array<OpenTrain, kOpenTrains> open;
   std::size_t open_count = 0;
   std::size_t oldest_open = 0;  ///< the one that makes room when all are taken

@@ -6,6 +6,17 @@
 // forgotten: its key must not wait for an answer that may never come. Every handshake message sent
 // counts for the one-per-rekey_timeout limit.
 //
+// The public-key work is a HandshakeWork's, beside the node: a task begins with copies of what it
+// needs (begin_*, find_initiator), and what came of it is taken over (take_*) only if nothing that
+// it depends on has changed. Nothing else changes in between: the peer's timestamps, endpoint and
+// sessions only once a message is known to be authentic, an index only for a session that is
+// installed or an initiation that is sent. The identity is lent, because its key handles serve one
+// thread at a time, and taken back or, after a change of the private key, wiped.
+//
+//   initiation in   read the initiator* ─▶ find the peer ─▶ timestamp, response* ─▶ session, send
+//   response in     find the initiation ─▶ read it* ─▶ session, send what waited
+//   wanted          timestamp ─▶ initiation* ─▶ index, send                  (* HandshakeWork)
+//
 // Messages wait, with length and mac1 checked, in two bounded queues. The caller says how many of
 // them may be handled between two batches of data (about 0.1 ms each), so that established sessions
 // keep their share whatever knocks. When the node is under load, a sender must show that it
@@ -24,6 +35,8 @@
 //     for us, of no peer of ours, replayed, or faster than a peer may. Whoever knows our public key
 //     can make us work like this without filling a queue. Peers that are ours do not count, however
 //     many come at once.
+#include <utility>
+
 #include "node/state.hpp"
 
 namespace warren::node {
@@ -54,23 +67,82 @@ void Node::State::enqueue_handshake(base::Bytes bytes, const Datagram& from, bas
   load.note_waiting(proven.size() + unproven.size(), now);
 }
 
+std::size_t Node::handshake_budget(std::size_t count) { return count * kCheapHandshakes; }
+
+bool Node::handshakes_wait() const { return state_->handshakes_wait(); }
+
 bool Node::handle_handshakes(std::size_t at_most, base::Instant now, base::WallTime wall) {
   State& state = *state_;
-  std::size_t budget = at_most * kCheapHandshakes;
-  while (budget != 0 && !(state.proven.empty() && state.unproven.empty())) {
-    const bool cheap = state.handle_waiting({now, wall}) == State::Cost::Cheap;
+  std::size_t budget = handshake_budget(at_most);
+  while (state.advance(state.own_work, budget, {now, wall})) state.own_work.compute();
+  return handshakes_wait();
+}
+
+bool Node::advance(HandshakeWork& work, std::size_t& budget, base::Instant now,
+                   base::WallTime wall) {
+  return state_->advance(*work.state_, budget, {now, wall});
+}
+
+bool Node::State::advance(Work& work, std::size_t& budget, Moment at) {
+  if (work.task.step != Work::Step::Idle && take_over(work, at)) return true;
+  while (budget != 0 && handshakes_wait()) {
+    const bool cheap = begin(work, at) == Cost::Cheap;
     budget -= std::min(budget, cheap ? 1 : kCheapHandshakes);
+    if (!cheap) return true;
   }
-  const bool more = !(state.proven.empty() && state.unproven.empty());
-  if (!more && !state.load.is_high(now)) {  // a storm's memory goes with it
-    state.proven.release_memory();
-    state.unproven.release_memory();
+  if (!handshakes_wait() && !load.is_high(at.now)) {  // a storm's memory goes with it
+    proven.release_memory();
+    unproven.release_memory();
+    wanted.release_memory();
   }
-  return more;
+  return false;
+}
+
+/// Something that waits: initiations of ours and messages of others take turns.
+Node::State::Cost Node::State::begin(Work& work, Moment at) {
+  const bool others = !(proven.empty() && unproven.empty());
+  const bool ours = !wanted.empty() && (own_turn || !others);
+  own_turn = !ours;
+  const Cost cost = ours ? begin_initiation(work.task, at) : begin_received(work.task, at);
+  if (cost == Cost::PublicKey) lend_identity(work);
+  return cost;
+}
+
+/// What was computed with another private key, or for a peer that is gone, comes to nothing. True
+/// when the task goes on.
+bool Node::State::take_over(Work& work, Moment at) {
+  using Step = Work::Step;
+  Task& task = work.task;
+  const bool current = interface && task.key_serial == key_serial;
+  if (!current) {
+    if (task.step != Step::Initiate) drop(Drop::BadHandshake);
+  } else if (task.step == Step::ReadInitiator) {
+    if (find_initiator(task, at)) return true;
+  } else if (task.step == Step::Answer) {
+    take_answer(task, at);
+  } else if (task.step == Step::Conclude) {
+    take_conclusion(task, at);
+  } else {
+    take_initiation(task, at);
+  }
+  task = {};
+  std::unique_ptr<wg::Identity> identity = std::move(work.identity);
+  if (current && identity) identities.push_back(std::move(identity));
+  return false;
+}
+
+void Node::State::lend_identity(Work& work) {
+  work.task.key_serial = key_serial;
+  if (identities.empty()) {
+    work.identity_key = interface->identity.private_key.clone();
+  } else {
+    work.identity = std::move(identities.back());
+    identities.pop_back();
+  }
 }
 
 /// One message, a proven one first.
-Node::State::Cost Node::State::handle_waiting(Moment at) {
+Node::State::Cost Node::State::begin_received(Task& task, Moment at) {
   const bool is_proven = !proven.empty();
   const WaitingHandshake message = is_proven ? proven.pop() : unproven.pop();
   if (!interface) {
@@ -84,16 +156,10 @@ Node::State::Cost Node::State::handle_waiting(Moment at) {
     if (!receives) send_cookie(message, at.now);
     if (!allowed) return Cost::Cheap;
   }
-  receive_handshake(message, at);
+  task.message = message;
+  if (message.size != wg::kInitiationSize) return begin_response(task);
+  task.step = Work::Step::ReadInitiator;
   return Cost::PublicKey;
-}
-
-void Node::State::receive_handshake(const WaitingHandshake& message, Moment at) {
-  if (message.size == wg::kInitiationSize) {
-    receive_initiation(message, at);
-  } else {
-    receive_response(message, at);
-  }
 }
 
 void Node::State::send_cookie(const WaitingHandshake& message, base::Instant now) {
@@ -104,11 +170,10 @@ void Node::State::send_cookie(const WaitingHandshake& message, base::Instant now
   write_cookie_reply(interface->cookies.reply(bytes, sender, message.remote, now, random),
                      packet.bytes().first<wg::kCookieSize>());
   ++counters.cookies_sent;
-  datagrams.push({.peer_serial = kNobody,
-                  .datagram = {.packet = std::move(packet),
-                               .remote = message.remote,
-                               .traffic_class = kHandshakeClass,
-                               .local = message.local}});
+  datagrams.push({.packet = std::move(packet),
+                  .remote = message.remote,
+                  .traffic_class = kHandshakeClass,
+                  .local = message.local});
 }
 
 void Node::State::drop_futile(Drop reason, base::Instant now) {
@@ -116,75 +181,101 @@ void Node::State::drop_futile(Drop reason, base::Instant now) {
   load.note_futile(now);
 }
 
-void Node::State::receive_initiation(const WaitingHandshake& waiting, Moment at) {
-  const auto message = wg::parse_initiation(waiting.bytes());
-  if (!message) return drop(Drop::Malformed);
-  wg::ResponderState state;
-  const auto sender = wg::read_initiator(interface->identity, *message, state);
-  if (!sender) return drop_futile(Drop::BadHandshake, at.now);
-  wg::Peer* peer = peers.find(*sender);
+wg::Peer* Node::State::partner_of(Task& task) {
+  Work::Partner& partner = task.partner;
+  wg::Peer* peer = peers.find(partner.id, partner.serial);
+  if (peer != nullptr && partner.made_static_shared && !peer->static_shared) {
+    peer->static_shared = std::move(*partner.static_shared);
+  }
+  return peer;
+}
+
+bool Node::State::find_initiator(Task& task, Moment at) {
+  const wg::Peer* peer = task.sender ? peers.find(*task.sender) : nullptr;
+  if (peer == nullptr) {
+    drop_futile(task.sender ? Drop::UnknownPeer : Drop::BadHandshake, at.now);
+    return false;
+  }
+  task.partner = Work::Partner::of(*peer);
+  task.newer_than = peer->last_accepted_timestamp;
+  task.too_soon = is_too_soon(*peer, at.now);
+  task.step = Work::Step::Answer;
+  return true;
+}
+
+void Node::State::take_answer(Task& task, Moment at) {
+  wg::Peer* peer = partner_of(task);
   if (peer == nullptr) return drop_futile(Drop::UnknownPeer, at.now);
-  const auto remote = remote_of(*peer);
-  const auto timestamp = remote ? wg::read_timestamp(*remote, *message, state) : std::nullopt;
-  if (!timestamp || *timestamp <= peer->last_accepted_timestamp) {
+  if (!task.good) return drop_futile(Drop::BadHandshake, at.now);
+  if (task.too_soon) return drop_futile(Drop::HandshakeFlood, at.now);
+  // Another worker may have answered meanwhile.
+  if (task.timestamp <= peer->last_accepted_timestamp) {
     return drop_futile(Drop::BadHandshake, at.now);
   }
-  if (peer->last_initiation_accepted &&
-      at.now - *peer->last_initiation_accepted < wg::kInitiationInterval) {
-    return drop_futile(Drop::HandshakeFlood, at.now);
-  }
-  peer->last_accepted_timestamp = *timestamp;
+  if (is_too_soon(*peer, at.now)) return drop_futile(Drop::HandshakeFlood, at.now);
+  if (!peer->preshared_key.equals(task.partner.preshared_key)) return drop(Drop::BadHandshake);
+  peer->last_accepted_timestamp = task.timestamp;
   peer->last_initiation_accepted = at.now;
-  peer->rx_bytes += waiting.size;
-  learn_endpoint(*peer, waiting.remote, waiting.local);
+  peer->rx_bytes += task.message.size;
+  learn_endpoint(*peer, task.message.remote, task.message.local);
   on_authenticated_received(*peer, at.now);
-  answer(*peer, state, at);
+  answer(*peer, task, at);
   emit(Event::Kind::HintsChanged, *peer);
 }
 
-void Node::State::answer(wg::Peer& peer, wg::ResponderState& state, Moment at) {
-  wg::IndexLease lease = indices.lease(peer.id, random);
-  const wg::Index remote_index = state.remote_index;
-  wg::Response message;
-  const auto keys = wg::create_response(*remote_of(peer), lease.index(), random, state, message);
-  if (!keys) return drop(Drop::BadHandshake);
+void Node::State::answer(wg::Peer& peer, Task& task, Moment at) {
+  if (!task.keys) return drop(Drop::BadHandshake);
   wire::Packet packet = pool.take(wg::kResponseSize);
   if (!packet) return drop(Drop::NoBuffer);
-  write_response(message, packet.bytes().first<wg::kResponseSize>());
+  wg::IndexLease lease = indices.lease(peer.id, random);
+  task.response.sender = lease.index();
+  write_response(task.response, packet.bytes().first<wg::kResponseSize>());
   peer.cookies.add_macs(packet.bytes(), at.now);
   peer.last_handshake_sent = at.now;
-  install(peer, *keys, std::move(lease), remote_index, wg::Role::Responder, at.now);
+  install(peer, *task.keys, std::move(lease), task.responder.remote_index, wg::Role::Responder,
+          at.now);
   ++counters.handshakes_answered;
   queue(peer, std::move(packet), kHandshakeClass);
   on_authenticated_sent(peer, at.now);
 }
 
-void Node::State::receive_response(const WaitingHandshake& waiting, Moment at) {
-  const auto message = wg::parse_response(waiting.bytes());
-  if (!message) return drop(Drop::Malformed);
-  const std::optional<wg::PeerId> owner = indices.find(message->receiver);
-  if (!owner) return drop(Drop::UnknownIndex);
-  wg::Peer& peer = peers.at(*owner);
-  if (!peer.pending || peer.pending->state.local_index != message->receiver) {
+Node::State::Cost Node::State::begin_response(Task& task) {
+  const auto message = wg::parse_response(task.message.bytes());
+  const auto owner = message ? indices.find(message->receiver) : std::nullopt;
+  const wg::Peer* peer = owner ? &peers.at(*owner) : nullptr;
+  if (peer == nullptr || !peer->pending || peer->pending->state.local_index != message->receiver) {
+    drop(message ? Drop::UnknownIndex : Drop::Malformed);
+    return Cost::Cheap;
+  }
+  task.partner = Work::Partner::of(*peer);
+  task.initiator = wg::clone(peer->pending->state);
+  task.step = Work::Step::Conclude;
+  return Cost::PublicKey;
+}
+
+void Node::State::take_conclusion(Task& task, Moment at) {
+  wg::Peer* peer = partner_of(task);
+  // Another answer to the same initiation may have been taken meanwhile.
+  if (peer == nullptr || !peer->pending ||
+      peer->pending->state.local_index != task.initiator.local_index) {
     return drop(Drop::UnknownIndex);
   }
-  const auto remote = remote_of(peer);
-  const auto keys =
-      remote ? wg::consume_response(interface->identity, *remote, *message, peer.pending->state)
-             : std::nullopt;
-  if (!keys) return drop_futile(Drop::BadHandshake, at.now);
-  peer.rx_bytes += waiting.size;
-  learn_endpoint(peer, waiting.remote, waiting.local);
-  on_authenticated_received(peer, at.now);
-  wg::IndexLease lease = std::move(peer.pending->lease);
-  peer.pending.reset();
-  install(peer, *keys, std::move(lease), message->sender, wg::Role::Initiator, at.now);
-  handshake_completed(peer, at.wall);
+  if (!task.good || !peer->preshared_key.equals(task.partner.preshared_key)) {
+    return drop_futile(Drop::BadHandshake, at.now);
+  }
+  peer->rx_bytes += task.message.size;
+  learn_endpoint(*peer, task.message.remote, task.message.local);
+  on_authenticated_received(*peer, at.now);
+  wg::IndexLease lease = std::move(peer->pending->lease);
+  peer->pending.reset();
+  const wg::Index remote = wg::parse_response(task.message.bytes())->sender;
+  install(*peer, *task.keys, std::move(lease), remote, wg::Role::Initiator, at.now);
+  handshake_completed(*peer, at.wall);
   // The responder may not send before it has received: something must go, if only a keepalive.
-  if (peer.staged.empty()) {
-    send_keepalive(peer, at);
+  if (peer->staged.empty()) {
+    send_keepalive(*peer, at);
   } else {
-    send_staged(peer, at);
+    send_staged(*peer, at);
   }
 }
 
@@ -199,52 +290,73 @@ void Node::State::receive_cookie(base::Bytes bytes, base::Instant now) {
 
 void Node::State::send_initiation(wg::Peer& peer, Attempt attempt, Moment at) {
   if (attempt == Attempt::New) peer.attempt_started = at.now;
-  if (!interface || !peer.endpoint) return;
-  if (peer.last_handshake_sent &&
-      at.now - *peer.last_handshake_sent < options.timing.rekey_timeout) {
-    // What waits must not depend on the other side finishing the handshake it began.
-    if (!peer.staged.empty() && !peer.timers.armed(wg::Timer::RetransmitHandshake)) {
-      arm(peer, wg::Timer::RetransmitHandshake,
-          *peer.last_handshake_sent + options.timing.rekey_timeout + jitter());
-    }
-    return;
-  }
-  const auto remote = remote_of(peer);
-  if (!remote) return drop_staged(peer);
-  peer.last_handshake_sent = at.now;
-  arm(peer, wg::Timer::RetransmitHandshake, at.now + options.timing.rekey_timeout + jitter());
-
-  wire::Packet packet = pool.take(wg::kInitiationSize);
-  if (!packet) return drop(Drop::NoBuffer);
-  const wg::Timestamp timestamp = wg::next_timestamp(at.wall, peer.last_sent_timestamp);
-  peer.pending.emplace(
-      wg::PendingHandshake{.lease = indices.lease(peer.id, random), .state = {}, .sent = at.now});
-  wg::Initiation message;
-  if (!wg::create_initiation(interface->identity, *remote, timestamp, peer.pending->lease.index(),
-                             random, peer.pending->state, message)) {
-    peer.pending.reset();
-    return drop(Drop::BadHandshake);
-  }
-  peer.last_sent_timestamp = timestamp;
-  write_initiation(message, packet.bytes().first<wg::kInitiationSize>());
-  peer.cookies.add_macs(packet.bytes(), at.now);
-  ++counters.handshakes_initiated;
-  queue(peer, std::move(packet), kHandshakeClass);
-  on_authenticated_sent(peer, at.now);
-  emit(Event::Kind::HintsChanged, peer);
+  if (!may_initiate(peer, at) || std::exchange(peer.initiation_wanted, true)) return;
+  wanted.push({.peer = peer.id, .serial = peer.serial});
+  if (!options.defer_initiations) initiate_wanted(at);
 }
 
-/// The peer as the Noise functions want it; nullopt when its key can never give a shared secret.
-std::optional<wg::Remote> Node::State::remote_of(wg::Peer& peer) {
-  if (!peer.static_shared) {
-    crypto::SharedSecret shared;
-    static_cast<void>(interface->identity.deriving_key.derive(peer.public_key, shared));
-    peer.static_shared = std::move(shared);
+bool Node::State::may_initiate(wg::Peer& peer, Moment at) {
+  if (!interface || !peer.endpoint) return false;
+  if (!peer.last_handshake_sent ||
+      at.now - *peer.last_handshake_sent >= options.timing.rekey_timeout) {
+    return true;
   }
-  if (peer.static_shared->is_zero()) return std::nullopt;
-  return wg::Remote{.public_key = peer.public_key,
-                    .static_shared = *peer.static_shared,
-                    .preshared_key = peer.preshared_key};
+  // What waits must not depend on the other side finishing the handshake it began.
+  if (!peer.staged.empty() && !peer.timers.armed(wg::Timer::RetransmitHandshake)) {
+    arm(peer, wg::Timer::RetransmitHandshake,
+        *peer.last_handshake_sent + options.timing.rekey_timeout + jitter());
+  }
+  return false;
+}
+
+void Node::State::initiate_wanted(Moment at) {
+  while (!wanted.empty()) {
+    if (begin_initiation(own_initiations.task, at) == Cost::Cheap) continue;
+    lend_identity(own_initiations);
+    own_initiations.compute();
+    static_cast<void>(take_over(own_initiations, at));
+  }
+}
+
+Node::State::Cost Node::State::begin_initiation(Task& task, Moment at) {
+  const WantedInitiation want = wanted.pop();
+  wg::Peer* peer = peers.find(want.peer, want.serial);
+  if (peer == nullptr) return Cost::Cheap;
+  peer->initiation_wanted = false;
+  if (!may_initiate(*peer, at)) return Cost::Cheap;  // an answer went out meanwhile
+  if (peer->static_shared && peer->static_shared->is_zero()) {
+    drop_staged(*peer);
+    return Cost::Cheap;
+  }
+  peer->last_handshake_sent = at.now;
+  arm(*peer, wg::Timer::RetransmitHandshake, at.now + options.timing.rekey_timeout + jitter());
+  peer->last_sent_timestamp = wg::next_timestamp(at.wall, peer->last_sent_timestamp);
+  task.timestamp = peer->last_sent_timestamp;
+  task.partner = Work::Partner::of(*peer);
+  task.step = Work::Step::Initiate;
+  return Cost::PublicKey;
+}
+
+void Node::State::take_initiation(Task& task, Moment at) {
+  wg::Peer* peer = partner_of(task);
+  if (peer == nullptr) return;
+  if (!task.good) {  // its key can never give a shared secret
+    peer->timers.cancel(wg::Timer::RetransmitHandshake);
+    peer->last_handshake_sent.reset();
+    return drop_staged(*peer);
+  }
+  wire::Packet packet = pool.take(wg::kInitiationSize);
+  if (!packet) return drop(Drop::NoBuffer);
+  wg::PendingHandshake& pending = peer->pending.emplace({.lease = indices.lease(peer->id, random),
+                                                         .state = std::move(task.initiator),
+                                                         .sent = at.now});
+  task.initiation.sender = pending.state.local_index = pending.lease.index();
+  write_initiation(task.initiation, packet.bytes().first<wg::kInitiationSize>());
+  peer->cookies.add_macs(packet.bytes(), at.now);
+  ++counters.handshakes_initiated;
+  queue(*peer, std::move(packet), kHandshakeClass);
+  on_authenticated_sent(*peer, at.now);
+  emit(Event::Kind::HintsChanged, *peer);
 }
 
 void Node::State::install(wg::Peer& peer, const wg::SessionKeys& keys, wg::IndexLease lease,

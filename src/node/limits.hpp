@@ -23,8 +23,8 @@ inline constexpr std::size_t kUnderLoadWaiting = 512;
 /// A message that is answered with a cookie, or refused before any public-key work, costs this
 /// fraction of one that is not.
 inline constexpr std::size_t kCheapHandshakes = 32;
-/// handle_timeout stops when this many datagrams wait to be taken: a hundred initiations are some
-/// ten milliseconds, and far fewer than the pool has slots.
+/// handle_timeout stops when this many datagrams and initiations wait: far fewer than the pool has
+/// slots.
 inline constexpr std::size_t kTimeoutOutput = 128;
 /// Trains that one batch keeps open at a time: one per peer that it sends to.
 inline constexpr std::size_t kOpenTrains = 16;

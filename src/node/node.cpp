@@ -22,8 +22,8 @@
 // peer's memory is taken only after its message has authenticated. Removing a peer wipes its keys
 // and takes its packets out of the queues before update_peer returns. Deliberately not done: ICMP
 // errors for packets without a route (the kernel above the tun knows better), and locking: the Node
-// itself is single-threaded, a shell with several workers holds its lock around every call.
-// Handshakes are the one cryptography inside it.
+// itself is single-threaded, a shell with several workers holds its lock around every call. The
+// public-key work of handshakes has steps of the same kind (handshake_work.hpp).
 #include "node/node.hpp"
 
 #include "base/assert.hpp"
@@ -87,10 +87,13 @@ void Node::set_private_key(crypto::PrivateKey key, base::Instant) {
   if (!key.is_zero()) crypto::clamp(key);
   if (private_key().equals(key)) return;
   state.interface.reset();
+  state.identities.clear();
+  ++state.key_serial;
   state.peers.for_each([&](wg::Peer& peer) {
     state.expire(peer);
     peer.static_shared.reset();
   });
+  state.forget_orphans();
   if (key.is_zero()) return;
   state.interface.emplace(std::move(key), state.options.timing.cookie_secret);
   wg::Peer* self = state.peers.find(state.interface->identity.public_key);
@@ -148,26 +151,39 @@ void Node::State::apply(const PeerUpdate& update, wg::Peer& peer, base::Instant 
 }
 
 void Node::remove_all_peers() {
-  State& state = *state_;
-  state.peers.for_each([&](wg::Peer& peer) {
-    state.drop_staged(peer);
-    state.allowed_ips.remove_all(peer.id);
-    state.deadlines.remove(peer.id);
-    state.peers.remove(peer.id);
-  });
-  // What belongs to no peer may stay: cookie replies.
-  state.datagrams.erase_if([](const auto& out) { return out.peer_serial != kNobody; });
-  state.packets.clear();
+  std::optional<std::size_t> next = 0;
+  while (next) next = remove_some_peers(*next, kMaxPeers);
 }
 
-void Node::State::remove(wg::Peer& peer) {
-  const std::uint64_t serial = peer.serial;
+std::optional<std::size_t> Node::remove_some_peers(std::size_t from, std::size_t at_most) {
+  State& state = *state_;
+  const auto next =
+      state.peers.for_slots(from, at_most, [&](wg::Peer& peer) { state.unlink(peer); });
+  state.forget_orphans();
+  state.packets.clear();
+  return next;
+}
+
+bool Node::has(const Owner& owner) const { return state_->has(owner); }
+
+void Node::State::unlink(wg::Peer& peer) {
   drop_staged(peer);
   allowed_ips.remove_all(peer.id);
   deadlines.remove(peer.id);
   peers.remove(peer.id);
-  datagrams.erase_if([serial](const auto& out) { return out.peer_serial == serial; });
-  packets.erase_if([serial](const auto& out) { return out.peer_serial == serial; });
+}
+
+void Node::State::remove(wg::Peer& peer) {
+  const std::uint64_t serial = peer.serial;
+  unlink(peer);
+  datagrams.erase_if([serial](const Datagram& out) { return out.owner.serial == serial; });
+  packets.erase_if([serial](const OutgoingPacket& out) { return out.peer_serial == serial; });
+}
+
+/// Of output that belonged to a peer that is gone. What belongs to nobody stays: cookie replies.
+void Node::State::forget_orphans() {
+  datagrams.erase_if(
+      [this](const Datagram& out) { return out.owner != Owner{} && !has(out.owner); });
 }
 
 /// Ends every session and handshake of a peer that stays.
@@ -179,6 +195,8 @@ void Node::State::expire(wg::Peer& peer) {
   peer.last_handshake_sent.reset();
   peer.renewed_in_last_minute = false;
   peer.another_keepalive = false;
+  peer.initiation_wanted = false;
+  peers.renew_serial(peer);
   if (peer.persistent_keepalive_s != 0) arm(peer, wg::Timer::PersistentKeepalive, {});
 }
 
@@ -196,6 +214,11 @@ void Node::initiate(const base::PublicKey& key, base::Instant now, base::WallTim
   wg::Peer* peer = state_->peers.find(key);
   if (peer == nullptr || state_->usable_session(*peer, now) != nullptr) return;
   state_->send_initiation(*peer, State::Attempt::New, {now, wall});
+}
+
+void Node::wake(const base::PublicKey& key, base::Instant now, base::WallTime wall) {
+  wg::Peer* peer = state_->peers.find(key);
+  if (peer != nullptr) state_->send_keepalive(*peer, {now, wall});
 }
 
 // --- input ---
@@ -241,7 +264,7 @@ void Node::handle_timeout(base::Instant now, base::WallTime wall) {
   State& state = *state_;
   // A timer that re-arms itself for this very moment (a duration of zero) waits for the next call.
   for (std::size_t left = state.deadlines.size(); left != 0; --left) {
-    if (state.datagrams.size() >= kTimeoutOutput) return;
+    if (state.datagrams.size() + state.wanted.size() >= kTimeoutOutput) return;
     const std::optional<wg::PeerId> due = state.deadlines.take_due(now);
     if (!due) break;
     state.run_timers(state.peers.at(*due), {now, wall});
@@ -260,7 +283,7 @@ void Node::handle_network_change(base::Instant now) {
 
 std::optional<Datagram> Node::poll_datagram() {
   if (state_->datagrams.empty()) return std::nullopt;
-  return state_->datagrams.pop().datagram;
+  return state_->datagrams.pop();
 }
 
 std::optional<wire::Packet> Node::poll_packet() {
@@ -311,6 +334,14 @@ std::optional<std::size_t> Node::for_some_keys(
     const std::function<void(const base::PublicKey&)>& visit) const {
   return state_->peers.for_slots(from, at_most,
                                  [&](const wg::Peer& peer) { visit(peer.public_key); });
+}
+
+std::optional<std::size_t> Node::for_some_active(
+    std::size_t from, std::size_t at_most, base::Instant since,
+    const std::function<void(const base::PublicKey&)>& visit) const {
+  return state_->peers.for_slots(from, at_most, [&](const wg::Peer& peer) {
+    if (peer.last_activity.ns != 0 && peer.last_activity >= since) visit(peer.public_key);
+  });
 }
 
 std::optional<PeerHints> Node::hints(const base::PublicKey& key) const {

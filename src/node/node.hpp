@@ -20,6 +20,7 @@
 #include "base/time.hpp"
 #include "crypto/secret.hpp"
 #include "node/batch.hpp"
+#include "node/handshake_work.hpp"
 #include "wire/packet.hpp"
 
 namespace warren::node {
@@ -127,6 +128,9 @@ class Node {
     std::size_t max_peers = kMaxPeers;
     std::size_t mtu = 1420;          ///< of the tun: padding never grows a packet beyond it
     bool under_load_always = false;  ///< tests: answer every handshake with a cookie first
+    /// Initiations wait for advance(), as what is received always does. Otherwise they are made, at
+    /// 0.1 ms each, by the call that finds that one is needed.
+    bool defer_initiations = false;
   };
 
   /// `random` and `pool` must outlive the node. Packets that wait for a handshake, keepalives and
@@ -150,16 +154,22 @@ class Node {
   /// False only when the peer table is full. A peer whose key is our own is ignored.
   bool update_peer(const PeerUpdate& update, base::Instant now);
   void remove_all_peers();
+  /// The same in pages: removes the peers of some `at_most` slots from `from` (0 to begin with) on
+  /// and returns where to go on; nullopt at the end. No peer may be added in between.
+  [[nodiscard]] std::optional<std::size_t> remove_some_peers(std::size_t from, std::size_t at_most);
   /// Called before traffic for a peer that existed in an earlier life of the engine.
   void restore_hints(const base::PublicKey& peer, const PeerHints& hints);
   /// Starts a handshake now with a peer that was active in an earlier life (no-op without endpoint
   /// or key, or when a session exists).
   void initiate(const base::PublicKey& peer, base::Instant now, base::WallTime wall);
+  /// Lets a peer hear of us now: a keepalive, or a handshake where no session is of use. For peers
+  /// that were active when the host was suspended: they may have given up, and so may the NAT.
+  void wake(const base::PublicKey& peer, base::Instant now, base::WallTime wall);
 
   // --- input ---
 
   /// The hot path, in the steps that batch.hpp describes. Each of these three is short: no
-  /// cryptography but what handle_handshakes does. A shell with several workers holds one lock
+  /// cryptography. A shell with several workers holds one lock
   /// around every call of a Node; keys and buffers of a batch stay valid without it until clear().
   ///
   /// Chooses peer, session and counters for every packet; without a session the packet is copied
@@ -171,7 +181,15 @@ class Node {
   /// Takes over what has authenticated: replay window, endpoint, timers, figures, allowed IPs,
   /// ECN. Packets of a peer that was removed meanwhile are dropped.  HOT PATH
   void accept(Incoming& batch, base::Instant now, base::WallTime wall);
-  /// Handles at most `at_most` waiting handshake messages (about 0.1 ms each); true when more wait.
+  /// Takes over what `work` has computed, then begins the next handshake that waits: a message that
+  /// came in or an initiation that is wanted. True when there is something for work.compute(),
+  /// which needs no lock. False when `budget` is used up (handshake_budget(count) is enough for
+  /// `count` handshakes) or no more wait; then `work` holds nothing.
+  [[nodiscard]] bool advance(HandshakeWork& work, std::size_t& budget, base::Instant now,
+                             base::WallTime wall);
+  [[nodiscard]] static std::size_t handshake_budget(std::size_t count);
+  [[nodiscard]] bool handshakes_wait() const;
+  /// Handles at most `at_most` of the handshakes that wait (about 0.1 ms each); true when more do.
   /// Bounded so that data does not wait behind a storm of strangers.
   bool handle_handshakes(std::size_t at_most, base::Instant now, base::WallTime wall);
 
@@ -182,9 +200,9 @@ class Node {
   void handle_datagrams(std::span<Datagram> batch, base::Instant now, base::WallTime wall);
   /// IP packets from the tun. Consumes the packets.
   void handle_packets(std::span<wire::Packet> batch, base::Instant now, base::WallTime wall);
-  /// Runs the timers that are due: all of them, or as many as fill the queue of poll_datagram to
-  /// some length, when poll_timeout goes on saying that some are due. So neither a pool nor a lock
-  /// has to bear a hundred thousand peers that are due in one moment.
+  /// Runs the timers that are due: all of them, or as many as fill the queue of poll_datagram or of
+  /// wanted initiations to some length, when poll_timeout goes on saying that some are due. So
+  /// neither a pool nor a lock has to bear a hundred thousand peers that are due in one moment.
   void handle_timeout(base::Instant now, base::WallTime wall);
   /// The link or its addresses changed: forgets which local address each peer knows, active peers
   /// are due a keepalive.
@@ -215,6 +233,13 @@ class Node {
   [[nodiscard]] std::optional<std::size_t> for_some_keys(
       std::size_t from, std::size_t at_most,
       const std::function<void(const base::PublicKey&)>& visit) const;
+  /// As for_some_keys, with those only that something authentic went to or came from since then.
+  [[nodiscard]] std::optional<std::size_t> for_some_active(
+      std::size_t from, std::size_t at_most, base::Instant since,
+      const std::function<void(const base::PublicKey&)>& visit) const;
+  /// The peer of something that poll_datagram or a batch gave out is still there, with the sessions
+  /// that it had.
+  [[nodiscard]] bool has(const Owner& owner) const;
   [[nodiscard]] std::optional<PeerHints> hints(const base::PublicKey& peer) const;
   [[nodiscard]] const Counters& counters() const;
 

@@ -52,7 +52,7 @@ void Node::State::reserve(Outgoing::State& batch, Outgoing::State::Input& input,
   input.key = route.key;
   input.first_counter = route.session->reserve(count);
   input.receiver = route.session->remote_index();
-  input.peer_serial = route.peer->serial;
+  input.owner = {.slot = route.peer->id.value, .serial = route.peer->serial};
   input.remote = *route.peer->endpoint;
   input.local = route.peer->local;
   input.traffic_class = inner_ecn(input.packet.bytes());
@@ -90,9 +90,7 @@ void Node::State::stage_input(wg::Peer& peer, Outgoing::State::Input& input, boo
 }
 
 void Node::State::queue_sealed(Outgoing::State& batch) {
-  for (std::size_t i = 0; i < batch.trains.size(); ++i) {
-    datagrams.push({.peer_serial = batch.train_peers[i], .datagram = std::move(batch.trains[i])});
-  }
+  for (Datagram& train : batch.trains) datagrams.push(std::move(train));
   counters.drops[static_cast<std::size_t>(Drop::NoBuffer)] += std::exchange(batch.lost, 0);
 }
 
@@ -156,11 +154,11 @@ void Node::State::seal_and_queue(wg::Peer& peer, wg::Session& session, wire::Pac
 
 void Node::State::queue(wg::Peer& peer, wire::Packet packet, TrafficClass traffic_class) {
   peer.tx_bytes += packet.size();
-  datagrams.push({.peer_serial = peer.serial,
-                  .datagram = {.packet = std::move(packet),
-                               .remote = *peer.endpoint,
-                               .traffic_class = traffic_class,
-                               .local = peer.local}});
+  datagrams.push({.packet = std::move(packet),
+                  .remote = *peer.endpoint,
+                  .traffic_class = traffic_class,
+                  .local = peer.local,
+                  .owner = {.slot = peer.id.value, .serial = peer.serial}});
 }
 
 wg::Session* Node::State::usable_session(wg::Peer& peer, base::Instant now, std::uint64_t count) {

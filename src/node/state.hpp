@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "node/batch_state.hpp"
+#include "node/handshake_state.hpp"
 #include "node/inner.hpp"
 #include "node/limits.hpp"
 #include "node/node.hpp"
@@ -18,9 +19,6 @@ namespace warren::node {
 
 /// Outer DSCP of handshake messages: AF41, as other implementations send it.
 inline constexpr TrafficClass kHandshakeClass = 0x88;
-/// Serial of output that belongs to no peer.
-inline constexpr std::uint64_t kNobody = 0;
-
 struct Moment {
   base::Instant now;
   base::WallTime wall;
@@ -33,16 +31,6 @@ struct Interface {
 
   wg::Identity identity;
   wg::CookieChecker cookies;
-};
-
-/// A handshake message that waits to be handled.
-struct WaitingHandshake {
-  [[nodiscard]] base::Bytes bytes() const { return base::Bytes(storage).first(size); }
-
-  std::array<std::uint8_t, wg::kInitiationSize> storage;
-  std::uint8_t size = 0;
-  base::Endpoint remote;
-  base::LocalAddress local{};
 };
 
 /// Whether handshakes are more than we should trust strangers with. The rule is in handshakes.cpp.
@@ -67,21 +55,30 @@ struct Node::State {
         random(the_random),
         pool(the_pool),
         peers(the_options.max_peers, &the_random),
-        single_out(pool, 1) {}
+        single_out(pool, 1),
+        own_work(random),
+        own_initiations(random) {}
 
-  struct OutgoingDatagram {
-    std::uint64_t peer_serial = kNobody;
-    Datagram datagram;
-  };
   struct OutgoingPacket {
-    std::uint64_t peer_serial = kNobody;
+    std::uint64_t peer_serial = 0;
     wire::Packet packet;
+  };
+  /// A peer that an initiation is to be made for.
+  struct WantedInitiation {
+    wg::PeerId peer;
+    std::uint64_t serial = 0;
   };
 
   // node.cpp
   void drop(Drop reason) { ++counters.drops[static_cast<std::size_t>(reason)]; }
   void emit(Event::Kind kind, const wg::Peer& peer);
   void remove(wg::Peer& peer);
+  /// Takes a peer out of everything but the queues of output.
+  void unlink(wg::Peer& peer);
+  void forget_orphans();
+  [[nodiscard]] bool has(const Owner& owner) const {
+    return peers.find({owner.slot}, owner.serial) != nullptr;
+  }
   void apply(const PeerUpdate& update, wg::Peer& peer, base::Instant now);
   void expire(wg::Peer& peer);
   [[nodiscard]] PeerStatus status_of(const wg::Peer& peer) const;
@@ -118,23 +115,42 @@ struct Node::State {
 
   // handshakes.cpp
   enum class Cost : std::uint8_t { Cheap, PublicKey };
+  using Work = HandshakeWork::State;
+  using Task = HandshakeWork::State::Task;
   void enqueue_handshake(base::Bytes bytes, const Datagram& from, base::Instant now);
-  [[nodiscard]] Cost handle_waiting(Moment at);
+  [[nodiscard]] bool handshakes_wait() const {
+    return !(proven.empty() && unproven.empty() && wanted.empty());
+  }
+  [[nodiscard]] bool advance(Work& work, std::size_t& budget, Moment at);
+  [[nodiscard]] Cost begin(Work& work, Moment at);
+  [[nodiscard]] bool take_over(Work& work, Moment at);
+  void lend_identity(Work& work);
+  [[nodiscard]] Cost begin_received(Task& task, Moment at);
   [[nodiscard]] bool is_under_load(base::Instant now) const {
     return options.under_load_always || load.is_high(now);
   }
   void send_cookie(const WaitingHandshake& message, base::Instant now);
-  void receive_handshake(const WaitingHandshake& message, Moment at);
-  void receive_initiation(const WaitingHandshake& waiting, Moment at);
-  void receive_response(const WaitingHandshake& waiting, Moment at);
+  [[nodiscard]] Cost begin_response(Task& task);
+  [[nodiscard]] Cost begin_initiation(Task& task, Moment at);
+  [[nodiscard]] bool find_initiator(Task& task, Moment at);
+  void take_answer(Task& task, Moment at);
+  void take_conclusion(Task& task, Moment at);
+  void take_initiation(Task& task, Moment at);
+  /// The task's peer, if it is still there.
+  [[nodiscard]] wg::Peer* partner_of(Task& task);
   void receive_cookie(base::Bytes bytes, base::Instant now);
   void drop_futile(Drop reason, base::Instant now);
-  void answer(wg::Peer& peer, wg::ResponderState& state, Moment at);
+  void answer(wg::Peer& peer, Task& task, Moment at);
+  [[nodiscard]] bool is_too_soon(const wg::Peer& peer, base::Instant now) const {
+    return peer.last_initiation_accepted &&
+           now - *peer.last_initiation_accepted < wg::kInitiationInterval;
+  }
   /// Starts a handshake unless one was sent within rekey_timeout. A retry goes on with the attempt
   /// that runs; anything else begins a new one.
   enum class Attempt : std::uint8_t { New, Retry };
   void send_initiation(wg::Peer& peer, Attempt attempt, Moment at);
-  [[nodiscard]] std::optional<wg::Remote> remote_of(wg::Peer& peer);
+  [[nodiscard]] bool may_initiate(wg::Peer& peer, Moment at);
+  void initiate_wanted(Moment at);
   void install(wg::Peer& peer, const wg::SessionKeys& keys, wg::IndexLease lease, wg::Index remote,
                wg::Role role, base::Instant now);
   void handshake_completed(wg::Peer& peer, base::WallTime wall);
@@ -183,6 +199,9 @@ struct Node::State {
 
   crypto::PrivateKey no_key;  ///< what private_key() shows while none is set
   std::optional<Interface> interface;
+  std::uint64_t key_serial = 0;  ///< of the private key: every one has another
+  /// Copies of the interface's identity, which one thread at a time may use, to be lent.
+  std::vector<std::unique_ptr<wg::Identity>> identities;
   wg::IndexTable indices;  // before the peers, whose sessions hold indices
   wg::PeerTable peers;
   wg::AllowedIps allowed_ips;
@@ -193,11 +212,16 @@ struct Node::State {
   std::size_t staged_count = 0;         ///< of all peers together
   wg::Ring<WaitingHandshake> proven;    ///< of senders that receive at their address: first
   wg::Ring<WaitingHandshake> unproven;  ///< of anybody who knows our public key
+  wg::Ring<WantedInitiation> wanted;    ///< each peer at most once
+  bool own_turn = true;                 ///< initiations of ours and of others take turns
 
   Outgoing single_out;  ///< for handle_packets
   Incoming single_in;   ///< for handle_datagrams
 
-  wg::Ring<OutgoingDatagram> datagrams;
+  Work own_work;         ///< for handle_handshakes
+  Work own_initiations;  ///< for initiations that are made at once
+
+  wg::Ring<Datagram> datagrams;
   wg::Ring<OutgoingPacket> packets;
   wg::Ring<Event> events;
   Counters counters;

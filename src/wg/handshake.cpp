@@ -92,6 +92,10 @@ SessionKeys split(const NoiseState& state, bool initiator) {
 
 }  // namespace
 
+InitiatorState clone(const InitiatorState& state) {
+  return {state.local_index, state.ephemeral.clone(), clone(state.noise)};
+}
+
 Identity::Identity(crypto::PrivateKey key)
     : private_key(std::move(key)),
       deriving_key(private_key),

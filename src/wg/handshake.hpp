@@ -43,6 +43,8 @@ struct InitiatorState {
   NoiseState noise;
 };
 
+[[nodiscard]] InitiatorState clone(const InitiatorState& state);
+
 /// What a responder keeps between reading an initiation and answering it.
 struct ResponderState {
   Index remote_index = 0;

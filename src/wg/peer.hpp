@@ -59,7 +59,9 @@ struct Peer {
   std::uint16_t persistent_keepalive_s = 0;
   bool renewed_in_last_minute = false;  ///< a receiving initiator renews a dying session once
   bool another_keepalive = false;       ///< data came in while a keepalive was already due
-  /// Never used again: tells queued work of a removed peer from that of its successor.
+  bool initiation_wanted = false;       ///< one waits to be made
+  /// Never used again: tells queued work of a removed peer from that of its successor, and that of
+  /// an ended life of the peer from that of its present one.
   std::uint64_t serial;
 
   // Configuration.

@@ -44,6 +44,12 @@ Peer& PeerTable::at(PeerId id) const {
   return *slots_[id.value];
 }
 
+Peer* PeerTable::find(PeerId id, std::uint64_t serial) const {
+  if (id.value >= slots_.size()) return nullptr;
+  Peer* peer = slots_[id.value].get();
+  return peer != nullptr && peer->serial == serial ? peer : nullptr;
+}
+
 /// Two multiplications of 64 by 64 bits, each folded: a multilinear hash, whose collisions depend
 /// on the key.
 std::uint32_t PeerTable::tag_of(const base::PublicKey& key) const {

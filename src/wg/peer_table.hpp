@@ -26,6 +26,10 @@ class PeerTable {
   [[nodiscard]] Peer* find(const base::PublicKey& key) const;
   /// Needs an id of a peer that is there.
   [[nodiscard]] Peer& at(PeerId id) const;
+  /// The peer if it is there, and if it is the one of this serial.
+  [[nodiscard]] Peer* find(PeerId id, std::uint64_t serial) const;
+  /// What was queued for the peer is no longer its own.
+  void renew_serial(Peer& peer) { peer.serial = next_serial_++; }
   [[nodiscard]] std::size_t size() const { return by_key_.size(); }
 
   /// Calls `visit(Peer&)` for every peer, in slot order. `visit` may remove the peer it is given.
@@ -36,7 +40,8 @@ class PeerTable {
     }
   }
   /// The same for the peers of `count` slots from `first` on; the slot to go on with, or nullopt at
-  /// the end. Peers may come and go between calls: one that stays is visited once.
+  /// the end. `visit` may remove the peer it is given. Peers may come and go between calls: one
+  /// that stays is visited once.
   template <typename Visit>
   [[nodiscard]] std::optional<std::size_t> for_slots(std::size_t first, std::size_t count,
                                                      Visit visit) const {
