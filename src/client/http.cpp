@@ -143,17 +143,45 @@ base::Error pin_error(const base::HostPort& at) {
 
 enum class Outcome { Answered, TryNext, Refused };
 
+struct PinnedRequest {
+  const MakeRequest& make;
+  base::Duration answer_timeout;
+};
+
+/// Opens the socket with its mark; without one the connect opens it.
+beast::error_code open_marked(tcp::socket& socket, const tcp::endpoint& to, std::uint32_t mark) {
+  beast::error_code error;
+  if (mark == 0) return error;
+  static_cast<void>(socket.open(to.protocol(), error));
+  if (error) return error;
+  if (::setsockopt(socket.native_handle(), SOL_SOCKET, SO_MARK, &mark, sizeof mark) != 0) {
+    error.assign(errno, boost::system::system_category());
+  }
+  return error;
+}
+
+pki::Binding binding_of(SSL* connection) {
+  pki::Binding binding{};
+  const std::string_view label = pki::kMemberExporter;
+  if (SSL_export_keying_material(connection, binding.data(), binding.size(), label.data(),
+                                 label.size(), nullptr, 0, 0) != 1) {
+    binding = {};
+  }
+  return binding;
+}
+
 /// One address: connect, prove the key, ask.
 asio::awaitable<Outcome> ask_address(asio::ssl::context& tls, PinCheck& check,
                                      const tcp::endpoint& address, const PinnedGateway& gateway,
-                                     const HttpRequest& request, bool& sent,
+                                     const PinnedRequest& request, bool& sent,
                                      base::Result<HttpAnswer>& result) {
   const std::string where = "enrol at " + address.address().to_string() + " port " +
                             std::to_string(address.port()) + ": ";
   asio::ssl::stream<beast::tcp_stream> stream(beast::tcp_stream(co_await asio::this_coro::executor),
                                               tls);
   stream.next_layer().expires_after(kConnectTimeout);
-  auto [error] = co_await stream.next_layer().async_connect(address, kAwait);
+  beast::error_code error = open_marked(stream.next_layer().socket(), address, gateway.mark);
+  if (!error) std::tie(error) = co_await stream.next_layer().async_connect(address, kAwait);
   if (!error) {
     stream.next_layer().expires_after(kHandshakeTimeout);
     std::tie(error) = co_await stream.async_handshake(asio::ssl::stream_base::client, kAwait);
@@ -168,9 +196,10 @@ asio::awaitable<Outcome> ask_address(asio::ssl::context& tls, PinCheck& check,
     co_return Outcome::TryNext;
   }
   sent = true;
-  stream.next_layer().expires_after(kEnrolTimeout);
+  stream.next_layer().expires_after(request.answer_timeout);
   HttpAnswer answer;
-  error = co_await ask(stream, request, gateway.at.host, kMaxEnrolAnswerBytes, answer);
+  error = co_await ask(stream, request.make(binding_of(stream.native_handle())), gateway.at.host,
+                       kMaxEnrolAnswerBytes, answer);
   if (error) {
     result = base::make_error(base::ErrorKind::Unavailable, where + reason(error),
                               "try again: the token stays valid for this key");
@@ -182,7 +211,7 @@ asio::awaitable<Outcome> ask_address(asio::ssl::context& tls, PinCheck& check,
 
 asio::awaitable<void> run_pinned(asio::ssl::context& tls, PinCheck& check,
                                  const std::vector<tcp::endpoint>& addresses,
-                                 const PinnedGateway& gateway, const HttpRequest& request,
+                                 const PinnedGateway& gateway, const PinnedRequest& request,
                                  bool& sent, base::Result<HttpAnswer>& result) {
   for (const tcp::endpoint& address : addresses) {
     const Outcome outcome =
@@ -227,6 +256,12 @@ base::Result<HttpAnswer> exchange_unix(const std::string& socket_path, const Htt
 
 base::Result<HttpAnswer> exchange_pinned(const PinnedGateway& gateway, const HttpRequest& request,
                                          bool& sent) {
+  return exchange_pinned(
+      gateway, [&request](const pki::Binding&) { return request; }, sent, kEnrolTimeout);
+}
+
+base::Result<HttpAnswer> exchange_pinned(const PinnedGateway& gateway, const MakeRequest& make,
+                                         bool& sent, base::Duration answer_timeout) {
   sent = false;
   asio::io_context io(1);
   WARREN_TRY_ASSIGN(const auto addresses, look_up(io, gateway.at));
@@ -241,6 +276,7 @@ base::Result<HttpAnswer> exchange_pinned(const PinnedGateway& gateway, const Htt
   asio::ssl::context tls(raw);
   base::Result<HttpAnswer> result = base::make_error(
       base::ErrorKind::Unavailable, "the name " + gateway.at.host + " has no address");
+  const PinnedRequest request{.make = make, .answer_timeout = answer_timeout};
   asio::co_spawn(io, run_pinned(tls, check, addresses, gateway, request, sent, result),
                  asio::detached);
   io.run();

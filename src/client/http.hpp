@@ -4,11 +4,14 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "base/address.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
+#include "client/limits.hpp"
+#include "pki/member_proof.hpp"
 
 namespace warren::client {
 
@@ -31,11 +34,18 @@ struct HttpAnswer {
 struct PinnedGateway {
   base::HostPort at;
   std::array<std::uint8_t, 32> pin{};  ///< SHA-256 of the SPKI, the only thing that is verified
+  std::uint32_t mark = 0;              ///< of the socket (SO_MARK); 0: none
 };
 /// Tries every address of the host in turn. NotPermitted when the key is not the pinned one.
 /// Unavailable when no address answers; `sent` tells whether the request may have arrived.
 [[nodiscard]] base::Result<HttpAnswer> exchange_pinned(const PinnedGateway& gateway,
                                                        const HttpRequest& request, bool& sent);
+/// The same with a request that is made for the connection it goes out on, and a time of its own
+/// for the answer.
+using MakeRequest = std::function<HttpRequest(const pki::Binding&)>;
+[[nodiscard]] base::Result<HttpAnswer> exchange_pinned(const PinnedGateway& gateway,
+                                                       const MakeRequest& make, bool& sent,
+                                                       base::Duration answer_timeout);
 
 /// A path segment with everything but unreserved characters as %XX.
 [[nodiscard]] std::string percent_encode(std::string_view text);

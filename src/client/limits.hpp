@@ -13,6 +13,15 @@ inline constexpr base::Duration kDaemonTimeout = std::chrono::seconds(60);
 inline constexpr base::Duration kConnectTimeout = std::chrono::seconds(5);    ///< per address
 inline constexpr base::Duration kHandshakeTimeout = std::chrono::seconds(5);  ///< per address
 inline constexpr base::Duration kEnrolTimeout = std::chrono::seconds(15);
+/// Leaving: a host that is taken down shall not wait for long; a lease ends without it.
+inline constexpr base::Duration kLeaveTimeout = std::chrono::seconds(10);
+/// How long a request for a member's state waits at the gateway, and at most a part of its lease.
+inline constexpr base::Duration kSyncWait = std::chrono::seconds(50);
+/// After a failure the next attempt waits, twice as long each time.
+inline constexpr base::Duration kFirstRetry = std::chrono::milliseconds(500);
+inline constexpr base::Duration kLastRetry = std::chrono::seconds(15);
+/// Told to come back: the gateway has too many that wait.
+inline constexpr base::Duration kComeBack = std::chrono::seconds(30);
 inline constexpr std::size_t kMaxAddresses = 16;  ///< of one gateway name, tried in turn
 inline constexpr std::size_t kMaxAnswerBytes = std::size_t{16} << 20;
 inline constexpr std::size_t kMaxEnrolAnswerBytes = std::size_t{64} << 10;

@@ -26,6 +26,7 @@ Control::Impl::Impl(Dependencies dependencies, Settings initial)
 base::Status Control::Impl::start() {
   started = deps.clock.wall();
   WARREN_TRY_ASSIGN(state, deps.store.load().within("read the state"));
+  know_members();
   end_memberships();
   reconcile_what_can_be();
   for (const auto& [id, stored] : state.networks) {
@@ -53,6 +54,7 @@ void Control::Impl::set_settings(Settings next) {
     next.transit = settings.transit;
   }
   settings = std::move(next);
+  for (const auto& [id, stored] : state.networks) tell_changed(id, std::nullopt);
 }
 
 store::AuditRecord Control::Impl::audit_record(const Request& request, std::string result) const {
@@ -66,14 +68,14 @@ store::AuditRecord Control::Impl::audit_record(const Request& request, std::stri
 base::Status Control::Impl::commit(const std::vector<store::Change>& changes,
                                    const Request& request) {
   WARREN_TRY(deps.store.commit(changes, audit_record(request, "ok")));
-  store::apply(state, changes);
+  take_in(changes);
   return {};
 }
 
 base::Status Control::Impl::commit_soon(const std::vector<store::Change>& changes,
                                         const Request& request) {
   WARREN_TRY(deps.store.commit_soon(changes, audit_record(request, "ok")));
-  store::apply(state, changes);
+  take_in(changes);
   return {};
 }
 
@@ -207,6 +209,19 @@ base::Result<api::EnrolAnswer> Control::enrol(const api::EnrolRequest& request) 
   return impl_->enrol(request);
 }
 
+base::Result<Member> Control::find_member(const api::MemberRequest& request,
+                                          const pki::Binding& binding) {
+  return impl_->find_member(request, binding);
+}
+
+base::Result<api::MemberState> Control::member_state(const Member& member) {
+  return impl_->member_state(member);
+}
+
+base::Result<api::MemberLeft> Control::leave(const Member& member) { return impl_->leave(member); }
+
+void Control::on_change(Changed changed) { impl_->changed = std::move(changed); }
+
 base::Result<api::PeerView> Control::add_peer(const std::string& actor, const std::string& network,
                                               const api::PeerAdd& request) {
   const Request what{actor, "peer.add", network + "/" + request.name};
@@ -268,6 +283,7 @@ base::Result<api::AuditList> Control::audit(std::size_t limit) {
 
 bool Control::retry_pending() {
   const bool ended = impl_->end_memberships();
+  impl_->look_at_endpoints();
   const bool networks = impl_->retry_networks();
   const bool revocations = impl_->retry_revocations();
   const bool all_up = impl_->bring_up_the_rest();

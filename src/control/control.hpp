@@ -21,6 +21,7 @@
 #include "base/result.hpp"
 #include "base/time.hpp"
 #include "model/network.hpp"
+#include "pki/member_proof.hpp"
 #include "plan/host.hpp"
 #include "store/store.hpp"
 
@@ -92,6 +93,12 @@ struct Settings {
   std::string state_dir;  ///< shown by `status`
 };
 
+/// A member that has proved its key.
+struct Member {
+  model::NetworkId network;
+  model::PeerId peer;
+};
+
 class Control {
  public:
   struct Dependencies {
@@ -140,6 +147,19 @@ class Control {
                                                      const std::string& network,
                                                      const api::InviteRequest& request);
   [[nodiscard]] base::Result<api::EnrolAnswer> enrol(const api::EnrolRequest& request);
+  /// Who asks, when the request's proof is made with that member's key for this connection;
+  /// NotFound otherwise, whatever is wrong. Renews its lease.
+  [[nodiscard]] base::Result<Member> find_member(const api::MemberRequest& request,
+                                                 const pki::Binding& binding);
+  /// What the member needs now. NotPermitted: it was revoked, Expired: its time
+  /// is over, NotFound: its record is gone.
+  [[nodiscard]] base::Result<api::MemberState> member_state(const Member& member);
+  /// The member goes by itself: every way in is closed and its record removed; its key is not
+  /// refused.
+  [[nodiscard]] base::Result<api::MemberLeft> leave(const Member& member);
+  /// Called after each change of what `member_state` says: to one peer, else to all of a network.
+  using Changed = std::function<void(model::NetworkId, std::optional<model::PeerId>)>;
+  void on_change(Changed changed);
   /// A member whose key is handed in, now or later.
   [[nodiscard]] base::Result<api::PeerView> add_peer(const std::string& actor,
                                                      const std::string& network,

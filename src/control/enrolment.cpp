@@ -25,7 +25,7 @@ using base::make_error;
 constexpr std::size_t kSecretSize = 16;
 
 base::Error not_admitted() {
-  return make_error(ErrorKind::NotPermitted, "this token is not valid here",
+  return make_error(ErrorKind::NotPermitted, "this token is not valid here, or used up",
                     "ask whoever runs the network for a new one");
 }
 
@@ -111,7 +111,7 @@ base::Result<api::EnrolAnswer> Control::Impl::enrol_peer(const Request& request,
                       "tell them");
   }
   WARREN_TRY(check_key(network, state.peers.at(token.peer), *key));
-  WARREN_TRY(admit(request, token, *key));
+  WARREN_TRY(admit(request, token, *key, wanted.ephemeral.value_or(false)));
   return enrol_answer(network, state.peers.at(token.peer));
 }
 
@@ -145,15 +145,18 @@ base::Status Control::Impl::check_key(const model::Network& network, const model
 }
 
 base::Status Control::Impl::admit(const Request& request, const model::Token& token,
-                                  const base::PublicKey& key) {
+                                  const base::PublicKey& key, bool ephemeral) {
   const model::Peer before = state.peers.at(token.peer);
   if (before.state == model::PeerState::Enrolled) {
+    renew_lease(before);
     return configure(before);
   }
   model::Peer peer = before;
   peer.state = model::PeerState::Enrolled;
   peer.public_key = key;
   peer.enrolled = deps.clock.wall();
+  peer.lease_s = !ephemeral ? 0 : before.lease_s != 0 ? before.lease_s : kLease_s;
+  renew_lease(peer);
   model::Token bound = token;
   bound.bound_to = key;
   return grant(request, peer, {store::PutPeer{peer}, store::PutToken{bound}},
@@ -203,6 +206,7 @@ api::EnrolAnswer Control::Impl::enrol_answer(const model::Network& network,
   if (network.nat && network.subnet6) answer.routes.emplace_back("::/0");
   for (const base::IpAddress& server : network.dns) answer.dns.push_back(server.to_string());
   answer.mtu = network.mtu;
+  if (peer.is_ephemeral()) answer.lease_s = peer.lease_s;
   return answer;
 }
 

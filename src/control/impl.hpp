@@ -135,6 +135,8 @@ struct Control::Impl {
   [[nodiscard]] base::Result<api::Invitation> invite(const Request& request,
                                                      const std::string& network,
                                                      const api::InviteRequest& wanted);
+  /// Where members enrol: as configured, otherwise at the host they will dial anyway.
+  [[nodiscard]] std::string enrolment_address(const model::Network& network) const;
   /// Gives the peer the first free address of each family that it has none of yet.
   /// Those of `also`, which are not in the state yet, are taken too.
   [[nodiscard]] base::Status choose_addresses(const model::Network& network, model::Peer& peer,
@@ -163,9 +165,28 @@ struct Control::Impl {
                                    const std::vector<store::Change>& changes,
                                    const std::vector<store::Change>& inverse);
   [[nodiscard]] base::Status admit(const Request& request, const model::Token& token,
-                                   const base::PublicKey& key);
+                                   const base::PublicKey& key, bool ephemeral);
   [[nodiscard]] api::EnrolAnswer enrol_answer(const model::Network& network,
                                               const model::Peer& peer) const;
+
+  // --- members.cpp: those who ask for themselves ---
+  /// Applies what was committed to the state in memory and tells who waits for it.
+  void take_in(const std::vector<store::Change>& changes);
+  /// Indexes the keys of the state and gives every ephemeral member a whole lease.
+  void know_members();
+  void tell_changed(model::NetworkId network, std::optional<model::PeerId> peer) const {
+    if (changed) changed(network, peer);
+  }
+  [[nodiscard]] base::Result<Member> find_member(const api::MemberRequest& request,
+                                                 const pki::Binding& binding);
+  [[nodiscard]] base::Result<api::MemberState> member_state(const Member& member);
+  [[nodiscard]] base::Result<api::MemberLeft> leave(const Member& member);
+  void renew_lease(const model::Peer& peer);
+  /// Enrolled, ephemeral and silent for longer than its lease.
+  [[nodiscard]] bool lease_is_over(const model::Peer& peer, base::Instant now) const;
+  /// Finds members whose packets come from two places by turns.
+  void look_at_endpoints();
+  [[nodiscard]] std::vector<std::string> alternating_endpoints(const model::Peer& peer) const;
 
   // --- by_hand.cpp ---
   [[nodiscard]] base::Result<api::PeerView> add_peer(const Request& request,
@@ -231,6 +252,20 @@ struct Control::Impl {
   std::set<model::NetworkId> engineless;
   /// Why a network is not what it should be.
   std::map<model::NetworkId, std::string> problems;
+
+  Changed changed;
+  /// Who has, or had last, a key. An entry may be of a peer that is gone.
+  std::map<std::pair<model::NetworkId, base::PublicKey>, model::PeerId> members_by_key;
+  std::map<model::PeerId, base::Instant> leases;  ///< when each is over
+  /// Where the packets of a member came from last, and before.
+  struct Sources {
+    base::Endpoint now;
+    std::optional<base::Endpoint> before;
+    unsigned returns = 0;  ///< how often in a row it went back to `before`
+    base::Instant moved{};
+  };
+  std::map<model::PeerId, Sources> sources;
+  unsigned rounds_until_look = 0;
 
   // What is still to be applied. Revocations are not listed here: a revoked peer that still has an
   // address is one, so that they outlive a crash.

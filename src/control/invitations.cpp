@@ -30,19 +30,16 @@ base::Status check_request(const api::InviteRequest& wanted) {
                       fmt::format("a token cannot be good for {} peers", wanted.uses),
                       fmt::format("give --uses from 1 to {}", kMaxTokenUses));
   }
+  if (wanted.lease_s && (*wanted.lease_s < kMinLease_s || *wanted.lease_s > kMaxLease_s)) {
+    return make_error(
+        ErrorKind::Invalid, fmt::format("a lease cannot last {}", rough_duration(*wanted.lease_s)),
+        fmt::format("give --lease from {} s to {} days", kMinLease_s, kMaxLease_s / 86400));
+  }
   if (wanted.expires_s >= kMinTokenLife_s && wanted.expires_s <= kMaxTokenLife_s) return {};
   return make_error(
       ErrorKind::Invalid,
       fmt::format("a token cannot be valid for {}", rough_duration(wanted.expires_s)),
       fmt::format("give --expires from {} s to {} days", kMinTokenLife_s, kMaxTokenLife_s / 86400));
-}
-
-/// Where members enrol: as configured, otherwise at the host they will dial anyway.
-std::string enrolment_address(const Settings& settings, const model::Network& network) {
-  if (!settings.enrol_at.empty()) return settings.enrol_at;
-  const bool v6 = network.endpoint_host.find(':') != std::string::npos;
-  const std::string host = v6 ? "[" + network.endpoint_host + "]" : network.endpoint_host;
-  return fmt::format("{}:{}", host, settings.enrol_port);
 }
 
 /// "192.0.2.4-192.0.2.9, …": those of the subnet.
@@ -78,6 +75,11 @@ base::Result<base::IpAddress> next_address(const model::Network& network,
 }
 
 }  // namespace
+
+std::string Control::Impl::enrolment_address(const model::Network& network) const {
+  if (!settings.enrol_at.empty()) return settings.enrol_at;
+  return host_port(network.endpoint_host, settings.enrol_port);
+}
 
 base::Status Control::Impl::choose_addresses(const model::Network& network, model::Peer& peer,
                                              const std::vector<model::Peer>& also) {
@@ -138,7 +140,7 @@ base::Result<api::Invitation> Control::Impl::invite(const Request& request,
                                                     const api::InviteRequest& wanted) {
   WARREN_TRY_ASSIGN(const model::Network network, find_network(network_name));
   WARREN_TRY(check_request(wanted));
-  const std::string enrol_at = enrolment_address(settings, network);
+  const std::string enrol_at = enrolment_address(network);
   if (const auto parts = base::HostPort::parse(enrol_at); !parts || parts->port == 0) {
     return make_error(ErrorKind::Invalid, "it is not known where members shall enrol",
                       "set the endpoint of this gateway in warren.yaml and reload");
@@ -154,6 +156,7 @@ base::Result<api::Invitation> Control::Impl::invite(const Request& request,
     WARREN_TRY_ASSIGN(model::Peer peer, invited_peer(network, name, peers));
     peer.role = wanted.role;
     peer.invited = now;
+    peer.lease_s = wanted.lease_s.value_or(0);
     changes.emplace_back(store::PutPeer{peer});
     changes.emplace_back(store::DeleteTokensOf{peer.id});
     changes.emplace_back(

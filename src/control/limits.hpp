@@ -17,6 +17,17 @@ inline constexpr std::size_t kMaxAuditText = 500;
 inline constexpr std::uint32_t kMinTokenLife_s = 10;
 inline constexpr std::uint32_t kMaxTokenLife_s = 366 * 24 * 3600;
 inline constexpr std::uint32_t kMaxTokenUses = 100;
+/// How long an ephemeral member may be silent.
+inline constexpr std::uint32_t kMinLease_s = 5;
+inline constexpr std::uint32_t kMaxLease_s = 7 * 24 * 3600;
+inline constexpr std::uint32_t kLease_s = 120;
+/// A peer's packets come from two places by turns: its endpoint went back to the one before this
+/// often, the last time not longer ago than that.
+inline constexpr unsigned kReturnsOfAlternation = 2;
+inline constexpr std::chrono::minutes kAlternationShown{5};
+/// With more members than this, endpoints are looked at in one round of many only.
+inline constexpr std::size_t kMembersLookedAtEachRound = 2000;
+inline constexpr unsigned kRoundsBetweenLooks = 15;
 inline constexpr std::uint32_t kMinMembership_s = 10;
 inline constexpr std::uint32_t kMaxMembership_s = 10U * 366 * 24 * 3600;
 /// A peer whose last handshake is younger is connected (WireGuard's reject-after-time).

@@ -55,6 +55,7 @@ base::Result<api::Revocation> Control::Impl::revoke(const Request& request,
   const model::PeerId id = current->id;
   model::Peer denied = *current;
   denied.expires = {};
+  denied.lease_s = 0;  // whom somebody puts out is remembered
   WARREN_TRY(commit_revocation(request, std::move(denied)));
   api::Revocation report{.network = network.name, .name = name};
   base::Instant since = began;
@@ -117,8 +118,9 @@ void Control::Impl::close_ways_in(const Request& request, model::PeerId id, base
     if (!report.pending.empty()) return;
     peer.address4.reset();
     peer.address6.reset();
-    step("address", commit_soon({store::PutPeer{peer}},
-                                {request.actor, "peer.revoke.closed", request.target}));
+    const store::Change free = peer.is_ephemeral() ? store::Change(store::DeletePeer{peer.id})
+                                                   : store::Change(store::PutPeer{peer});
+    step("address", commit_soon({free}, {request.actor, "peer.revoke.closed", request.target}));
   } else {
     if (forwards_to_close.contains(id)) step("forwards", close_forwards(peer));
     step("address", {});
@@ -127,14 +129,20 @@ void Control::Impl::close_ways_in(const Request& request, model::PeerId id, base
 
 bool Control::Impl::end_memberships() {
   const base::WallTime now = deps.clock.wall();
+  const base::Instant instant = deps.clock.now();
   std::vector<model::Peer> over;
   for (const auto& [id, peer] : state.peers) {
-    if (peer.state != model::PeerState::Revoked && peer.is_over(now)) over.push_back(peer);
+    if (peer.state == model::PeerState::Revoked) continue;
+    if (peer.is_over(now)) over.push_back(peer);
+    if (!lease_is_over(peer, instant)) continue;
+    over.push_back(peer);
+    over.back().expires = now;
   }
   bool all_recorded = true;
   for (const model::Peer& peer : over) {
     const std::string& network = state.networks.at(peer.network).network.name;
-    const Request request{"daemon", "peer.expire", network + "/" + peer.name};
+    const Request request{"daemon", peer.lease_s != 0 ? "peer.lease-end" : "peer.expire",
+                          network + "/" + peer.name};
     if (const base::Status done = commit_revocation(request, peer); !done) {
       all_recorded = false;
       log(base::LogLevel::Error, fmt::format("network={} peer={} expired but not recorded: {}",

@@ -122,6 +122,13 @@ api::PeerView Control::Impl::peer_view(const model::Network& network, const mode
   view.enrolled = peer.enrolled.seconds();
   view.revoked = peer.revoked.seconds();
   view.expires = peer.expires.seconds();
+  if (const auto lease = leases.find(peer.id); lease != leases.end() && peer.is_ephemeral()) {
+    view.lease_s = peer.lease_s;
+    const auto left =
+        std::chrono::duration_cast<std::chrono::seconds>(lease->second - deps.clock.now());
+    view.lease_left_s = static_cast<std::uint32_t>(std::max<std::int64_t>(left.count(), 0));
+  }
+  view.alternates = alternating_endpoints(peer);
   const auto token = known.tokens.find(peer.id);
   const bool invited = peer.state == model::PeerState::Invited && token != known.tokens.end();
   if (view.expires == 0 && invited) view.expires = token->second.seconds();
@@ -203,6 +210,16 @@ api::Status Control::Impl::status() {
         fmt::format("network {}: its engine is {}", stored.network.name, to_string(engine)));
   }
   status.ready = status.problems.empty();
+  for (const auto& [id, seen] : sources) {
+    const auto peer = state.peers.find(id);
+    if (peer == state.peers.end()) continue;
+    const std::vector<std::string> places = alternating_endpoints(peer->second);
+    if (places.empty()) continue;
+    status.problems.push_back(fmt::format(
+        "network {}: {} alternates between {} and {}: its key is used in two places at once",
+        state.networks.at(peer->second.network).network.name, peer->second.name, places[0],
+        places[1]));
+  }
   return status;
 }
 

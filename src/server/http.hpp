@@ -24,7 +24,8 @@ namespace beast = boost::beast;
 namespace http = boost::beast::http;
 
 inline constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
-using Answer = std::function<Response(std::string method, std::string target, std::string body)>;
+using Answer = std::function<asio::awaitable<Response>(std::string method, std::string target,
+                                                       std::string body)>;
 
 /// What a reader's error deserves: a status to answer with, or 0 to close without a word.
 [[nodiscard]] unsigned refusal_status(const beast::error_code& error);
@@ -76,8 +77,9 @@ asio::awaitable<void> converse(Stream& stream, const Limits& limits, const Answe
 
     auto request = parser.release();
     const bool keep_alive = request.keep_alive() && served + 1 < limits.requests_per_connection;
-    const Response response = answer(std::string(request.method_string()),
-                                     std::string(request.target()), std::move(request.body()));
+    const Response response =
+        co_await answer(std::string(request.method_string()), std::string(request.target()),
+                        std::move(request.body()));
     auto message = to_message(response, request.version(), keep_alive);
     beast::get_lowest_layer(stream).expires_after(limits.write_timeout);
     auto [error, size] = co_await http::async_write(stream, message, kAwait);

@@ -27,6 +27,11 @@ struct Limits {
   double connection_burst = 100;
   double enrolments_per_second = 5;
   double enrolment_burst = 50;
+  /// Of members that prove their key; their connections count for no source.
+  double member_requests_per_second = 50;
+  double member_request_burst = 500;
+  std::size_t waiting_members = 4096;  ///< more are told to come back
+  base::Duration longest_wait = std::chrono::seconds(120);
   std::size_t tracked_sources = 4096;
 
   /// The certificate of the enrolment listener is made anew this long after the last one.

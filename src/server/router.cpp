@@ -110,8 +110,11 @@ Response Router::handle(const Request& request) const {
       allow += (allow.empty() ? "" : ", ") + route.method;
       continue;
     }
-    Call call{
-        .parameters = {}, .query = target->query, .body = request.body, .actor = request.actor};
+    Call call{.parameters = {},
+              .query = target->query,
+              .body = request.body,
+              .actor = request.actor,
+              .binding = request.binding};
     for (std::size_t i = 0; i < route.segments.size(); ++i) {
       if (route.segments[i] == "*") call.parameters.push_back(target->segments[i]);
     }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "pki/member_proof.hpp"
 
 namespace warren::server {
 
@@ -15,7 +16,8 @@ struct Request {
   std::string method;  ///< "GET"
   std::string target;  ///< path and query as on the wire: "/v1/audit?limit=10"
   std::string body;
-  std::string actor;  ///< who asks, for the audit: "uid 0 (root)"
+  std::string actor;       ///< who asks, for the audit: "uid 0 (root)"
+  pki::Binding binding{};  ///< of the TLS connection; zero on the unix socket
 };
 
 struct Response {
@@ -30,6 +32,7 @@ struct Call {
   std::map<std::string, std::string> query;
   std::string_view body;
   std::string_view actor;
+  pki::Binding binding{};
 };
 /// Gives the JSON document of the answer.
 using Handler = std::function<base::Result<std::string>(const Call&)>;

@@ -145,6 +145,11 @@ Router enrol_routes(control::Control& control) {
     WARREN_TRY_ASSIGN(const auto request, api::decode<api::EnrolRequest>(call.body));
     return encoded(control.enrol(request));
   });
+  router.add("POST", "/v1/member/leave", [&control](const Call& call) -> base::Result<std::string> {
+    WARREN_TRY_ASSIGN(const auto request, api::decode<api::MemberRequest>(call.body));
+    WARREN_TRY_ASSIGN(const control::Member member, control.find_member(request, call.binding));
+    return encoded(control.leave(member));
+  });
   return router;
 }
 

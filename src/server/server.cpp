@@ -10,8 +10,10 @@
 //   API (unix socket):   connection limit → peer credentials (one 403 answer for others) → requests
 //   enrolment (TLS):     connection limit → limit per source → rate of connections per source
 //                        → TLS 1.3 handshake → rate of enrolments per source (429) → requests
-// Every wait for the peer has a deadline. Before a connection with unread input is closed, a little
-// of it is read and dropped, so that the refusal reaches the peer instead of a reset.
+// A member that has proved its key on a connection passes the last gate of its own (waiting.hpp)
+// and gives its place among the strangers back. Every wait for the peer has a deadline. Before a
+// connection with unread input is closed, a little of it is read and dropped, so that the refusal
+// reaches the peer instead of a reset.
 //
 // Deliberately not here: HTTP/2, TLS for administration, static files, events.
 
@@ -32,6 +34,7 @@
 
 #include <unistd.h>
 
+#include "api/json.hpp"
 #include "base/address.hpp"
 #include "os/clock.hpp"
 #include "os/fd.hpp"
@@ -41,6 +44,7 @@
 #include "server/rate_limit.hpp"
 #include "server/routes.hpp"
 #include "server/tls.hpp"
+#include "server/waiting.hpp"
 
 namespace warren::server {
 namespace {
@@ -86,16 +90,19 @@ class Entry {
 };
 
 struct Shared {
-  Shared(asio::io_context& io, control::Control& control, base::Log& log_to, Options given)
+  Shared(asio::io_context& io, control::Control& controlled, base::Log& log_to, Options given)
       : options(std::move(given)),
         log(log_to),
         access(options.group),
-        api(api_routes(control, options.reload)),
-        enrol(enrol_routes(control)),
+        api(api_routes(controlled, options.reload)),
+        enrol(enrol_routes(controlled)),
         connection_rate(options.limits.connections_per_second, options.limits.connection_burst,
                         options.limits.tracked_sources),
         enrolment_rate(options.limits.enrolments_per_second, options.limits.enrolment_burst,
                        options.limits.tracked_sources),
+        member_rate(options.limits.member_requests_per_second, options.limits.member_request_burst,
+                    options.limits.tracked_sources),
+        control(controlled),
         api_acceptor(io),
         enrol_acceptor(io),
         renewal(io) {}
@@ -107,12 +114,16 @@ struct Shared {
   Router enrol;
   RateLimit connection_rate;
   RateLimit enrolment_rate;
+  RateLimit member_rate;
+  control::Control& control;
+  Waiting waiting;
   Local::acceptor api_acceptor;
   tcp::acceptor enrol_acceptor;
   asio::steady_timer renewal;
   std::shared_ptr<asio::ssl::context> tls;  // replaced at renewal; a connection keeps its own
   Connections api_open;
   Connections enrol_open;
+  Connections members_open;
   std::unordered_map<base::IpAddress, std::size_t> open_per_source;
   bool stopped = false;
 };
@@ -145,10 +156,12 @@ asio::awaitable<void> drain(Stream& lowest) {
   }
 }
 
+Response stopping() {
+  return error_response(base::make_error(base::ErrorKind::Unavailable, "the daemon is stopping"));
+}
+
 Response answer_api(Shared& shared, const base::Result<std::string>& actor, Request request) {
-  if (shared.stopped) {
-    return error_response(base::make_error(base::ErrorKind::Unavailable, "the daemon is stopping"));
-  }
+  if (shared.stopped) return stopping();
   Response response;
   if (!actor) {
     response = error_response(actor.error());
@@ -171,27 +184,17 @@ asio::awaitable<void> serve_api(SharedPtr shared, Local::socket socket) {
   } else {
     actor = std::move(peer).error();
   }
-  const Answer answer = [&](std::string method, std::string target, std::string body) {
-    return answer_api(*shared, actor,
-                      {.method = std::move(method),
-                       .target = std::move(target),
-                       .body = std::move(body),
-                       .actor = {}});
+  const Answer answer = [&](std::string method, std::string target,
+                            std::string body) -> asio::awaitable<Response> {
+    co_return answer_api(*shared, actor,
+                         {.method = std::move(method),
+                          .target = std::move(target),
+                          .body = std::move(body),
+                          .actor = {},
+                          .binding = {}});
   };
   co_await converse(stream, shared->options.limits, answer);
   co_await drain(stream);
-}
-
-Response answer_enrolment(Shared& shared, const base::IpAddress& source, const Request& request) {
-  if (shared.stopped) {
-    return error_response(base::make_error(base::ErrorKind::Unavailable, "the daemon is stopping"));
-  }
-  if (!shared.enrolment_rate.allow(source, os::now())) {
-    return error_response(
-        429, base::make_error(base::ErrorKind::Unavailable, "too many requests from your address",
-                              "try again in a few seconds"));
-  }
-  return shared.enrol.handle(request);
 }
 
 /// Counts a source's open connections; empty when it has too many.
@@ -215,26 +218,109 @@ class SourceSlot {
   bool granted_ = false;
 };
 
+Response too_many() {
+  return error_response(
+      429, base::make_error(base::ErrorKind::Unavailable, "too many requests from your address",
+                            "try again in a few seconds"));
+}
+
+/// What this connection is known by, to both ends and to nobody else.
+pki::Binding binding_of(TlsStream& stream) {
+  pki::Binding binding{};
+  const int made = SSL_export_keying_material(stream.native_handle(), binding.data(),
+                                              binding.size(), pki::kMemberExporter.data(),
+                                              pki::kMemberExporter.size(), nullptr, 0, 0);
+  if (made != 1) binding = {};
+  return binding;
+}
+
+/// One TLS connection: of a stranger until it has proved to be a member.
+class Guest {
+ public:
+  Guest(SharedPtr shared, TlsStream& stream, const base::IpAddress& source)
+      : shared_(std::move(shared)),
+        stream_(stream),
+        source_(source),
+        slot_(std::in_place, *shared_, source) {
+    entry_.emplace(shared_->enrol_open, [this] { stream_.next_layer().close(); });
+  }
+  [[nodiscard]] bool granted() const { return slot_->granted(); }
+  asio::awaitable<Response> answer(Request request);
+
+ private:
+  asio::awaitable<Response> sync(std::string body);
+  void become_member();
+
+  SharedPtr shared_;
+  TlsStream& stream_;
+  base::IpAddress source_;
+  std::optional<SourceSlot> slot_;
+  std::optional<Entry> entry_;
+};
+
+asio::awaitable<Response> Guest::answer(Request request) {
+  if (shared_->stopped) co_return stopping();
+  const bool of_member = request.target.starts_with("/v1/member/");
+  RateLimit& rate = of_member ? shared_->member_rate : shared_->enrolment_rate;
+  if (!rate.allow(source_, os::now())) co_return too_many();
+  if (request.method == "POST" && request.target == "/v1/member/sync") {
+    co_return co_await sync(std::move(request.body));
+  }
+  request.binding = binding_of(stream_);
+  co_return shared_->enrol.handle(request);
+}
+
+void Guest::become_member() {
+  if (!slot_) return;
+  slot_.reset();
+  entry_.reset();
+  entry_.emplace(shared_->members_open, [this] { stream_.next_layer().close(); });
+}
+
+asio::awaitable<Response> Guest::sync(std::string body) {
+  const auto wanted = api::decode<api::MemberRequest>(body);
+  if (!wanted) co_return error_response(wanted.error());
+  const auto member = shared_->control.find_member(*wanted, binding_of(stream_));
+  if (!member) co_return error_response(member.error());
+  become_member();
+  const Limits& limits = shared_->options.limits;
+  const base::Instant deadline =
+      os::now() +
+      std::min<base::Duration>(std::chrono::seconds(wanted->wait_s), limits.longest_wait);
+  bool replaced = false;
+  while (true) {
+    auto state = shared_->control.member_state(*member);
+    if (!state) co_return error_response(state.error());
+    const bool full = shared_->waiting.size() >= limits.waiting_members;
+    const bool over = replaced || os::now() >= deadline;
+    if (over || full || state->revision != wanted->revision) {
+      state->come_back = full && !over;
+      co_return Response{.status = 200, .body = api::encode(*state), .allow = {}};
+    }
+    replaced =
+        !co_await shared_->waiting.wait(stream_.get_executor(), *member, deadline - os::now());
+    if (shared_->stopped) co_return stopping();
+  }
+}
+
 asio::awaitable<void> serve_enrolment(SharedPtr shared, tcp::socket socket) {
   beast::error_code error;
   const tcp::endpoint remote = socket.remote_endpoint(error);
   if (error) co_return;
   const base::IpAddress source = address_of(remote);
-  const SourceSlot slot(*shared, source);
-  if (!slot.granted() || !shared->connection_rate.allow(source, os::now())) co_return;
-
   const std::shared_ptr<asio::ssl::context> tls = shared->tls;
   TlsStream stream(beast::tcp_stream(std::move(socket)), *tls);
-  const Entry entry(shared->enrol_open, [&stream] { stream.next_layer().close(); });
+  Guest guest(shared, stream, source);
+  if (!guest.granted() || !shared->connection_rate.allow(source, os::now())) co_return;
   stream.next_layer().expires_after(shared->options.limits.handshake_timeout);
   std::tie(error) = co_await stream.async_handshake(asio::ssl::stream_base::server, kAwait);
   if (error) co_return;
-  const Answer answer = [&](std::string method, std::string target, std::string body) {
-    return answer_enrolment(*shared, source,
-                            {.method = std::move(method),
-                             .target = std::move(target),
-                             .body = std::move(body),
-                             .actor = {}});
+  const Answer answer = [&guest](std::string method, std::string target, std::string body) {
+    return guest.answer({.method = std::move(method),
+                         .target = std::move(target),
+                         .body = std::move(body),
+                         .actor = {},
+                         .binding = {}});
   };
   co_await converse(stream, shared->options.limits, answer);
   stream.next_layer().expires_after(kDrainTimeout);
@@ -357,6 +443,8 @@ base::Result<std::unique_ptr<Server>> Server::create(asio::io_context& io,
                                                      Options options) {
   auto shared = std::make_shared<Shared>(io, control, log, std::move(options));
   const Limits& limits = shared->options.limits;
+  control.on_change(
+      [waiting = &shared->waiting](auto network, auto peer) { waiting->wake(network, peer); });
   const bool enrols = !shared->options.enrol_listen.empty();
   // The port first: a refusal must not replace the socket file.
   if (enrols) {
@@ -396,6 +484,9 @@ void Server::stop() {
   static_cast<void>(shared.renewal.cancel(ignored));
   shared.api_open.close_all();
   shared.enrol_open.close_all();
+  shared.members_open.close_all();
+  shared.control.on_change(nullptr);
+  shared.waiting.wake_all();
 }
 
 }  // namespace warren::server

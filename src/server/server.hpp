@@ -2,8 +2,9 @@
 //
 // Both run on the daemon's one Asio thread, as coroutines; a handler calls control synchronously.
 // Who may use the API is decided by peer credentials (root and the members of one group), never by
-// anything the client says. The enrolment listener is open to strangers: it has one route, speaks
-// TLS 1.3 only, and limits each source address.
+// anything the client says. The enrolment listener is open to strangers: it speaks TLS 1.3 only,
+// limits each source address, and has one route for them. Its other routes are for members, who
+// prove their key on each connection; `/v1/member/sync` may wait for a change.
 #pragma once
 
 #include <cstdint>
