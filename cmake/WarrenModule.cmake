@@ -1,3 +1,5 @@
+include(WarrenStatic)
+
 # warren_module(NAME USES a b c LIBS x y)
 #
 # One folder is one static library is one namespace. Every *.cpp of the folder belongs to it, except
@@ -17,7 +19,8 @@ function(warren_module name)
   endif()
 
   add_library(warren_${name} STATIC ${sources})
-  target_link_libraries(warren_${name} PUBLIC warren_flags ${ARG_PUBLIC_LIBS} PRIVATE ${ARG_LIBS})
+  warren_foreign(libraries ${ARG_LIBS})
+  target_link_libraries(warren_${name} PUBLIC warren_flags ${ARG_PUBLIC_LIBS} PRIVATE ${libraries})
   foreach(used IN LISTS ARG_USES)
     target_link_libraries(warren_${name} PUBLIC warren_${used})
   endforeach()

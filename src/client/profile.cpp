@@ -8,13 +8,13 @@
 
 #include <nlohmann/json.hpp>
 
-#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/limits.hpp"
 #include "model/conf_key.hpp"
 #include "os/file.hpp"
+#include "os/name_service.hpp"
 
 namespace warren::client {
 namespace {
@@ -22,7 +22,6 @@ namespace {
 using nlohmann::json;
 
 constexpr std::string_view kConfSuffix = ".conf";
-constexpr std::size_t kLookupBytes = std::size_t{16} * 1024;
 
 base::Error bad_note(const std::string& why) {
   return base::make_error(base::ErrorKind::Invalid, why,
@@ -53,14 +52,14 @@ base::Status read_gateways(const json& document, std::vector<base::IpAddress>& o
 
 std::string home_directory() {
   if (const char* home = std::getenv("HOME"); home != nullptr && *home == '/') return home;
-  std::vector<char> buffer(kLookupBytes);
-  passwd entry{};
-  passwd* found = nullptr;
-  if (::getpwuid_r(::geteuid(), &entry, buffer.data(), buffer.size(), &found) != 0 ||
-      found == nullptr) {
-    return {};
+  const std::string line = os::user_line(::geteuid()).value_or("");
+  std::size_t field = 0;  // NAME:x:UID:GID:GECOS:HOME:SHELL
+  for (int colons = 0; colons < 5; ++colons) {
+    field = line.find(':', field);
+    if (field == std::string::npos) return {};
+    ++field;
   }
-  return entry.pw_dir;
+  return line.substr(field, line.find(':', field) - field);
 }
 
 bool exists(const std::string& path) {

@@ -1,13 +1,12 @@
 #include "netns/etc_files.hpp"
 
-#include <grp.h>
-#include <pwd.h>
 #include <unistd.h>
 
 #include <array>
 
 #include "netns/limits.hpp"
 #include "os/file.hpp"
+#include "os/name_service.hpp"
 
 // Theory of operation. Every way of the C library to a name is one of nsswitch.conf; the run's has
 // only files and the name servers of resolv.conf. Users and groups come from files too: the
@@ -68,19 +67,11 @@ void add_caller(EtcFiles& files) {
   const gid_t gid = getegid();
   const std::string users = os::read_file("/etc/passwd", kMaxUserDatabase).value_or("");
   if (!has_id(users, uid)) {
-    if (const passwd* entry = getpwuid(uid)) {
-      files["passwd"] = with_line(users, std::string(entry->pw_name) + ":x:" + std::to_string(uid) +
-                                             ":" + std::to_string(entry->pw_gid) + ":" +
-                                             (entry->pw_gecos ? entry->pw_gecos : "") + ":" +
-                                             entry->pw_dir + ":" + entry->pw_shell);
-    }
+    if (const auto line = os::user_line(uid)) files["passwd"] = with_line(users, *line);
   }
   const std::string groups = os::read_file("/etc/group", kMaxUserDatabase).value_or("");
   if (!has_id(groups, gid)) {
-    if (const group* entry = getgrgid(gid)) {
-      files["group"] =
-          with_line(groups, std::string(entry->gr_name) + ":x:" + std::to_string(gid) + ":");
-    }
+    if (const auto line = os::group_line(gid)) files["group"] = with_line(groups, *line);
   }
 }
 
