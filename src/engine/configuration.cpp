@@ -147,7 +147,7 @@ base::Status Engine::open_udp(std::uint16_t port, std::uint32_t mark) {
   return {};
 }
 
-/// Hints go after their peers, who might leave new ones, and in pages, so that traffic flows.
+/// In pages, so that traffic flows. Hints go after their peers, who might leave new ones.
 void Engine::forget_all_peers() {
   std::vector<base::PublicKey> forgotten;
   std::optional<std::size_t> next;
@@ -156,7 +156,8 @@ void Engine::forget_all_peers() {
     next = shared_.lock()->for_some_keys(
         *next, kHintsPage, [&](const base::PublicKey& key) { forgotten.push_back(key); });
   }
-  shared_.lock()->remove_all_peers();
+  next = 0;
+  while (next) next = shared_.lock()->remove_some_peers(*next, kRemovePage);
   resume_.clear();
   for (auto rest = std::span(forgotten); !rest.empty();) {
     const auto page = rest.first(std::min(rest.size(), kHintsPage));
@@ -183,8 +184,19 @@ void Engine::restore(SharedNode::Access& node, const ipc::UapiPeer& peer) {
   // The configured endpoint counts, unless the peer was seen elsewhere a moment ago.
   if (peer.endpoint && !recent) hints->endpoint = peer.endpoint;
   node->restore_hints(peer.public_key, *hints);
-  if (!recent) return;
-  resume_.push_back(peer.public_key);
+  if (recent) resume(peer.public_key);
+}
+
+void Engine::wake_active_peers(base::Instant slept_since) {
+  std::optional<std::size_t> next = 0;
+  while (next) {
+    next = shared_.lock()->for_some_active(*next, kWakePage, slept_since - kResumeWithin,
+                                           [this](const base::PublicKey& key) { resume(key); });
+  }
+}
+
+void Engine::resume(const base::PublicKey& peer) {
+  resume_.push_back(peer);
   if (resume_.size() == 1) loop_->at(os::now(), [this] { resume_some(); });
 }
 
@@ -192,7 +204,7 @@ void Engine::resume_some() {
   {
     auto node = shared_.lock();
     for (std::size_t i = 0; i < kResumePerTick && !resume_.empty(); ++i) {
-      node->initiate(resume_.front(), os::now(), os::wall_now());
+      node->wake(resume_.front(), os::now(), os::wall_now());
       resume_.pop_front();
     }
   }

@@ -95,6 +95,8 @@ base::Status Engine::watch_all() {
     WARREN_TRY(extension_.set_nonblocking());
     WARREN_TRY(loop_->watch(extension_.get(), [this](os::Ready) { handle_adoption(); }));
   }
+  WARREN_TRY_ASSIGN(clocks_, os::ClockWatch::create());
+  WARREN_TRY(loop_->watch(clocks_->descriptor(), [this](os::Ready) { handle_clocks(); }));
   return watch_opener();
 }
 
@@ -118,6 +120,24 @@ void Engine::handle_tun_gone(const base::Error& error) {
   loop_->stop();
 }
 
+void Engine::handle_clocks() {
+  const os::ClockJump jump = clocks_->look();
+  if (jump == os::ClockJump{}) return;
+  const auto seconds = [](base::Duration time) {
+    return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(time).count()) + " s";
+  };
+  if (jump.wall_step != base::Duration(0)) {
+    ++clock_steps_;
+    log_line(base::LogLevel::Info, "the wall clock was set by " + seconds(jump.wall_step));
+  }
+  if (jump.suspended != base::Duration(0)) {
+    ++suspends_;
+    log_line(base::LogLevel::Info, "the host was suspended for " + seconds(jump.suspended));
+    wake_active_peers(os::now() - jump.suspended);
+  }
+  report();
+}
+
 void Engine::note_busy() {
   busy_ = true;
   if (std::exchange(load_ticking_, true)) return;
@@ -139,6 +159,7 @@ void Engine::handle_load_tick() {
     log_line(base::LogLevel::Debug, counters());
     report();
   }
+  handle_clocks();    // should the kernel not have told
   report_features();  // a worker may have joined or left
   load_ticking_ = busy_ || crew_.at_work() > 0;
   if (load_ticking_) loop_->at(now + kLoadTick, [this] { handle_load_tick(); });
@@ -192,6 +213,7 @@ void Engine::shrink() {
 
 void Engine::handle_idle() {
   busy_ = false;
+  handle_clocks();
   report();
   shared_.trim();
   os::release_memory();

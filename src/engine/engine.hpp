@@ -20,6 +20,7 @@
 #include "engine/shared_node.hpp"
 #include "engine/worker.hpp"
 #include "os/clock.hpp"
+#include "os/clock_watch.hpp"
 #include "os/fd.hpp"
 #include "os/loop.hpp"
 
@@ -76,6 +77,10 @@ class Engine final : private ApiTarget {
   void handle_load_tick();
   void handle_idle();
   void handle_tun_gone(const base::Error& error);
+  void handle_clocks();
+  /// Peers that something went to or came from within the last minutes before `slept_since` are
+  /// called, paced.
+  void wake_active_peers(base::Instant slept_since);
 
   // The opener.
   void handle_opener();
@@ -104,6 +109,7 @@ class Engine final : private ApiTarget {
   void forget_all_peers();
   void apply_peer(const ipc::UapiPeer& peer);
   void restore(SharedNode::Access& node, const ipc::UapiPeer& peer);
+  void resume(const base::PublicKey& peer);
   void resume_some();
   /// Nothing of a peer that was removed before leaves any worker once this has returned.
   [[nodiscard]] base::Status make_removals_final();
@@ -132,8 +138,11 @@ class Engine final : private ApiTarget {
   base::Instant counters_logged_{};
   bool network_change_paced_ = false;    // its timer runs
   bool network_change_pending_ = false;  // one more came meanwhile
-  std::deque<base::PublicKey> resume_;   // peers to start a handshake with, paced
-  std::optional<base::Error> failure_;   // why run() ends, if not well
+  std::deque<base::PublicKey> resume_;   // peers to be heard by, paced
+  std::optional<os::ClockWatch> clocks_;
+  std::uint64_t suspends_ = 0;          // of the host
+  std::uint64_t clock_steps_ = 0;       // of its wall clock
+  std::optional<base::Error> failure_;  // why run() ends, if not well
 };
 
 }  // namespace warren::engine

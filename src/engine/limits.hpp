@@ -33,6 +33,8 @@ inline constexpr base::Duration kTrainsPause = std::chrono::seconds(30);
 /// Handshake messages (0.1 ms each) between two batches of data, and in a round without data.
 inline constexpr std::size_t kHandshakesBesideData = 1;
 inline constexpr std::size_t kHandshakesAlone = 4;
+/// While a socket holds more than a batch, no handshake is begun for so long after the last one.
+inline constexpr base::Duration kReadingFirst = std::chrono::microseconds(500);
 
 /// Workers of one engine, the first included, whatever the opener and the processors allow.
 inline constexpr std::size_t kMaxWorkers = 8;
@@ -57,6 +59,9 @@ inline constexpr std::size_t kApiReadBytes = std::size_t{64} << 10;
 inline constexpr std::size_t kApiPagePeers = 128;
 /// Hints of peers that are erased under one lock.
 inline constexpr std::size_t kHintsPage = 256;
+/// Slots of peers that are emptied, or looked at for those to be called, under one lock.
+inline constexpr std::size_t kRemovePage = 256;
+inline constexpr std::size_t kWakePage = 4096;
 /// How long the opener may take to answer.
 inline constexpr base::Duration kOpenerAnswer = std::chrono::seconds(5);
 /// The same when one more worker is asked for under load: packets wait meanwhile. And how long it

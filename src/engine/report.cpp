@@ -77,6 +77,8 @@ std::vector<ipc::Report::Counter> Engine::count() {
     for (const Worker* worker : workers) sum += (worker->udp().counters().*count).get();
     all.add(name, sum);
   }
+  all.add("suspends", suspends_);
+  all.add("clock-steps", clock_steps_);
   auto node = shared_.lock();
   const node::Counters& counts = node->counters();
   all.add("handshakes-initiated", counts.handshakes_initiated);

@@ -43,18 +43,23 @@ class SharedNode {
 
   /// `log` outlives this and takes lines from several threads.
   SharedNode(const node::Node::Options& options, base::Log& log)
-      : log_(log), pool_(kMaxPacketBytes, kNodeSlots), node_(options, random_, pool_) {}
+      : log_(log), pool_(kMaxPacketBytes, kNodeSlots), node_(deferring(options), random_, pool_) {}
 
   [[nodiscard]] Access lock() { return Access(*this); }
 
   /// How often peers, or the sessions of all of them, were removed. A worker that has waiting
-  /// datagrams from before the last removal forgets them.
+  /// datagrams from before the last removal looks whose they are (Node::has).
   [[nodiscard]] std::uint64_t removals() const { return removals_.load(); }
   void count_removal() { removals_.fetch_add(1); }
   /// Gives the memory of an idle node back.
   void trim();
 
  private:
+  /// Workers make handshakes without the lock.
+  static node::Node::Options deferring(node::Node::Options options) {
+    options.defer_initiations = true;
+    return options;
+  }
   void save_hints(const base::PublicKey& peer);
   void say(const node::Event& event);
 

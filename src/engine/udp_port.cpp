@@ -52,6 +52,7 @@ void UdpPort::reset(Lane& lane) {
   lane.queue.clear();
   lane.head = 0;
   lane.blocked = false;
+  lane.behind = false;
 }
 
 void UdpPort::close() {
@@ -120,6 +121,7 @@ bool UdpPort::receive(Lane& lane) {
   const auto got = os::receive_batch(lane.socket, std::span(slots_).first(room));
   if (!got) counters_.errors.add(1);  // ECONNREFUSED and its like concern one datagram
   const std::size_t count = got ? *got : 0;
+  lane.behind = count == room;
   std::size_t whole = 0;
   std::size_t trains = 0;
   bool small = true;
@@ -270,13 +272,22 @@ void UdpPort::unblock(Lane& lane) {
   std::ignore = loop_.set_want_write(lane.socket.get(), false);
 }
 
-bool UdpPort::drop_pending() {
-  bool any = false;
+bool UdpPort::has_pending() const {
+  return std::ranges::any_of(lanes_,
+                             [](const Lane& lane) { return lane.head < lane.queue.size(); });
+}
+
+std::size_t UdpPort::drop_pending(const std::function<bool(const node::Owner&)>& is_gone) {
+  std::size_t dropped = 0;
   for (Lane& lane : lanes_) {
-    any |= lane.head < lane.queue.size();
-    lane.queue.erase(lane.queue.begin() + static_cast<std::ptrdiff_t>(lane.head), lane.queue.end());
+    const auto first = lane.queue.begin() + static_cast<std::ptrdiff_t>(lane.head);
+    const auto last = std::remove_if(first, lane.queue.end(), [&](const node::Datagram& waiting) {
+      return waiting.owner != node::Owner{} && is_gone(waiting.owner);
+    });
+    dropped += static_cast<std::size_t>(lane.queue.end() - last);
+    lane.queue.erase(last, lane.queue.end());
   }
-  return any;
+  return dropped;
 }
 
 void UdpPort::release_spares() {

@@ -60,8 +60,11 @@ class UdpPort {
   void flush();
   /// Some socket is full: read no more from the tun until `writable`.
   [[nodiscard]] bool is_blocked() const { return lanes_[0].blocked || lanes_[1].blocked; }
-  /// Forgets what waits for room; true when something did.
-  bool drop_pending();
+  [[nodiscard]] bool has_pending() const;
+  /// Forgets what waits for room and belongs to a peer of which `is_gone` is true; how many.
+  std::size_t drop_pending(const std::function<bool(const node::Owner&)>& is_gone);
+  /// The last batch received from a socket filled every slot: more may wait there.
+  [[nodiscard]] bool is_behind() const { return lanes_[0].behind || lanes_[1].behind; }
   /// Receives what still waits in the sockets, in batches, until there is none or `at_most`
   /// batches.
   void drain_sockets(std::size_t at_most);
@@ -75,6 +78,7 @@ class UdpPort {
     std::vector<node::Datagram> queue;  // [head, size) waits
     std::size_t head = 0;
     bool blocked = false;           // waits for room
+    bool behind = false;            // more may wait to be received
     os::Loop::TimerId resting = 0;  // the timer of a pause, 0: none
   };
   void handle_ready(Lane& lane, os::Ready ready);

@@ -16,7 +16,11 @@
 //
 // Handshakes cost 0.1 ms each. The node queues them; between two batches of data one of them is
 // handled, so that a storm of strangers takes its share of the time and not all of it. While some
-// wait a timer that is due at once keeps the loop going.
+// wait a timer that is due at once keeps the loop going. Their public-key work is done without the
+// lock, so that other workers do not wait for it. Data and handshakes share a socket: while more
+// waits there than a batch takes, reading comes first, for a fraction of a millisecond, because
+// what is read and a handshake waits in the node's queue, but what is not read fills the socket and
+// then data is lost, too.
 //
 // Order. Within a worker a peer's packets keep their order. Across workers the kernel keeps flows
 // apart: a tun gives a flow's packets to the queue to which packets of the flow were written last
@@ -193,7 +197,6 @@ void Worker::drop_from_tun() {
 void Worker::handle_received(std::span<node::Datagram> datagrams) {
   {
     const Batch batch(*this);
-    data_since_handshakes_ = true;
     for (node::Datagram& datagram : datagrams) incoming_.add(std::move(datagram));
     const base::Instant now = os::now();
     const base::WallTime wall = os::wall_now();
@@ -201,11 +204,11 @@ void Worker::handle_received(std::span<node::Datagram> datagrams) {
       auto node = shared_.lock();
       node->identify(incoming_, now, wall);
     }
+    data_since_handshakes_ |= incoming_.carries_data();
     incoming_.open();
     {
       auto node = shared_.lock();
       node->accept(incoming_, now, wall);
-      more_handshakes_ = node->handle_handshakes(kHandshakesBesideData, now, wall);
       collect(node);
     }
     send_collected();
@@ -261,21 +264,36 @@ void Worker::handle_timer() {
 
 void Worker::drain() {
   const bool beside_data = std::exchange(data_since_handshakes_, false);
+  std::size_t at_most = beside_data ? kHandshakesBesideData : kHandshakesAlone;
+  if (udp_.is_behind() && os::now() - handshakes_ended_ < kReadingFirst) at_most = 0;
   {
     const Batch batch(*this);
-    {
-      auto node = shared_.lock();
-      more_handshakes_ = node->handle_handshakes(
-          beside_data ? kHandshakesBesideData : kHandshakesAlone, os::now(), os::wall_now());
-      collect(node);
-    }
+    work_on_handshakes(at_most);
     send_collected();
   }
   finish_batch();
 }
 
+void Worker::work_on_handshakes(std::size_t at_most) {
+  std::size_t budget = node::Node::handshake_budget(at_most);
+  bool worked = false;
+  for (;;) {
+    {
+      auto node = shared_.lock();
+      if (!node->advance(handshake_, budget, os::now(), os::wall_now())) {
+        collect(node);
+        break;
+      }
+    }
+    handshake_.compute();
+    worked = true;
+  }
+  if (worked) handshakes_ended_ = os::now();
+}
+
 void Worker::collect(SharedNode::Access& node) {
   node.handle_events();
+  more_handshakes_ = node->handshakes_wait();
   more_output_ = true;
   // What finds no slot stays with the node: finish_batch comes back for it.
   while (collected_.size() < kCollectBatch && pool_.in_use() < pool_.limit()) {
@@ -289,7 +307,8 @@ void Worker::collect(SharedNode::Access& node) {
       collected_.push_back({.packet = std::move(copy),
                             .remote = datagram->remote,
                             .traffic_class = datagram->traffic_class,
-                            .local = datagram->local});
+                            .local = datagram->local,
+                            .owner = datagram->owner});
     } else {
       counters_.no_buffer.add(1);
     }
@@ -320,7 +339,10 @@ void Worker::handle_writable() {
 }
 
 void Worker::drop_pending() {
-  if (udp_.drop_pending()) counters_.pending_dropped.add(1);
+  if (!udp_.has_pending()) return;
+  auto node = shared_.lock();
+  counters_.pending_dropped.add(
+      udp_.drop_pending([&](const node::Owner& owner) { return !node->has(owner); }));
 }
 
 void Worker::pause_tun() {

@@ -33,7 +33,7 @@ class Worker {
     Count tun_malformed;    ///< lost: the tun's header makes no sense
     Count tun_pauses;       ///< how often the tun was not read because a socket was full
     Count no_buffer;        ///< lost: no packet slot was free for what was to be sent
-    Count pending_dropped;  ///< how often waiting datagrams were forgotten with a removed peer
+    Count pending_dropped;  ///< lost: waited for room in a socket when their peer was removed
   };
   struct Handlers {
     /// The tun cannot be read any more; called once.
@@ -98,6 +98,8 @@ class Worker {
   void handle_timer();
   void drop_pending();
   void finish_batch();
+  /// At most so many of those that wait; the public-key work is done without the lock.
+  void work_on_handshakes(std::size_t at_most);
   /// Copies what the node wants to send, so that it is sent without the lock; notes its deadline.
   void collect(SharedNode::Access& node);
   /// Sends that, and what did not fit into one collect().
@@ -120,6 +122,8 @@ class Worker {
 
   node::Outgoing outgoing_;
   node::Incoming incoming_;
+  os::SystemRandom random_;
+  node::HandshakeWork handshake_{random_};
   std::optional<wire::Coalescer> coalescer_;
   std::vector<base::Bytes> pieces_;
   std::vector<node::Datagram> collected_;
@@ -133,6 +137,7 @@ class Worker {
   bool more_handshakes_ = false;
   bool drain_scheduled_ = false;
   bool data_since_handshakes_ = false;
+  base::Instant handshakes_ended_{};
   bool active_ = false;               // a packet since the idle timer was set
   os::Loop::TimerId idle_timer_ = 0;  // 0: idle
   Counters counters_;

@@ -203,6 +203,8 @@ void Incoming::add(Datagram datagram) { state_->datagrams.push_back(std::move(da
 
 bool Incoming::empty() const { return state_->datagrams.empty(); }
 
+bool Incoming::carries_data() const { return !state_->messages.empty(); }
+
 // HOT PATH
 void Incoming::open() {
   std::span<State::Message> rest = state_->messages;

@@ -95,6 +95,8 @@ class Incoming {
   /// A datagram or train as the socket gave it.  HOT PATH
   void add(Datagram datagram);
   [[nodiscard]] bool empty() const;
+  /// After Node::identify: not only handshake messages and what was dropped.
+  [[nodiscard]] bool carries_data() const;
   /// After Node::identify: decrypts in place.  HOT PATH
   void open();
   /// After Node::accept: the inner packets in their order, trimmed to their IP length. They lie in
