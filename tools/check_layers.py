@@ -27,6 +27,7 @@ MAY_USE = {
     "control": "base model plan store pki api",
     "netns": "base os crypto ipc",
     "engine": "base os wire crypto ipc wg node",
+    "proxy": "base os wire crypto ipc engine",
     "gateway": "base model os crypto ipc plan store pki hostnet control",
     "server": "base model os crypto pki api control",
     "client": "base model os crypto api pki",

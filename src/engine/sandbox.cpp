@@ -23,6 +23,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -188,9 +189,17 @@ int add_rules(scmp_filter_ctx filter) {
   return failed;
 }
 
-base::Status load_filter() {
+int add_client_rules(scmp_filter_ctx filter) {
+  return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(shutdown), 0) |
+         seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2,
+                          SCMP_A1(SCMP_CMP_EQ, static_cast<scmp_datum_t>(SOL_SOCKET)),
+                          SCMP_A2(SCMP_CMP_EQ, static_cast<scmp_datum_t>(SO_LINGER)));
+}
+
+base::Status load_filter(const SandboxOptions& options) {
   const Filter filter(seccomp_init(SCMP_ACT_KILL_PROCESS));
   if (!filter || add_rules(filter.get()) != 0 ||
+      (options.clients && add_client_rules(filter.get()) != 0) ||
       seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_TSYNC, 1) != 0) {
     return base::make_error(base::ErrorKind::Internal, "build the seccomp filter");
   }
@@ -203,7 +212,8 @@ base::Status load_filter() {
 
 }  // namespace
 
-base::Result<SandboxReport> enter_sandbox(std::move_only_function<base::Status()> start_threads) {
+base::Result<SandboxReport> enter_sandbox(std::move_only_function<base::Status()> start_threads,
+                                          const SandboxOptions& options) {
   warm_up();
   SandboxReport report;
   int parent_death_signal = 0;
@@ -224,13 +234,13 @@ base::Result<SandboxReport> enter_sandbox(std::move_only_function<base::Status()
   WARREN_TRY(set_parent_death_signal(parent_death_signal));
   WARREN_TRY(set_control(PR_SET_DUMPABLE, 0, "forbid debugging"));
   WARREN_TRY(limit(RLIMIT_CORE, 0, "forbid core dumps"));
-  WARREN_TRY(limit(RLIMIT_NOFILE, kMaxDescriptors, "limit open files"));
+  WARREN_TRY(limit(RLIMIT_NOFILE, options.max_descriptors, "limit open files"));
   WARREN_TRY(limit_output());
   report.landlock = landlock_everything();
   // Threads take over everything above from their maker; the filter is put on all of them.
   if (start_threads) WARREN_TRY(start_threads());
   WARREN_TRY(limit(RLIMIT_NPROC, 0, "forbid new processes"));
-  WARREN_TRY(load_filter());
+  WARREN_TRY(load_filter(options));
   return report;
 }
 

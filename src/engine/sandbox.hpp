@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "base/result.hpp"
+#include "engine/limits.hpp"
 
 namespace warren::engine {
 
@@ -14,6 +15,12 @@ struct SandboxReport {
   bool landlock = false;
 };
 
+struct SandboxOptions {
+  std::size_t max_descriptors = kMaxDescriptors;
+  /// Connections of clients may be half-closed and reset: shutdown(2), SO_LINGER.
+  bool clients = false;
+};
+
 /// Locks the calling, single-threaded, process for good: another user, no capability, an empty
 /// root, no new file, socket, process or thread, and only the system calls of the data loop.
 /// Initialises whatever needs the file system first. `start_threads` runs when everything is given
@@ -21,6 +28,6 @@ struct SandboxReport {
 /// taken its first steps: it must return after these. An Error means that the process must not go
 /// on.
 [[nodiscard]] base::Result<SandboxReport> enter_sandbox(
-    std::move_only_function<base::Status()> start_threads = {});
+    std::move_only_function<base::Status()> start_threads = {}, const SandboxOptions& options = {});
 
 }  // namespace warren::engine

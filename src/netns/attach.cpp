@@ -52,6 +52,11 @@ base::Status enter(const RunState& run) {
   const auto started = base::parse_number(field(run, "start_time"), 0, ~0ULL).value_or(0);
   const auto supervisor = os::open_pidfd(static_cast<pid_t>(pid), started);
   if (!supervisor) return ended(run);
+  if (field(run, "kind") == "proxy") {
+    return base::make_error(base::ErrorKind::Invalid,
+                            "`" + field(run, "name") + "` is a proxy: it has no namespaces",
+                            "its programs are on this host; give others its ALL_PROXY");
+  }
   std::array<os::Fd, kNamespaces.size()> opened;
   for (std::size_t i = 0; i < opened.size(); ++i) {
     const std::string path = "/proc/" + field(run, "init") + "/ns/" + kNamespaces[i].name;

@@ -91,7 +91,8 @@ bool is_on_path(const std::string& program) {
   std::vector<char*> variables = pointers_to(options.environment);
   reset_signals();
   int why = EPERM;
-  if (drop_privileges() && forbid_foreign_sockets() && close_others(options.preserve_fds) &&
+  const bool ready = !options.confined || (drop_privileges() && forbid_foreign_sockets());
+  if (ready && close_others(options.preserve_fds) &&
       (!options.die_with_parent || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0)) {
     environ = variables.data();  // execvp takes PATH from here
     execvp(arguments[0], arguments.data());

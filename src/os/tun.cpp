@@ -134,7 +134,9 @@ TunOffloads TunOffloads::from_byte(std::uint8_t bits) {
 }
 
 base::Result<TunOffloads> set_tun_offloads(const Fd& tun) {
-  WARREN_TRY_ASSIGN(const bool header, has_header(tun));
+  const auto has = has_header(tun);
+  if (!has && has.error().os_errno == ENOTTY) return TunOffloads{};  // a socket in place of a tun
+  WARREN_TRY_ASSIGN(const bool header, has);
   if (!header) return TunOffloads{};
   if (ioctl(tun.get(), TUNSETVNETHDRSZ, &kHeaderSize) < 0)
     return os_error("set the header size of the interface");

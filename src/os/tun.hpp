@@ -55,7 +55,8 @@ struct Tun {
 /// offloads. NotFound when the device is gone (none is made), Invalid when it takes one queue.
 [[nodiscard]] base::Result<Tun> open_tun_queue(const std::string& name);
 /// Of a descriptor that exists already: turns on the widest set that kernel and device accept and
-/// tells it. All false, without an error, on a device without the header.
+/// tells it. All false, without an error, on a device without the header and on a socket that
+/// carries packets in a tun's place.
 [[nodiscard]] base::Result<TunOffloads> set_tun_offloads(const Fd& tun);
 /// Like open_tun with `multi_queue`, but safe where other users have processes: the device is made
 /// and restricted to root in a namespace of its own, then moved into the calling thread's. It keeps

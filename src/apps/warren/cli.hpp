@@ -34,7 +34,7 @@ struct Invocation {
   std::string state_dir = "/var/lib/warren";
   std::string run_dir = "/run/warren";
   std::vector<std::string>
-      command;  ///< of `run`, `attach` and `network exec`: what follows `--`, as it was given
+      command;  ///< what follows the `--` of `run` and its like, as it was given
   int exit_code = kDone;
 
   /// The daemon's API socket.
@@ -58,6 +58,7 @@ void add_peer_by_hand_commands(CLI::App& peer, Invocation& invocation);
 void add_peer_export_command(CLI::App& peer, Invocation& invocation);
 void add_join_command(CLI::App& app, Invocation& invocation);
 void add_run_command(CLI::App& app, Invocation& invocation);
+void add_proxy_command(CLI::App& app, Invocation& invocation);
 void add_attach_commands(CLI::App& app, Invocation& invocation);
 void add_ps_commands(CLI::App& app, Invocation& invocation);
 void add_doctor_command(CLI::App& app, Invocation& invocation);

@@ -117,11 +117,11 @@ void add_global_options(CLI::App& app, Invocation& invocation) {
       ->capture_default_str();
 }
 
-/// Cuts what follows `--` in a `run`, `attach` or `exec`: it belongs to another program, and
-/// nothing of it is interpreted (CLI11 would take "[a,b]" for a list).
+/// Cuts what follows `--` in a `run`, `proxy`, `attach` or `exec`: it belongs to another program,
+/// and nothing of it is interpreted (CLI11 would take "[a,b]" for a list).
 std::vector<std::string> take_command(std::vector<std::string>& words) {
   const auto dashes = std::ranges::find(words, "--");
-  constexpr std::array<std::string_view, 3> kWithCommand = {"run", "attach", "exec"};
+  constexpr std::array<std::string_view, 4> kWithCommand = {"run", "proxy", "attach", "exec"};
   if (std::find_first_of(words.begin(), dashes, kWithCommand.begin(), kWithCommand.end()) ==
           dashes ||
       dashes == words.end()) {
@@ -144,6 +144,7 @@ int run_program(int argc, char** argv) {
   add_peer_commands(app, invocation);
   add_join_command(app, invocation);
   add_run_command(app, invocation);
+  add_proxy_command(app, invocation);
   add_attach_commands(app, invocation);
   add_ps_commands(app, invocation);
   add_doctor_command(app, invocation);
