@@ -1,0 +1,222 @@
+#include "pki/authority.hpp"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <random>
+
+#include "pki/openssl.hpp"
+
+namespace warren::pki {
+namespace {
+
+constexpr base::WallTime kNow{1'750'000'000'000'000'000};
+
+base::WallTime after_days(std::int64_t days) {
+  return kNow + std::chrono::hours(24 * days);
+}
+
+class Random final : public base::RandomSource {
+ public:
+  void fill(base::MutableBytes out) override {
+    for (std::uint8_t& byte : out) byte = static_cast<std::uint8_t>(engine_());
+  }
+
+ private:
+  std::mt19937 engine_{7};
+};
+
+class AuthorityTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto made = create_authority("lab", random_, kNow, 3'650);
+    ASSERT_TRUE(made) << made.error().message;
+    authority_ = std::move(*made);
+  }
+  Issued issue(const std::string& name, CertificateUse use = CertificateUse::Client,
+               base::WallTime now = kNow, int days = 90) {
+    const auto request = create_request(name);
+    EXPECT_TRUE(request);
+    const auto issued = sign_request(authority_, request->request_pem,
+                                     {"lab", name, "node", use, {}, {}}, random_, now, days);
+    EXPECT_TRUE(issued) << issued.error().message;
+    return issued.value_or(Issued{});
+  }
+  std::string revocations(const std::vector<RevokedCertificate>& revoked,
+                          base::WallTime now = kNow) {
+    const auto list = sign_revocations(authority_, revoked, ++lists_, now, 30);
+    EXPECT_TRUE(list) << list.error().message;
+    return list ? list->pem : std::string();
+  }
+
+  Random random_;
+  Authority authority_;
+  std::uint64_t lists_ = 0;
+};
+
+TEST_F(AuthorityTest, SaysWhoACertificateIsFor) {
+  const Issued issued = issue("alice");
+  const auto facts = certificate_facts(issued.certificate_pem);
+  ASSERT_TRUE(facts) << facts.error().message;
+  EXPECT_EQ(facts->subject, "CN=alice,OU=node,O=lab");
+  EXPECT_EQ(facts->issuer, "CN=lab authority,O=lab");
+  EXPECT_EQ(facts->serial, issued.serial);
+  EXPECT_EQ(issued.serial.size(), 32U);
+  EXPECT_EQ(facts->fingerprint.size(), 64U);
+  EXPECT_EQ(facts->not_before, after_days(-1));
+  EXPECT_EQ(facts->not_after, after_days(90));
+  EXPECT_EQ(issued.not_after, facts->not_after);
+  EXPECT_FALSE(facts->is_authority);
+}
+
+TEST_F(AuthorityTest, AcceptsItsOwnUntilTheyAreRevokedOrOver) {
+  const Issued alice = issue("alice");
+  const Issued bob = issue("bob");
+  const std::string list = revocations({{bob.serial, kNow}});
+  const auto accepts = [&](const Issued& one, base::WallTime now = kNow) {
+    return verify_certificate(one.certificate_pem, authority_.certificate_pem, list,
+                              CertificateUse::Client, now)
+        .has_value();
+  };
+  EXPECT_TRUE(accepts(alice));
+  EXPECT_FALSE(accepts(bob));
+  EXPECT_FALSE(accepts(alice, after_days(91)));
+  EXPECT_FALSE(accepts(alice, after_days(-2)));
+  EXPECT_FALSE(accepts(alice, after_days(31))) << "the list is stale";
+}
+
+TEST_F(AuthorityTest, IsStrangeToOthers) {
+  const auto other = create_authority("lab", random_, kNow, 3'650);
+  ASSERT_TRUE(other);
+  const Issued issued = issue("alice");
+  EXPECT_FALSE(verify_certificate(issued.certificate_pem, other->certificate_pem, "",
+                                  CertificateUse::Client, kNow));
+  EXPECT_TRUE(verify_certificate(issued.certificate_pem,
+                                 other->certificate_pem + authority_.certificate_pem, "",
+                                 CertificateUse::Client, kNow))
+      << "during a roll-over both are accepted";
+}
+
+TEST_F(AuthorityTest, KeepsUsesApart) {
+  const Issued member = issue("alice");
+  const Issued server = issue("gateway", CertificateUse::Server);
+  const auto accepted = [&](const Issued& one, CertificateUse use) {
+    return verify_certificate(one.certificate_pem, authority_.certificate_pem, "", use, kNow)
+        .has_value();
+  };
+  EXPECT_FALSE(accepted(member, CertificateUse::Server));
+  EXPECT_TRUE(accepted(server, CertificateUse::Server));
+  EXPECT_FALSE(accepted(server, CertificateUse::Client));
+}
+
+TEST_F(AuthorityTest, NoCertificateOutlivesIt) {
+  const auto brief = create_authority("lab", random_, kNow, 10);
+  ASSERT_TRUE(brief);
+  const auto request = create_request("alice");
+  ASSERT_TRUE(request);
+  const auto issued =
+      sign_request(*brief, request->request_pem, {"lab", "alice", "node"}, random_, kNow, 365);
+  ASSERT_TRUE(issued);
+  EXPECT_EQ(issued->not_after, after_days(10));
+}
+
+TEST_F(AuthorityTest, RefusesBadRequests) {
+  const auto refused = [&](const std::string& request, const Holder& holder) {
+    const auto issued = sign_request(authority_, request, holder, random_, kNow, 90);
+    return !issued && issued.error().kind == base::ErrorKind::Invalid;
+  };
+  const Holder holder{"lab", "alice", "node"};
+  const auto request = create_request("alice");
+  ASSERT_TRUE(request);
+  EXPECT_TRUE(refused("", holder));
+  EXPECT_TRUE(refused("nonsense", holder));
+  EXPECT_TRUE(refused(authority_.certificate_pem, holder));
+  std::string tampered = request->request_pem;
+  const std::size_t middle = tampered.size() / 2;
+  tampered[middle] = tampered[middle] == 'A' ? 'B' : 'A';
+  EXPECT_TRUE(refused(tampered, holder));
+  Holder smuggler{"lab", "gateway", "node", CertificateUse::Server, {"a,IP:10.0.0.1"}, {}};
+  EXPECT_TRUE(refused(request->request_pem, smuggler));
+  EXPECT_TRUE(refused(request->request_pem, {"lab", "", "node"}));
+  EXPECT_TRUE(refused(request->request_pem, {"lab", std::string(65, 'x'), "node"}));
+}
+
+TEST_F(AuthorityTest, ListsRefuseWhatIsNoSerial) {
+  for (const char* serial : {"", "xyz", "12 34"}) {
+    EXPECT_FALSE(sign_revocations(authority_, {{serial, kNow}}, 1, kNow, 30)) << serial;
+  }
+}
+
+TEST_F(AuthorityTest, LoadsWhatIsBroughtAndRefusesTheRest) {
+  const auto loaded = load_authority(authority_.certificate_pem, authority_.private_key_pem, kNow);
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_EQ(loaded->certificate_pem, authority_.certificate_pem);
+  EXPECT_TRUE(loaded->chain_pem.empty());
+
+  const auto other = create_authority("lab", random_, kNow, 3'650);
+  ASSERT_TRUE(other);
+  const auto with_chain = load_authority(authority_.certificate_pem + other->certificate_pem,
+                                         authority_.private_key_pem, kNow);
+  ASSERT_TRUE(with_chain);
+  EXPECT_EQ(with_chain->chain_pem, other->certificate_pem);
+
+  const auto reason = [&](const std::string& certificate, const std::string& key,
+                          base::WallTime now = kNow) {
+    const auto refused = load_authority(certificate, key, now);
+    return refused ? std::string("accepted") : refused.error().message;
+  };
+  EXPECT_NE(reason(authority_.certificate_pem, other->private_key_pem).find("not the one"),
+            std::string::npos);
+  EXPECT_NE(reason(authority_.certificate_pem, authority_.private_key_pem, after_days(4'000))
+                .find("not valid now"),
+            std::string::npos);
+  const auto request = create_request("alice");
+  ASSERT_TRUE(request);
+  const auto leaf =
+      sign_request(authority_, request->request_pem, {"lab", "alice", "node"}, random_, kNow, 90);
+  ASSERT_TRUE(leaf);
+  EXPECT_NE(reason(leaf->certificate_pem, request->private_key_pem).find("may not sign"),
+            std::string::npos);
+}
+
+// Four hundred days of a network: every certificate is renewed with a third of its life left, the
+// list each week, the authority is rolled over in the middle with both accepted until every member
+// has a new certificate. Nobody is ever refused, and whoever was revoked always is.
+TEST_F(AuthorityTest, AYearPassesWithoutASurprise) {
+  constexpr int kLife = 60;
+  Issued alice = issue("alice", CertificateUse::Client, kNow, kLife);
+  const Issued mallory = issue("mallory", CertificateUse::Client, kNow, 3'000);
+  Authority old;
+  std::string list;
+  for (int day = 0; day <= 400; ++day) {
+    const base::WallTime now = after_days(day);
+    if (day == 200) {
+      old = std::exchange(authority_, *create_authority("lab", random_, now, 3'650));
+    }
+    if (day % 7 == 0 || day == 200) {
+      list = revocations({{mallory.serial, kNow}}, now);
+      if (!old.certificate_pem.empty()) {
+        const auto olds = sign_revocations(old, {{mallory.serial, kNow}}, ++lists_, now, 30);
+        ASSERT_TRUE(olds);
+        list += olds->pem;
+      }
+    }
+    if (alice.not_after - now < std::chrono::hours(24 * kLife / 3)) {
+      alice = issue("alice", CertificateUse::Client, now, kLife);
+    }
+    const std::string trusted = authority_.certificate_pem + old.certificate_pem;
+    const auto accepted =
+        verify_certificate(alice.certificate_pem, trusted, list, CertificateUse::Client, now);
+    ASSERT_TRUE(accepted) << "day " << day << ": " << accepted.error().message;
+    ASSERT_FALSE(
+        verify_certificate(mallory.certificate_pem, trusted, list, CertificateUse::Client, now))
+        << "day " << day;
+  }
+  EXPECT_EQ(certificate_facts(alice.certificate_pem)->issuer, "CN=lab authority,O=lab");
+  EXPECT_TRUE(verify_certificate(alice.certificate_pem, authority_.certificate_pem, "",
+                                 CertificateUse::Client, after_days(400)))
+      << "the new authority alone is enough at the end";
+}
+
+}  // namespace
+}  // namespace warren::pki
