@@ -21,6 +21,88 @@ struct Fields {
   void of(Empty*, D&) {}
 
   template <typename D>
+  void of(RoleAdd*, D& d) {
+    v.required("name", d.name);
+    of(static_cast<RoleSet*>(nullptr), d);
+  }
+
+  template <typename D>
+  void of(RoleSet*, D& d) {
+    v.optional("range", d.range);
+    v.optional("range6", d.range6);
+    v.optional("max_members", d.max_members);
+    v.optional("expires_s", d.expires_s);
+  }
+
+  template <typename D>
+  void of(RoleView*, D& d) {
+    v.required("network", d.network);
+    v.required("name", d.name);
+    v.required("range", d.range);
+    v.required("range6", d.range6);
+    v.required("members", d.members);
+    v.required("max_members", d.max_members);
+    v.required("expires_s", d.expires_s);
+    v.required("is_default", d.is_default);
+  }
+
+  template <typename D>
+  void of(RoleList*, D& d) {
+    v.required("roles", d.roles);
+  }
+
+  template <typename D>
+  void of(PolicySet*, D& d) {
+    v.required("lines", d.lines);
+  }
+
+  template <typename D>
+  void of(PolicyView*, D& d) {
+    v.required("network", d.network);
+    v.required("present", d.present);
+    v.required("in_force", d.in_force);
+    v.required("lines", d.lines);
+    v.required("rules", d.rules);
+    v.required("warnings", d.warnings);
+  }
+
+  template <typename D>
+  void of(PolicyView::Rule*, D& d) {
+    v.required("line", d.line);
+    v.required("text", d.text);
+  }
+
+  template <typename D>
+  void of(PolicyTest*, D& d) {
+    v.required("from", d.from);
+    v.required("to", d.to);
+    v.required("port", d.port);
+  }
+
+  template <typename D>
+  void of(PolicyAnswer*, D& d) {
+    v.required("network", d.network);
+    v.required("allowed", d.allowed);
+    v.required("line", d.line);
+    v.required("rule", d.rule);
+    v.required("reason", d.reason);
+  }
+
+  template <typename D>
+  void of(VerifyReport*, D& d) {
+    v.required("networks", d.networks);
+    v.required("differences", d.differences);
+  }
+
+  template <typename D>
+  void of(VerifyReport::Difference*, D& d) {
+    v.required("network", d.network);
+    v.required("part", d.part);
+    v.required("what", d.what);
+    v.required("repair", d.repair);
+  }
+
+  template <typename D>
   void of(NetworkCreate*, D& d) {
     v.required("name", d.name);
     v.optional("subnet", d.subnet);
@@ -31,6 +113,9 @@ struct Fields {
     v.optional("nat", d.nat);
     v.optional("gateway_addresses", d.gateway_addresses);
     v.optional("reserve", d.reserve);
+    v.optional("roles", d.roles);
+    v.optional("default_role", d.default_role);
+    v.optional("max_members", d.max_members);
   }
 
   template <typename D>
@@ -39,6 +124,8 @@ struct Fields {
     v.optional("dns", d.dns);
     v.optional("nat", d.nat);
     v.optional("reserve", d.reserve);
+    v.optional("default_role", d.default_role);
+    v.optional("max_members", d.max_members);
     v.optional("subnet", d.subnet);
     v.optional("subnet6", d.subnet6);
     v.optional("port", d.port);
@@ -90,6 +177,10 @@ struct Fields {
     v.required("created", d.created);
     v.required("stopped", d.stopped);
     v.required("reserved", d.reserved);
+    v.optional("default_role", d.default_role);
+    v.optional("roles", d.roles);
+    v.optional("max_members", d.max_members);
+    v.optional("policy", d.policy);
     v.required("warnings", d.warnings);
   }
 
@@ -236,6 +327,7 @@ struct Fields {
     v.required("dns", d.dns);
     v.required("mtu", d.mtu);
     v.optional("lease_s", d.lease_s);
+    v.optional("revision", d.revision);
   }
 
   template <typename D>

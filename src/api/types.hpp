@@ -8,6 +8,15 @@
 //   PATCH  /networks/N          NetworkSet          -> NetworkView
 //   DELETE /networks/N                              -> Empty
 //   POST   /networks/N/stop | start | restart       -> NetworkView
+//   GET    /networks/N/roles                        -> RoleList
+//   POST   /networks/N/roles    RoleAdd             -> RoleView
+//   PATCH  /networks/N/roles/R  RoleSet             -> RoleView
+//   DELETE /networks/N/roles/R                      -> Empty
+//   GET    /networks/N/policy                       -> PolicyView
+//   PUT    /networks/N/policy   PolicySet           -> PolicyView
+//   DELETE /networks/N/policy                       -> PolicyView
+//   POST   /networks/N/policy/test  PolicyTest      -> PolicyAnswer
+//   GET    /verify, /networks/N/verify              -> VerifyReport
 //   GET    /forwards                                -> ForwardList
 //   POST   /networks/N/forwards ForwardAdd          -> ForwardView
 //   DELETE /forwards/tcp/8080                       -> Empty
@@ -45,6 +54,76 @@ namespace warren::api {
 
 struct Empty {};
 
+struct RoleAdd {
+  std::string name;
+  std::optional<std::string> range;   ///< "A-B" or a prefix inside the IPv4 subnet
+  std::optional<std::string> range6;  ///< the same of IPv6
+  std::optional<std::uint32_t> max_members;
+  std::optional<std::uint32_t> expires_s;  ///< how long its memberships last
+};
+/// What shall change; an empty range or "none", and 0, take away.
+struct RoleSet {
+  std::optional<std::string> range;
+  std::optional<std::string> range6;
+  std::optional<std::uint32_t> max_members;
+  std::optional<std::uint32_t> expires_s;
+};
+struct RoleView {
+  std::string network;
+  std::string name;
+  std::string range;  ///< empty: whatever no other role holds
+  std::string range6;
+  std::uint32_t members = 0;
+  std::uint32_t max_members = 0;  ///< 0: no limit of its own
+  std::uint32_t expires_s = 0;    ///< 0: until it is ended
+  bool is_default = false;        ///< of who is given none
+};
+struct RoleList {
+  std::vector<RoleView> roles;
+};
+
+/// A policy's text (docs/formats/policy.md), line by line.
+struct PolicySet {
+  std::vector<std::string> lines;
+};
+struct PolicyView {
+  std::string network;
+  bool present = false;   ///< otherwise members reach each other
+  bool in_force = false;  ///< the kernel holds it
+  std::vector<std::string> lines;
+  struct Rule {
+    std::uint32_t line = 0;
+    std::string text;
+  };
+  std::vector<Rule> rules;
+  std::vector<std::string> warnings;
+};
+/// "gateway", "internet", a peer or a role; "tcp/22", "udp/53" or "icmp".
+struct PolicyTest {
+  std::string from;
+  std::string to;
+  std::string port;
+};
+struct PolicyAnswer {
+  std::string network;
+  bool allowed = false;
+  std::uint32_t line = 0;  ///< of the rule that decided; 0: none did
+  std::string rule;
+  std::string reason;  ///< where no rule decided
+};
+
+/// What is in force beside what is declared.
+struct VerifyReport {
+  std::vector<std::string> networks;  ///< those that were looked at
+  struct Difference {
+    std::string network;  ///< empty: the host's own
+    std::string part;     ///< "host", "policy", "engine", "state"
+    std::string what;     ///< "missing: address warren-lab wr… 10.20.0.1/32"
+    std::string repair;   ///< as an administrator would type it; empty: none
+  };
+  std::vector<Difference> differences;
+};
+
 struct NetworkCreate {
   std::string name;
   std::optional<std::string> subnet;    ///< IPv4 prefix
@@ -56,6 +135,9 @@ struct NetworkCreate {
   /// The gateway's own addresses, at most one per family; absent: the first of each subnet.
   std::vector<std::string> gateway_addresses;
   std::vector<std::string> reserve;  ///< never handed out: "A-B", "A/N" or "A"
+  std::vector<RoleAdd> roles;
+  std::optional<std::string> default_role;   ///< of who is given none; absent: member
+  std::optional<std::uint32_t> max_members;  ///< 0: as many as any network may have
 };
 
 /// What shall change; absent members stay. The last four cannot change: they are accepted as they
@@ -65,6 +147,8 @@ struct NetworkSet {
   std::optional<std::vector<std::string>> dns;
   std::optional<bool> nat;
   std::optional<std::vector<std::string>> reserve;
+  std::optional<std::string> default_role;
+  std::optional<std::uint32_t> max_members;
   std::optional<std::string> subnet;
   std::optional<std::string> subnet6;
   std::optional<std::uint16_t> port;
@@ -102,6 +186,10 @@ struct NetworkView {
   std::int64_t created = 0;  ///< seconds since 1970
   bool stopped = false;      ///< by `network stop`; otherwise its engine shall run
   std::vector<std::string> reserved;
+  std::string default_role;
+  std::vector<std::string> roles;  ///< those that were made
+  std::uint32_t max_members = 0;   ///< 0: no limit of its own
+  bool policy = false;             ///< has one
   /// What is not wrong but may surprise: known when it is made, changed or shown.
   std::vector<std::string> warnings;
 };
@@ -146,7 +234,7 @@ struct Invitation {
 /// A member that is added by hand.
 struct PeerAdd {
   std::string name;
-  std::string role;                        ///< empty or "default"
+  std::string role;                        ///< empty: the network's default one
   std::optional<std::string> public_key;   ///< absent: the peer waits for its key
   std::vector<std::string> addresses;      ///< at most one per family; absent: the first free one
   std::optional<std::uint32_t> expires_s;  ///< absent: its membership does not end by itself
@@ -238,6 +326,7 @@ struct EnrolAnswer {
   std::vector<std::string> dns;
   std::uint16_t mtu = 1420;
   std::optional<std::uint32_t> lease_s;  ///< of an ephemeral member
+  std::optional<std::string> revision;   ///< of all the above, as in MemberState
 };
 
 /// What a member asks of its gateway; the connection it comes on carries the proof of its key.

@@ -283,6 +283,18 @@ base::Result<HttpAnswer> exchange_pinned(const PinnedGateway& gateway, const Mak
   return result;
 }
 
+base::Result<std::vector<base::IpAddress>> look_up(const base::HostPort& at) {
+  asio::io_context io(1);
+  WARREN_TRY_ASSIGN(const auto endpoints, look_up(io, at));
+  std::vector<base::IpAddress> addresses;
+  for (const tcp::endpoint& endpoint : endpoints) {
+    const auto address = endpoint.address();
+    addresses.push_back(address.is_v4() ? base::IpAddress::v4(address.to_v4().to_bytes())
+                                        : base::IpAddress::v6(address.to_v6().to_bytes()));
+  }
+  return addresses;
+}
+
 std::string percent_encode(std::string_view text) {
   static constexpr std::string_view kHex = "0123456789ABCDEF";
   std::string out;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "base/address.hpp"
 #include "base/result.hpp"
@@ -46,6 +47,9 @@ using MakeRequest = std::function<HttpRequest(const pki::Binding&)>;
 [[nodiscard]] base::Result<HttpAnswer> exchange_pinned(const PinnedGateway& gateway,
                                                        const MakeRequest& make, bool& sent,
                                                        base::Duration answer_timeout);
+
+/// All addresses of a host, looked up with the host's resolver.
+[[nodiscard]] base::Result<std::vector<base::IpAddress>> look_up(const base::HostPort& at);
 
 /// A path segment with everything but unreserved characters as %XX.
 [[nodiscard]] std::string percent_encode(std::string_view text);

@@ -86,8 +86,7 @@ base::Status fill_peer(const api::EnrolAnswer& answer, Profile& profile) {
   return {};
 }
 
-base::Status fill_note(const api::EnrolAnswer& answer, const model::TokenText& token,
-                       ProfileNote& note) {
+base::Status fill_note(const api::EnrolAnswer& answer, const Origin& origin, ProfileNote& note) {
   if (!model::check_network_name(answer.network)) return malformed("network name");
   if (!model::check_peer_name(answer.name)) return malformed("peer name");
   for (const std::string& text : {answer.gateway, answer.gateway6}) {
@@ -99,9 +98,10 @@ base::Status fill_note(const api::EnrolAnswer& answer, const model::TokenText& t
   note.network = answer.network;
   note.peer = answer.name;
   note.endpoint = answer.endpoint;
-  note.enrol_at = token.enrol_at;
-  note.pin = token.pin;
-  note.joined_with = token_id(token);
+  note.enrol_at = origin.enrol_at;
+  note.pin = origin.pin;
+  note.joined_with = origin.joined_with;
+  note.revision = answer.revision.value_or("");
   return {};
 }
 
@@ -166,19 +166,20 @@ base::Status check_not_joined(const JoinOptions& options) {
 /// in between must not be able to make us forget the key).
 base::Result<api::EnrolAnswer> ask_gateway(const model::TokenText& token,
                                            const base::PublicKey& key, base::WallTime now,
-                                           bool& refused) {
+                                           bool ephemeral, bool& refused) {
   refused = false;
   const auto at = base::HostPort::parse(token.enrol_at);
   if (!at || at->port == 0) {
     return base::make_error(base::ErrorKind::Invalid, "the token names no enrolment address",
                             "ask for a new token");
   }
-  const HttpRequest request{
-      .method = "POST",
-      .target = "/v1/enrol",
-      .body = api::encode(api::EnrolRequest{.secret = base::to_base64url(token.secret),
-                                            .public_key = key.base64(),
-                                            .time = now.seconds()})};
+  const HttpRequest request{.method = "POST",
+                            .target = "/v1/enrol",
+                            .body = api::encode(api::EnrolRequest{
+                                .secret = base::to_base64url(token.secret),
+                                .public_key = key.base64(),
+                                .time = now.seconds(),
+                                .ephemeral = ephemeral ? std::optional(true) : std::nullopt})};
   bool sent = false;
   base::Result<HttpAnswer> answer = exchange_pinned({.at = *at, .pin = token.pin}, request, sent);
   if (!answer && answer.error().kind == base::ErrorKind::Unavailable && sent) {
@@ -193,16 +194,20 @@ base::Result<api::EnrolAnswer> ask_gateway(const model::TokenText& token,
 }  // namespace
 
 base::Result<api::EnrolAnswer> enrol(const model::TokenText& token, const base::PublicKey& key,
-                                     base::WallTime now) {
+                                     base::WallTime now, bool ephemeral) {
   bool refused = false;
-  return ask_gateway(token, key, now, refused);
+  return ask_gateway(token, key, now, ephemeral, refused);
 }
 
-base::Result<Profile> make_profile(const api::EnrolAnswer& answer, const model::TokenText& token) {
+Origin origin_of(const model::TokenText& token) {
+  return {.enrol_at = token.enrol_at, .pin = token.pin, .joined_with = token_id(token)};
+}
+
+base::Result<Profile> make_profile(const api::EnrolAnswer& answer, const Origin& origin) {
   Profile profile;
   WARREN_TRY(fill_interface(answer, profile));
   WARREN_TRY(fill_peer(answer, profile));
-  WARREN_TRY(fill_note(answer, token, profile.note));
+  WARREN_TRY(fill_note(answer, origin, profile.note));
   return profile;
 }
 
@@ -215,12 +220,12 @@ base::Result<Joined> join(const JoinOptions& options, base::RandomSource& random
   WARREN_TRY_ASSIGN(const crypto::PrivateKey key, pending_key(pending, random));
   bool refused = false;
   base::Result<api::EnrolAnswer> answer =
-      ask_gateway(options.token, crypto::public_key(key), now, refused);
+      ask_gateway(options.token, crypto::public_key(key), now, false, refused);
   if (!answer) {
     if (refused) ::unlink(pending.c_str());
     return std::move(answer).error();
   }
-  WARREN_TRY_ASSIGN(Profile profile, make_profile(*answer, options.token));
+  WARREN_TRY_ASSIGN(Profile profile, make_profile(*answer, origin_of(options.token)));
   profile.conf.interface.private_key = model::ConfKey(key.view());
   const std::string name = options.profile.value_or(answer->network);
   WARREN_TRY(write_profile(options.directory, name, profile.conf, profile.note));

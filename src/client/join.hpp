@@ -16,9 +16,10 @@
 namespace warren::client {
 
 /// Presents a key with the token's secret. When the answer is lost on the way, asks once more (the
-/// token is bound to the key, so asking again is harmless).
+/// token is bound to the key, so asking again is harmless). `ephemeral`: for a run, with a lease.
 [[nodiscard]] base::Result<api::EnrolAnswer> enrol(const model::TokenText& token,
-                                                   const base::PublicKey& key, base::WallTime now);
+                                                   const base::PublicKey& key, base::WallTime now,
+                                                   bool ephemeral = false);
 
 /// The conf and note that an answer stands for. Invalid when the gateway's answer is malformed:
 /// nothing it sends reaches a file unchecked.
@@ -26,8 +27,15 @@ struct Profile {
   model::WgConf conf;  ///< without the private key
   ProfileNote note;
 };
+/// Where a profile comes from.
+struct Origin {
+  std::string enrol_at;
+  std::array<std::uint8_t, 32> pin{};
+  std::string joined_with;
+};
+[[nodiscard]] Origin origin_of(const model::TokenText& token);
 [[nodiscard]] base::Result<Profile> make_profile(const api::EnrolAnswer& answer,
-                                                 const model::TokenText& token);
+                                                 const Origin& origin);
 
 struct JoinOptions {
   model::TokenText token;

@@ -78,6 +78,7 @@ std::string ProfileNote::write() const {
                                      {"enrol_at", enrol_at},
                                      {"pin", base::to_hex(pin)}};
   if (!joined_with.empty()) document["joined_with"] = joined_with;
+  if (!revision.empty()) document["revision"] = revision;
   for (const base::IpAddress& gateway : gateways) {
     document["gateways"].push_back(gateway.to_string());
   }
@@ -99,6 +100,9 @@ base::Result<ProfileNote> ProfileNote::parse(std::string_view text) {
   if (!base::parse_hex(pin, note.pin)) return bad_note("'pin' is not 64 hexadecimal digits");
   if (document.contains("joined_with")) {  // absent in notes of earlier versions
     WARREN_TRY_ASSIGN(note.joined_with, text_member(document, "joined_with"));
+  }
+  if (document.contains("revision")) {
+    WARREN_TRY_ASSIGN(note.revision, text_member(document, "revision"));
   }
   return note;
 }

@@ -24,6 +24,7 @@ struct ProfileNote {
   std::string enrol_at;                   ///< "host:port" we enrolled at
   std::array<std::uint8_t, 32> pin{};     ///< of the gateway's identity key
   std::string joined_with;                ///< the ID of our token; empty: not known
+  std::string revision;  ///< of the gateway's word that the conf is made of; empty: not known
 
   [[nodiscard]] std::string write() const;
   /// Invalid names the key at fault.

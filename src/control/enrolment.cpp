@@ -112,7 +112,9 @@ base::Result<api::EnrolAnswer> Control::Impl::enrol_peer(const Request& request,
   }
   WARREN_TRY(check_key(network, state.peers.at(token.peer), *key));
   WARREN_TRY(admit(request, token, *key, wanted.ephemeral.value_or(false)));
-  return enrol_answer(network, state.peers.at(token.peer));
+  api::MemberState told = told_to(network, state.peers.at(token.peer));
+  told.profile.revision = std::move(told.revision);
+  return std::move(told.profile);
 }
 
 base::Status Control::Impl::check_key(const model::Network& network, const model::Peer& peer,
@@ -155,6 +157,10 @@ base::Status Control::Impl::admit(const Request& request, const model::Token& to
   peer.state = model::PeerState::Enrolled;
   peer.public_key = key;
   peer.enrolled = deps.clock.wall();
+  if (const auto role = model::find_role(state.networks.at(peer.network).network.roles, peer.role);
+      role && role->membership_s != 0 && peer.expires.ns == 0) {
+    peer.expires = peer.enrolled + std::chrono::seconds(role->membership_s);
+  }
   peer.lease_s = !ephemeral ? 0 : before.lease_s != 0 ? before.lease_s : kLease_s;
   renew_lease(peer);
   model::Token bound = token;
@@ -164,6 +170,7 @@ base::Status Control::Impl::admit(const Request& request, const model::Token& to
 }
 
 base::Status Control::Impl::configure(const model::Peer& peer) {
+  WARREN_TRY(change_membership(peer, true).within("let the policy know it"));
   if (state.networks.at(peer.network).network.stopped) return {};  // when it starts
   return deps.engines.add_peer(peer.network, engine_peer(peer)).within("configure the engine");
 }
@@ -181,6 +188,10 @@ base::Status Control::Impl::grant(const Request& request, const model::Peer& pee
     // The member stays admitted in the state; asking again with the same key completes it.
     reason.message += "; it could not be undone: " + undone.error().message;
     return reason;
+  }
+  if (const auto out = change_membership(peer, false); !out) {
+    host_to_reconcile = true;
+    host_problem = out.error().message;
   }
   if (const auto gone = deps.engines.remove_peer(peer.network, *peer.public_key);
       !gone && gone.error().kind != ErrorKind::NotFound) {

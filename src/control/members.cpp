@@ -117,9 +117,14 @@ base::Result<api::MemberState> Control::Impl::member_state(const Member& member)
                                   network->second.network.name, utc_text(peer.revoked.seconds())),
                       "ask whoever runs the network");
   }
+  return told_to(network->second.network, peer);
+}
+
+api::MemberState Control::Impl::told_to(const model::Network& network,
+                                        const model::Peer& peer) const {
   api::MemberState answer;
-  answer.profile = enrol_answer(network->second.network, peer);
-  answer.enrol_at = enrolment_address(network->second.network);
+  answer.profile = enrol_answer(network, peer);
+  answer.enrol_at = enrolment_address(network);
   answer.revision = revision_of(answer);
   return answer;
 }

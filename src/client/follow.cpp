@@ -1,0 +1,181 @@
+// Theory of operation
+//
+// A loop of long-lived requests (client::sync): each answers at once when something is new, else
+// after a while that is a third of the lease, so that two may be lost. Between a failure and the
+// next attempt the wait doubles; the listener's end of file cuts every wait but that of a request,
+// and a listener that dies takes this process along (its parent sets the parent-death signal).
+//
+// A gateway that moved is found by its name, which is looked up at each attempt. The engine gets
+// another address only when its name no longer leads to the one it was told: what a session found
+// out by itself (roaming) is better than what a name says.
+//
+// A profile on disk is written before the listener is told. Of its conf only what the gateway
+// decides is replaced, and only when the gateway's word changed: edits of the user's stay until
+// then. A directory that cannot be written keeps the old profile; the run is told all the same.
+#include "client/follow.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "api/json.hpp"
+#include "client/join.hpp"
+#include "client/limits.hpp"
+#include "client/profile.hpp"
+#include "model/conf_key.hpp"
+#include "os/file.hpp"
+#include "os/process.hpp"
+#include "os/unix_socket.hpp"
+
+namespace warren::client {
+
+namespace {
+
+constexpr char kState = 'S';
+constexpr char kOver = 'E';
+
+class Follow {
+ public:
+  Follow(FollowOptions options, const os::Fd& listener)
+      : options_(std::move(options)), listener_(listener) {}
+  void run();
+
+ private:
+  [[nodiscard]] base::Duration longest_wait() const;
+  [[nodiscard]] bool pause(base::Duration time) const;
+  void take(const api::MemberState& state);
+  void tell_state();
+  void tell_over(const base::Error& error);
+  /// True when the endpoint's name leads elsewhere now.
+  bool look_up_again();
+  void keep_profile(const api::MemberState& state) const;
+  void send(const std::string& text);
+
+  FollowOptions options_;
+  const os::Fd& listener_;
+  std::optional<api::MemberState> state_;
+  bool listened_ = true;
+};
+
+base::Duration Follow::longest_wait() const {
+  if (!options_.lease_s) return kSyncWait;
+  return std::min<base::Duration>(kSyncWait, std::chrono::seconds(*options_.lease_s) / 3);
+}
+
+/// False when nobody listens any more.
+bool Follow::pause(base::Duration time) const {
+  return !os::wait_readable(listener_, time).value_or(true);
+}
+
+void Follow::run() {
+  base::Duration retry = kFirstRetry;
+  while (listened_ && pause(base::Duration(0))) {
+    const auto answer = sync(options_.member, options_.revision, longest_wait());
+    if (answer) {
+      retry = kFirstRetry;
+      const bool changed = answer->revision != options_.revision;
+      if (changed) take(*answer);
+      if ((look_up_again() || changed) && state_) tell_state();
+      const base::Duration rest =
+          answer->come_back ? std::min(kComeBack, longest_wait()) : base::Duration(0);
+      if (!pause(rest)) return;
+      continue;
+    }
+    if (answer.error().final) return tell_over(answer.error().error);
+    if (look_up_again() && state_) tell_state();
+    if (!pause(std::min(retry, longest_wait()))) return;
+    retry = std::min(retry * 2, kLastRetry);
+  }
+}
+
+void Follow::take(const api::MemberState& state) {
+  options_.revision = state.revision;
+  state_ = state;
+  if (state.profile.endpoint != options_.endpoint) {
+    options_.endpoint = state.profile.endpoint;
+    options_.endpoint_address = {};
+  }
+  if (const auto at = base::HostPort::parse(state.enrol_at); at && at->port != 0) {
+    options_.member.gateway.at = *at;
+  }
+  keep_profile(state);
+}
+
+bool Follow::look_up_again() {
+  const auto at = base::HostPort::parse(options_.endpoint);
+  if (!at) return false;
+  const auto found = look_up(*at);
+  if (!found || found->empty()) return false;
+  if (std::ranges::find(*found, options_.endpoint_address) != found->end()) return false;
+  options_.endpoint_address = found->front();
+  return true;
+}
+
+void Follow::tell_state() {
+  const auto at = base::HostPort::parse(options_.endpoint);
+  if (!at) return;
+  const base::Endpoint endpoint{options_.endpoint_address, at->port, 0};
+  send(std::string(1, kState) + endpoint.to_string() + '\n' + api::encode(*state_));
+}
+
+void Follow::tell_over(const base::Error& error) {
+  send(std::string(1, kOver) + api::encode_error(error));
+}
+
+void Follow::send(const std::string& text) {
+  if (!os::send_message(listener_, base::as_bytes(text))) listened_ = false;
+}
+
+void Follow::keep_profile(const api::MemberState& state) const {
+  if (options_.profile.empty()) return;
+  const auto note = read_note(options_.directory, options_.profile);
+  const ProfilePaths paths = profile_paths(options_.directory, options_.profile);
+  auto text = os::read_file(paths.conf, model::kMaxConfBytes);
+  if (!note || !*note || !text) return;
+  auto conf = model::WgConf::parse(*text, paths.conf);
+  const auto now = make_profile(
+      state.profile,
+      {.enrol_at = state.enrol_at, .pin = (*note)->pin, .joined_with = (*note)->joined_with});
+  if (conf && now && conf->peers.size() == 1) {
+    conf->interface.addresses = now->conf.interface.addresses;
+    conf->interface.dns_servers = now->conf.interface.dns_servers;
+    conf->interface.mtu = now->conf.interface.mtu;
+    conf->peers[0].allowed_ips = now->conf.peers[0].allowed_ips;
+    conf->peers[0].endpoint = now->conf.peers[0].endpoint;
+    ProfileNote next = now->note;
+    next.revision = state.revision;
+    std::string content = conf->write();
+    // The note last: it says which revision the conf is of.
+    if (content == *text || os::write_file_atomically(paths.conf, content, 0600)) {
+      std::ignore = os::write_file_atomically(paths.note, next.write(), 0600);
+    }
+    model::wipe_text(content);
+  }
+  model::wipe_text(*text);
+}
+
+}  // namespace
+
+void follow(FollowOptions options, const os::Fd& listener) {
+  Follow(std::move(options), listener).run();
+}
+
+base::Result<Heard> read_heard(base::Bytes datagram) {
+  const std::string_view text(reinterpret_cast<const char*>(datagram.data()), datagram.size());
+  Heard heard;
+  if (text.starts_with(kOver)) {
+    heard.over = api::decode_error(text.substr(1));
+    if (heard.over) return heard;
+  }
+  const std::size_t line = text.find('\n');
+  if (text.starts_with(kState) && line != std::string_view::npos) {
+    const auto endpoint = base::Endpoint::parse(text.substr(1, line - 1));
+    WARREN_TRY_ASSIGN(heard.state, api::decode<api::MemberState>(text.substr(line + 1)));
+    if (endpoint) {
+      heard.endpoint = *endpoint;
+      return heard;
+    }
+  }
+  return base::make_error(base::ErrorKind::Internal, "a follower said what cannot be read");
+}
+
+}  // namespace warren::client
