@@ -10,6 +10,7 @@
 #include "ipc/opener.hpp"
 #include "netns/recent_ends.hpp"
 #include "netns/run.hpp"
+#include "netns/tunnel.hpp"
 #include "netns/udp_pair.hpp"
 #include "os/file.hpp"
 #include "os/loop.hpp"
@@ -17,23 +18,18 @@
 
 namespace warren::netns {
 
-class EngineHost {
+class EngineHost final : public Tunnel {
  public:
-  using Configured = std::move_only_function<void()>;
-  using Failed = std::move_only_function<void(base::Error)>;
-
   /// `loop` and `config` outlive this. `configured` is called once, when the first engine has
   /// accepted its configuration; `failed` once, when there is no hope.
   EngineHost(os::Loop& loop, const RunConfig& config, std::string api_path, Configured configured,
              Failed failed);
-  ~EngineHost();
-  EngineHost(const EngineHost&) = delete;
-  EngineHost& operator=(const EngineHost&) = delete;
+  ~EngineHost() override;
 
   /// Opens the UDP sockets and the API socket and starts the first engine.
-  [[nodiscard]] base::Status start();
+  [[nodiscard]] base::Status start() override;
   /// The tun, once init has made it; an engine may have asked for it already.
-  void handle_tun(os::Fd tun);
+  void handle_tun(os::Fd tun) override;
   /// Tells the engine to end and waits for it, within a limit.
   void stop();
 

@@ -75,7 +75,7 @@ void ForwarderHost::be_forwarder(pid_t supervisor, os::Fd sockets) {
   std::vector<int> kept = {sockets.get()};
   for (const os::Fd& listener : listeners_) kept.push_back(listener.get());
   close_all_but(std::move(kept));
-  config_.engine = ipc::UapiSet{};  // its keys are not for this process
+  config_.forget_secrets();
   ForwarderConfig forwarding{.exposures = config_.exposures,
                              .listeners = std::move(listeners_),
                              .addresses = {},

@@ -92,6 +92,7 @@ class Init {
   void watch_forwarder();
   void handle_forwarder();
   void start_net();
+  void change(const std::vector<std::string>& fields);
   void reap();
   [[noreturn]] void fail(int exit_code, const base::Error& error);
 
@@ -172,6 +173,8 @@ void Init::handle_request(ControlMessage& message) {
       return start_net();
     case Control::Forwarder:
       return serve_forwarder(std::move(message.descriptor));
+    case Control::Change:
+      return change(message.fields);
     case Control::NetUp:
       if (clients_) clients_->answer_net({});
       return;
@@ -191,6 +194,15 @@ void Init::start_net() {
     const auto fields = failure_fields(kOwnFailure, tun.error());
     static_cast<void>(send_control(control_, Control::NetFailed, fields));
   }
+}
+
+/// The server of the tunnel gave another network than before. Where it cannot be had, the program
+/// goes on with what it has: its packets go to the tunnel or nowhere.
+void Init::change(const std::vector<std::string>& fields) {
+  auto now = read_network(fields);
+  if (!now) return;
+  static_cast<void>(change_network(config_, *now));
+  static_cast<RunNetwork&>(config_) = std::move(*now);
 }
 
 /// The forwarder's end of the pair; another one takes the place of one that was killed.
@@ -302,7 +314,7 @@ base::Result<InitChild> clone_init() {
 }
 
 void run_init(const InitChild& self, RunConfig& config, EtcFiles etc, os::Fd control) {
-  config.engine = ipc::UapiSet{};  // its keys are not for this process
+  config.forget_secrets();
   Init init(config, std::move(etc), std::move(control));
   init.run(self.uid, self.gid);
 }

@@ -54,6 +54,8 @@ inline constexpr base::Duration kOneLook = std::chrono::seconds(1);
 inline constexpr base::Duration kReadyInterval = std::chrono::milliseconds(50);
 /// The answer of the userspace API that `check_ready` accepts.
 inline constexpr std::size_t kMaxStatusAnswer = 16 << 20;
+/// The table of network devices of a run.
+inline constexpr std::size_t kMaxDeviceTable = 64 << 10;
 /// The host's passwd and group files, when the caller is looked for in them.
 inline constexpr std::size_t kMaxUserDatabase = 16 << 20;
 /// Tries to find a UDP port that is free for both families.

@@ -38,12 +38,19 @@ RunStatus status_of(RunState state) {
   RunStatus status;
   status.name = state["name"];
   status.profile = state["profile"];
-  status.pid = static_cast<pid_t>(base::parse_number(state["pid"], 0, 1U << 30).value_or(0));
+  const auto pid = [&](const char* key) {
+    return static_cast<pid_t>(base::parse_number(state[key], 0, 1U << 30).value_or(0));
+  };
+  status.pid = pid("pid");
+  status.init = pid("init");
   status.public_key = state["public_key"];
   status.addresses = split(state["addresses"]);
   status.uapi_path = state["uapi"];
-  status.since_s = static_cast<std::int64_t>(
-      base::parse_number(state["since"], 0, std::uint64_t{1} << 62).value_or(0));
+  const auto seconds = [&](const char* key) {
+    return static_cast<std::int64_t>(base::parse_number(state[key], 0, 1ULL << 33).value_or(0));
+  };
+  status.since_s = seconds("since");
+  status.session.ns = seconds("session") * 1'000'000'000;
   status.net = state["net"] != "off";
   status.exposed = split(state["exposed"]);
   status.echo_target = base::IpAddress::parse(state["echo_target"]);

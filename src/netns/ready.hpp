@@ -16,10 +16,12 @@ namespace warren::netns {
 struct RunStatus {
   std::string name;
   std::string profile;
-  pid_t pid = 0;  ///< the supervisor's
+  pid_t pid = 0;   ///< the supervisor's
+  pid_t init = 0;  ///< pid 1 inside, as the host sees it
   std::string public_key;
   std::vector<std::string> addresses;
-  std::string uapi_path;  ///< the engine's userspace API (`wg`-style text)
+  std::string uapi_path;     ///< the engine's userspace API (`wg`-style text); empty: no engine
+  base::WallTime session{};  ///< without an engine: when its session came up; 0: it is down
   std::optional<base::IpAddress> echo_target;
   std::int64_t since_s = 0;          ///< wall clock
   bool net = true;                   ///< its tunnel was started

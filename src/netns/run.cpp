@@ -6,12 +6,14 @@
 #include <algorithm>
 #include <memory>
 
+#include "netns/anyconnect_host.hpp"
 #include "netns/clients.hpp"
 #include "netns/control.hpp"
 #include "netns/engine_host.hpp"
 #include "netns/forwarder_host.hpp"
 #include "netns/init.hpp"
 #include "netns/limits.hpp"
+#include "netns/network.hpp"
 #include "netns/runtime_dir.hpp"
 #include "netns/signal_relay.hpp"
 #include "os/clock.hpp"
@@ -56,7 +58,9 @@ class Supervisor {
   base::Status begin_net();
   void ask_net();
   void handle_configured();
-  void handle_engine_failure(base::Error error);
+  void handle_changed();
+  void handle_turned(bool up);
+  void handle_tunnel_failure(base::Error error);
   void net_failed(base::Error error);
   void pass_on(int signal);
   void handle_init_message();
@@ -71,7 +75,8 @@ class Supervisor {
   os::Child init_;
   os::Fd init_control_;
   std::optional<ForwarderHost> forwarder_;
-  std::optional<EngineHost> engine_;
+  std::unique_ptr<Tunnel> tunnel_;
+  std::int64_t session_since_s_ = 0;  ///< of a session that is up
   std::unique_ptr<Clients> clients_;
   std::int64_t since_s_ = 0;
   enum class Net { Off, Starting, Up } net_ = Net::Off;
@@ -125,10 +130,30 @@ base::Status Supervisor::watch_all() {
 
 base::Status Supervisor::begin_net() {
   net_ = Net::Starting;
-  engine_.emplace(
-      *loop_, config_, files_.uapi, [this] { handle_configured(); },
-      [this](base::Error error) { handle_engine_failure(std::move(error)); });
-  return engine_->start();
+  auto configured = [this] { handle_configured(); };
+  auto failed = [this](base::Error error) { handle_tunnel_failure(std::move(error)); };
+  if (config_.anyconnect) {
+    tunnel_ = std::make_unique<AnyConnectHost>(
+        *loop_, *config_.anyconnect,
+        AnyConnectHost::Events{.configured = std::move(configured),
+                               .failed = std::move(failed),
+                               .changed = [this] { handle_changed(); },
+                               .turned = [this](bool up) { handle_turned(up); }});
+  } else {
+    tunnel_ = std::make_unique<EngineHost>(*loop_, config_, files_.uapi, std::move(configured),
+                                           std::move(failed));
+  }
+  return tunnel_->start();
+}
+
+void Supervisor::handle_changed() {
+  apply_session(*config_.anyconnect, config_);
+  static_cast<void>(send_control(init_control_, Control::Change, write_network(config_)));
+}
+
+void Supervisor::handle_turned(bool up) {
+  session_since_s_ = up ? os::wall_now().ns / 1'000'000'000 : 0;
+  if (gone_) static_cast<void>(tell_state());
 }
 
 void Supervisor::ask_net() {
@@ -150,14 +175,14 @@ void Supervisor::handle_configured() {
   ask_net();  // answers all who wait
 }
 
-void Supervisor::handle_engine_failure(base::Error error) {
+void Supervisor::handle_tunnel_failure(base::Error error) {
   if (!config_.no_net || net_ == Net::Up) return fail(kOwnFailure, std::move(error));
   // Not at once: it is the engine host that calls.
   loop_->at(os::now(), [this, why = std::move(error)]() mutable { net_failed(std::move(why)); });
 }
 
 void Supervisor::net_failed(base::Error error) {
-  engine_.reset();
+  tunnel_.reset();
   net_ = Net::Off;
   const auto fields = failure_fields(kOwnFailure, error);
   static_cast<void>(send_control(init_control_, Control::NetFailed, fields));
@@ -192,13 +217,17 @@ base::Status Supervisor::tell_state() {
                     {"pid", std::to_string(getpid())},
                     {"start_time", std::to_string(started)},
                     {"init", std::to_string(init_.pid)},
-                    {"public_key", config_.public_key.base64()},
                     {"addresses", addresses},
-                    {"uapi", files_.uapi},
                     {"control", files_.control},
                     {"since", std::to_string(since_s_)},
                     {"exposed", exposed},
                     {"net", net_ == Net::Up ? "up" : "off"}};
+  if (config_.anyconnect) {
+    state["session"] = std::to_string(session_since_s_);
+  } else {
+    state["public_key"] = config_.public_key.base64();
+    state["uapi"] = files_.uapi;
+  }
   if (config_.echo_target) state["echo_target"] = config_.echo_target->to_string();
   return write_state(files_.state, state);
 }
@@ -217,7 +246,7 @@ void Supervisor::handle_init_message() {
   }
   switch (message->type) {
     case Control::Tun:
-      if (engine_) engine_->handle_tun(std::move(message->descriptor));
+      if (tunnel_) tunnel_->handle_tun(std::move(message->descriptor));
       return;
     case Control::Bare:
       return go();
@@ -267,7 +296,8 @@ RunEnd Supervisor::run() {
   }
   if (!end_.why) end_.exit_code = code;
   forwarder_.reset();
-  engine_.reset();
+  tunnel_.reset();
+  if (config_.anyconnect) config_.anyconnect->process.end();  // where it never became the tunnel
   clients_.reset();
   lock_.reset();
   return std::move(end_);

@@ -1,9 +1,10 @@
-// `warren run`: a program in namespaces of its own whose only network is a WireGuard tunnel, with
-// no privilege at all. DESIGN.md section 3.
+// `warren run`: a program in namespaces of its own whose only network is a tunnel, with no
+// privilege at all.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "base/result.hpp"
 #include "base/time.hpp"
 #include "ipc/uapi.hpp"
+#include "netns/anyconnect.hpp"
 #include "netns/exposure.hpp"
 
 namespace warren::netns {
@@ -21,17 +23,25 @@ namespace warren::netns {
 inline constexpr const char* kInterfaceName = "warren0";
 inline constexpr std::uint32_t kDefaultMtu = 1420;
 
-struct RunConfig {
-  std::string name;            ///< of the run: [A-Za-z0-9][A-Za-z0-9._-]{0,31}
-  std::string profile;         ///< what the user named, for messages and status
-  base::PublicKey public_key;  ///< one run at a time per key
-  /// Private key, port, mark and peers; endpoints are resolved.
-  ipc::UapiSet engine;
+/// What the tun of a run is given.
+struct RunNetwork {
   std::vector<base::Prefix> addresses;
   std::vector<base::Prefix> routes;
+  std::vector<base::Prefix> refused_routes;  ///< parts of `routes` that go nowhere
+  std::uint32_t mtu = kDefaultMtu;
+};
+
+struct RunConfig : RunNetwork {
+  std::string name;            ///< of the run: [A-Za-z0-9][A-Za-z0-9._-]{0,31}
+  std::string profile;         ///< what the user named, for messages and status
+  base::PublicKey public_key;  ///< one run at a time per key; zero: there is none
+  /// Private key, port, mark and peers; endpoints are resolved.
+  ipc::UapiSet engine;
+  /// Set: the tunnel is a session with an AnyConnect server, not a WireGuard engine.
+  std::unique_ptr<AnyConnectRun> anyconnect;
   std::vector<base::IpAddress> dns_servers;  ///< none: no name is looked up at all
   std::vector<std::string> dns_search;
-  std::uint32_t mtu = kDefaultMtu;
+  bool tun_offloads = true;  ///< the tunnel takes super-packets
   /// Who answers echo requests once the tunnel works; nullopt: nobody is known.
   std::optional<base::IpAddress> echo_target;
   /// Start the command only after an echo came back; nullopt: at once.
@@ -50,6 +60,12 @@ struct RunConfig {
   std::move_only_function<void()> on_started = nullptr;
   unsigned preserve_fds = 0;   ///< descriptors 3, 4, … that the command inherits
   std::string engine_program;  ///< from engine_program()
+
+  /// Wipes keys and passwords and closes what leads to the tunnel: for a forked child.
+  void forget_secrets() {
+    engine = ipc::UapiSet{};
+    anyconnect.reset();
+  }
 };
 
 /// How a run ended. `why` is set when the end was ours or the command could not start.

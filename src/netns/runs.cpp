@@ -3,12 +3,16 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <array>
+#include <sstream>
 
 #include "crypto/secret.hpp"
 #include "ipc/uapi.hpp"
 #include "netns/clients.hpp"
 #include "netns/limits.hpp"
+#include "netns/run.hpp"
 #include "os/clock.hpp"
+#include "os/file.hpp"
 #include "os/process.hpp"
 #include "os/stream.hpp"
 #include "os/unix_socket.hpp"
@@ -53,7 +57,24 @@ base::Result<ipc::UapiStatus> ask_engine(const std::string& uapi_path, base::Ins
   return status;
 }
 
+/// What the tun itself counted, in the table of the run's network namespace.
+base::Result<Traffic> traffic_of_tun(const RunStatus& run) {
+  const std::string path = "/proc/" + std::to_string(run.init) + "/net/dev";
+  WARREN_TRY_ASSIGN(const std::string table, os::read_file(path, kMaxDeviceTable));
+  std::istringstream lines(table);
+  std::string name;
+  while (lines >> name && name != std::string(kInterfaceName) + ":") {
+    std::getline(lines, name);
+  }
+  std::array<std::uint64_t, 9> counts{};  // eight of what came in, then bytes that went out
+  for (std::uint64_t& count : counts) lines >> count;
+  if (!lines) return make_error(ErrorKind::NotFound, "the run has no tun yet");
+  // What the tun received is what the program was sent, and the other way round.
+  return Traffic{.received = counts[0], .sent = counts[8], .last_handshake = run.session};
+}
+
 base::Result<Traffic> traffic_of(const RunStatus& run, base::Duration wait) {
+  if (run.uapi_path.empty()) return traffic_of_tun(run);
   WARREN_TRY_ASSIGN(const ipc::UapiStatus status, ask_engine(run.uapi_path, os::now() + wait));
   Traffic traffic;
   for (const ipc::UapiPeerStatus& peer : status.peers) {

@@ -133,10 +133,12 @@ base::Result<RunLock> RunLock::acquire(const std::string& directory, const std::
   remove_stale(directory);
   RunLock lock;
   lock.directory_ = directory;
-  const std::string key_path =
-      directory + "/" + std::string(kKeyPrefix) + key.hex().substr(0, 32) + ".lock";
-  WARREN_TRY_ASSIGN(os::Fd key_lock, lock_for(key_path, name, "this profile's key"));
-  lock.held_.push_back({key_path, std::move(key_lock)});
+  if (!key.is_zero()) {
+    const std::string key_path =
+        directory + "/" + std::string(kKeyPrefix) + key.hex().substr(0, 32) + ".lock";
+    WARREN_TRY_ASSIGN(os::Fd key_lock, lock_for(key_path, name, "this profile's key"));
+    lock.held_.push_back({key_path, std::move(key_lock)});
+  }
   const std::string name_path = directory + "/" + name + ".lock";
   WARREN_TRY_ASSIGN(os::Fd name_lock, lock_for(name_path, name, "the name `" + name + "`"));
   lock.held_.push_back({name_path, std::move(name_lock)});

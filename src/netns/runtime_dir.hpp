@@ -27,7 +27,7 @@ struct RunFiles {
 /// dies. Files of dead runs are removed on the way.
 class RunLock {
  public:
-  /// Conflict: name or key is in use; the message names the holder and its process.
+  /// Conflict: name or key (zero: none) is in use; the message names the holder and its process.
   [[nodiscard]] static base::Result<RunLock> acquire(const std::string& directory,
                                                      const std::string& name,
                                                      const base::PublicKey& key);

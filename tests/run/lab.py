@@ -53,6 +53,8 @@ def output(*command, input=None):
 
 
 class Lab:
+    programs = ("warren", "warren-engine")
+
     def __init__(self, far_program="warren-engine", etc_setup=""):
         require("wg", "ip", "nsenter", "unshare", "setpriv")
         Lab.count = getattr(Lab, "count", 0) + 1
@@ -84,7 +86,7 @@ class Lab:
         for path in (self.home, self.runtime):
             path.mkdir(mode=0o700)
             os.chown(path, USER, USER)
-        for program in ("warren", "warren-engine"):
+        for program in self.programs:
             if not (BIN / program).exists():
                 pytest.skip(f"{program} is not built")
             shutil.copy(BIN / program, self.directory / program)
@@ -125,6 +127,9 @@ class Lab:
         output(*ip, "address", "add", "10.77.0.1/24", "dev", self.name)
         output(*ip, "address", "add", "fd77::1/64", "dev", self.name, "nodad")
         output(*ip, "link", "set", self.name, "up")
+        self.start_services()
+
+    def start_services(self):
         services = self.start(self.in_far("/usr/bin/python3", "-B", SERVICES),
                               stdout=subprocess.PIPE, text=True)
         assert services.stdout.readline() == "ready\n"

@@ -50,9 +50,11 @@ void add_network_options(CLI::App& run, RunArguments& arguments) {
   run.add_flag("--no-net", arguments.no_net,
                "Start without the tunnel; `warren attach RUN --start-net` or, inside, `warren net "
                "up` starts it");
-  run.add_option("--routes", arguments.routes,
-                 "all: everything goes to the one peer; server: what the profile's AllowedIPs say "
-                 "(the default); the rest goes nowhere")
+  run.add_option(
+         "--routes", arguments.routes,
+         "all: everything goes to the one peer or server; server: what the profile's AllowedIPs "
+         "or the AnyConnect server's lists say; the rest goes nowhere. Default: server with "
+         "a profile, all with openconnect://")
       ->check(CLI::IsMember({"all", "server"}));
   run.add_option("--expose", arguments.exposed,
                  "[ADDRESS:]PORT:PORT[/tcp|udp]: a port of this machine's loopback that leads to "
@@ -65,14 +67,34 @@ void add_network_options(CLI::App& run, RunArguments& arguments) {
                "Ports may be exposed on any address, to everybody");
 }
 
+void add_openconnect_options(CLI::App& run, OpenconnectArguments& arguments) {
+  const std::string group = "AnyConnect servers (openconnect://HOST)";
+  const auto add = [&](const char* name, std::string& value, const char* text) {
+    run.add_option(name, value, text)->group(group);
+  };
+  add("--user", arguments.user, "Name to log in with");
+  add("--password-file", arguments.password_file,
+      "Holds the password in its first line; -: standard input; without it WARREN_PASSWORD, else "
+      "the terminal is asked");
+  add("--cert", arguments.cert, "The user's certificate, a PEM file");
+  add("--key", arguments.key, "Its key, where that is another file");
+  add("--cafile", arguments.cafile,
+      "CA certificates that the server's must lead to, instead of this system's");
+  add("--servercert", arguments.server_cert,
+      "pin-sha256:…: the server's key is this one, whoever signed it");
+  add("--group", arguments.group, "Group to choose, where the server offers several");
+}
+
 }  // namespace
 
 void add_run_command(CLI::App& app, Invocation& invocation) {
   const auto arguments = std::make_shared<RunArguments>();
-  CLI::App* run = app.add_subcommand(
-      "run", "Run a program whose only network is a WireGuard network; needs no root");
-  run->add_option("PROFILE", arguments->profile,
-                  "A profile's name (~/.config/warren/NAME.conf) or a WireGuard conf file")
+  CLI::App* run =
+      app.add_subcommand("run", "Run a program whose only network is a private one; needs no root");
+  run->add_option(
+         "PROFILE", arguments->profile,
+         "A profile's name (~/.config/warren/NAME.conf), a WireGuard conf file, or an AnyConnect "
+         "server: openconnect://[USER@]HOST[:PORT]")
       ->required();
   run->add_option("COMMAND", arguments->command, "The program and its arguments, after --");
   run->add_option("--name", arguments->name, "Name of the run (default: the profile's)");
@@ -88,6 +110,7 @@ void add_run_command(CLI::App& app, Invocation& invocation) {
       });
   add_network_options(*run, *arguments);
   add_isolation_options(*run, *arguments);
+  add_openconnect_options(*run, arguments->openconnect);
   CLI::Option* detach = run->add_flag("-d,--detach", arguments->detach,
                                       "Return when the program runs; print the run's name");
   run->add_option("--log", arguments->log,

@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 
+#include "apps/warren/run_openconnect.hpp"
 #include "apps/warren/text.hpp"
 #include "client/profile.hpp"
 #include "crypto/crypto.hpp"
@@ -264,6 +265,56 @@ base::Status fill_surroundings(const RunArguments& arguments, netns::RunConfig& 
   return {};
 }
 
+base::Status check_name(const std::string& name) {
+  if (netns::is_run_name(name)) return {};
+  return make_error(ErrorKind::Invalid, "`" + name + "` cannot name a run",
+                    "give --name: letters, digits, `.`, `_`, `-`, at most 32");
+}
+
+/// What can be said before a server is asked for anything.
+base::Status check_options(const RunArguments& arguments) {
+  if (!arguments.name.empty()) WARREN_TRY(check_name(arguments.name));
+  if (!arguments.wait_ready.empty() && arguments.no_net) {
+    return make_error(ErrorKind::Invalid, "--wait-ready and --no-net exclude each other",
+                      "without a tunnel there is nothing to wait for");
+  }
+  if (is_openconnect_url(arguments.profile)) return {};
+  const OpenconnectArguments& given = arguments.openconnect;
+  for (const auto& [option, value] : {std::pair{"--user", &given.user},
+                                      {"--password-file", &given.password_file},
+                                      {"--cert", &given.cert},
+                                      {"--key", &given.key},
+                                      {"--cafile", &given.cafile},
+                                      {"--servercert", &given.server_cert},
+                                      {"--group", &given.group}}) {
+    if (value->empty()) continue;
+    return make_error(ErrorKind::Invalid,
+                      std::string(option) + " is for AnyConnect servers: openconnect://HOST",
+                      "a WireGuard profile has all it needs in its file");
+  }
+  return {};
+}
+
+base::Status fill_from_profile(const RunArguments& arguments, netns::RunConfig& config) {
+  WARREN_TRY_ASSIGN(const Profile profile, find_profile(arguments.profile));
+  WARREN_TRY_ASSIGN(const model::WgConf conf, read_conf(profile.path));
+  notice_hooks(conf, profile.path);
+  config.name = profile.name;
+  if (arguments.name.empty()) WARREN_TRY(check_name(config.name));
+  WARREN_TRY_ASSIGN(config.engine_program, netns::engine_program());
+  WARREN_TRY(fill_from_conf(conf, profile.path, config));
+  WARREN_TRY(replace_routes(arguments, config));
+  const auto wait_s = parse_wait_s(arguments.wait_ready);
+  if (!wait_s) return {};
+  if (!config.echo_target) {
+    return make_error(ErrorKind::Invalid,
+                      "--wait-ready: " + profile.path + " names nobody who answers an echo",
+                      "add a DNS server, or an Address with the network's length");
+  }
+  config.wait_ready = std::chrono::seconds(*wait_s);
+  return {};
+}
+
 }  // namespace
 
 std::optional<std::uint32_t> parse_wait_s(const std::string& text) {
@@ -290,6 +341,7 @@ std::vector<std::string> run_environment(const std::string& run,
     remove(name);
   }
   remove("WARREN_RUN");
+  remove("WARREN_PASSWORD");  // the tunnel's business, not the program's
   out.push_back("WARREN_RUN=" + run);
   for (const std::string& given : variables) {
     remove(given.substr(0, given.find('=')));
@@ -299,37 +351,22 @@ std::vector<std::string> run_environment(const std::string& run,
 }
 
 base::Result<netns::RunConfig> make_run_config(const RunArguments& arguments) {
-  WARREN_TRY_ASSIGN(const Profile profile, find_profile(arguments.profile));
-  WARREN_TRY_ASSIGN(const model::WgConf conf, read_conf(profile.path));
-  notice_hooks(conf, profile.path);
   netns::RunConfig config;
   config.profile = arguments.profile;
-  config.name = arguments.name.empty() ? profile.name : arguments.name;
-  if (!netns::is_run_name(config.name)) {
-    return make_error(ErrorKind::Invalid, "`" + config.name + "` cannot name a run",
-                      "give --name: letters, digits, `.`, `_`, `-`, at most 32");
+  WARREN_TRY_ASSIGN(config.runtime_dir, netns::runtime_directory());
+  WARREN_TRY(check_options(arguments));
+  if (is_openconnect_url(arguments.profile)) {
+    WARREN_TRY(fill_from_server(arguments, config));
+  } else {
+    WARREN_TRY(fill_from_profile(arguments, config));
   }
-  WARREN_TRY(fill_from_conf(conf, profile.path, config));
+  if (!arguments.name.empty()) config.name = arguments.name;
+  WARREN_TRY(check_name(config.name));
   WARREN_TRY(replace_dns(arguments, config));
-  WARREN_TRY(replace_routes(arguments, config));
   WARREN_TRY(fill_exposures(arguments, config));
   WARREN_TRY(fill_surroundings(arguments, config));
-  if (const auto wait_s = parse_wait_s(arguments.wait_ready)) {
-    if (config.no_net) {
-      return make_error(ErrorKind::Invalid, "--wait-ready and --no-net exclude each other",
-                        "without a tunnel there is nothing to wait for");
-    }
-    if (!config.echo_target) {
-      return make_error(ErrorKind::Invalid,
-                        "--wait-ready: " + profile.path + " names nobody who answers an echo",
-                        "add a DNS server, or an Address with the network's length");
-    }
-    config.wait_ready = std::chrono::seconds(*wait_s);
-  }
   config.argv = arguments.command;
   config.environment = run_environment(config.name, arguments.variables);
-  WARREN_TRY_ASSIGN(config.engine_program, netns::engine_program());
-  WARREN_TRY_ASSIGN(config.runtime_dir, netns::runtime_directory());
   return config;
 }
 

@@ -11,6 +11,17 @@
 
 namespace warren::app {
 
+/// For openconnect:// alone.
+struct OpenconnectArguments {
+  std::string user;
+  std::string password_file;  ///< a path, or "-"
+  std::string cert;           ///< of the user, PEM
+  std::string key;
+  std::string cafile;
+  std::string server_cert;  ///< "pin-sha256:…"
+  std::string group;
+};
+
 struct RunArguments {
   std::string profile;
   std::string name;
@@ -31,6 +42,7 @@ struct RunArguments {
   bool detach = false;
   std::string log;
   std::string pid_file;
+  OpenconnectArguments openconnect;
 };
 
 /// Reads the profile and resolves its endpoints. Warnings go to standard error.
