@@ -19,7 +19,7 @@ MAY_USE = {
     "pki": "base crypto model",
     "plan": "base model",
     "ipc": "base crypto",
-    "store": "base model",
+    "store": "base crypto model",
     "store_sqlite": "base model store",
     "api": "base model",
     "node": "base wire crypto wg",

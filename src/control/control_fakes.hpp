@@ -13,7 +13,7 @@
 #include "control/control.hpp"
 #include "pki/wg_keys.hpp"
 #include "plan/fake_host.hpp"
-#include "store/store.hpp"
+#include "store/store_view.hpp"
 
 namespace warren::control::testing {
 
@@ -30,22 +30,17 @@ struct Faults {
   }
 };
 
-class FaultyStore final : public store::Store {
+class FaultyStore final : public store::StoreView {
  public:
-  FaultyStore(Faults& faults, store::MemoryStore& memory) : faults_(faults), memory_(memory) {}
-  base::Result<store::State> load() override { return memory_.load(); }
+  FaultyStore(Faults& faults, store::MemoryStore& memory) : StoreView(memory), faults_(faults) {}
   base::Status commit(const std::vector<store::Change>& changes,
                       const store::AuditRecord& record) override {
     WARREN_TRY(faults_.next("commit"));
-    return memory_.commit(changes, record);
-  }
-  base::Result<std::vector<store::AuditRecord>> audit(std::size_t limit) override {
-    return memory_.audit(limit);
+    return StoreView::commit(changes, record);
   }
 
  private:
   Faults& faults_;
-  store::MemoryStore& memory_;
 };
 
 class FaultyHost final : public plan::FakeHost {

@@ -163,15 +163,45 @@ base::Status MemoryStore::commit(const std::vector<Change>& changes, const Audit
   apply(next, changes);
   WARREN_TRY(check_state(next));
   state_ = std::move(next);
-  records_.push_back(record);
+  span_.head = chain_after(span_.head, record);
+  entries_.push_back({++span_.last, record, span_.head});
   return {};
 }
 
 base::Result<std::vector<AuditRecord>> MemoryStore::audit(std::size_t limit) {
   if (failure_) return *failure_;
-  const std::size_t count = std::min(limit, records_.size());
-  return std::vector<AuditRecord>(records_.rbegin(),
-                                  records_.rbegin() + static_cast<std::ptrdiff_t>(count));
+  std::vector<AuditRecord> newest;
+  for (auto at = entries_.rbegin(); at != entries_.rend() && newest.size() < limit; ++at) {
+    newest.push_back(at->record);
+  }
+  return newest;
+}
+
+base::Result<AuditSpan> MemoryStore::audit_span() {
+  if (failure_) return *failure_;
+  return span_;
+}
+
+base::Result<std::vector<AuditEntry>> MemoryStore::audit_after(std::uint64_t number,
+                                                               std::size_t limit) {
+  if (failure_) return *failure_;
+  std::vector<AuditEntry> found;
+  for (const AuditEntry& entry : entries_) {
+    if (entry.number > number && found.size() < limit) found.push_back(entry);
+  }
+  return found;
+}
+
+base::Result<std::uint64_t> MemoryStore::forget_audit(base::WallTime time) {
+  if (failure_) return *failure_;
+  const auto kept = std::ranges::find_if(
+      entries_, [time](const AuditEntry& entry) { return entry.record.time >= time; });
+  if (kept == entries_.begin()) return std::uint64_t{0};
+  span_.before = std::prev(kept)->number;
+  span_.anchor = std::prev(kept)->chain;
+  const auto forgotten = static_cast<std::uint64_t>(kept - entries_.begin());
+  entries_.erase(entries_.begin(), kept);
+  return forgotten;
 }
 
 }  // namespace warren::store

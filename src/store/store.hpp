@@ -15,6 +15,7 @@
 
 #include "base/result.hpp"
 #include "model/network.hpp"
+#include "store/audit_chain.hpp"
 
 namespace warren::store {
 
@@ -81,15 +82,6 @@ struct RefuseKey {
 using Change = std::variant<PutNetwork, DeleteNetwork, PutPeer, DeletePeer, PutToken,
                             DeleteTokensOf, PutForward, DeleteForward, DeleteForwardsOf, RefuseKey>;
 
-struct AuditRecord {
-  base::WallTime time;
-  std::string actor;   ///< "uid 0", "token of laptop", "daemon"
-  std::string action;  ///< "network.create", "peer.revoke" …
-  std::string target;  ///< "lab/laptop"
-  std::string result;  ///< "ok" or the error's message
-  bool operator==(const AuditRecord&) const = default;
-};
-
 /// Applies changes to a State in memory: what every Store does, and the twin of the SQL.
 void apply(State& state, const std::vector<Change>& changes);
 /// Internal when a state may not exist: a name, port, transit, address or key given twice, or a
@@ -111,6 +103,13 @@ class Store {
   }
   /// The newest records first.
   [[nodiscard]] virtual base::Result<std::vector<AuditRecord>> audit(std::size_t limit) = 0;
+  [[nodiscard]] virtual base::Result<AuditSpan> audit_span() = 0;
+  /// The records after this number, oldest first, that the chain covers.
+  [[nodiscard]] virtual base::Result<std::vector<AuditEntry>> audit_after(std::uint64_t number,
+                                                                          std::size_t limit) = 0;
+  /// Forgets the records before `time` up to the first one that is not; the chain then begins
+  /// behind them. Returns how many they were.
+  [[nodiscard]] virtual base::Result<std::uint64_t> forget_audit(base::WallTime time) = 0;
 };
 
 /// Keeps everything in memory: for tests of whatever needs a Store.
@@ -120,13 +119,18 @@ class MemoryStore final : public Store {
   [[nodiscard]] base::Status commit(const std::vector<Change>& changes,
                                     const AuditRecord& record) override;
   [[nodiscard]] base::Result<std::vector<AuditRecord>> audit(std::size_t limit) override;
+  [[nodiscard]] base::Result<AuditSpan> audit_span() override;
+  [[nodiscard]] base::Result<std::vector<AuditEntry>> audit_after(std::uint64_t number,
+                                                                  std::size_t limit) override;
+  [[nodiscard]] base::Result<std::uint64_t> forget_audit(base::WallTime time) override;
 
   /// Everything from now on fails with this error (a full disk); nullopt ends it.
   void fail_with(std::optional<base::Error> error) { failure_ = std::move(error); }
 
  private:
   State state_;
-  std::vector<AuditRecord> records_;
+  AuditSpan span_;
+  std::vector<AuditEntry> entries_;  ///< those of the span
   std::optional<base::Error> failure_;
 };
 

@@ -262,6 +262,62 @@ TYPED_TEST_P(StoreContract, AuditIsNewestFirstAndLimited) {
   EXPECT_TRUE(this->traits_.open()->audit(0)->empty());
 }
 
+inline AuditRecord record_at(std::int64_t seconds) {
+  AuditRecord made = record("t" + std::to_string(seconds));
+  made.time = {seconds * 1'000'000'000};
+  return made;
+}
+
+/// What `warren audit verify` does, a page of two at a time.
+inline base::Status check_chain(Store& store) {
+  WARREN_TRY_ASSIGN(const AuditSpan span, store.audit_span());
+  ChainCheck check(span);
+  for (std::uint64_t at = span.before; at < span.last;) {
+    WARREN_TRY_ASSIGN(const std::vector<AuditEntry> page, store.audit_after(at, 2));
+    if (page.empty()) break;
+    for (const AuditEntry& entry : page) WARREN_TRY(check.add(entry));
+    at = page.back().number;
+  }
+  return check.finish();
+}
+
+TYPED_TEST_P(StoreContract, TheAuditIsAChain) {
+  EXPECT_TRUE(check_chain(*this->traits_.open()));
+  for (int i = 1; i <= 5; ++i) ASSERT_TRUE(this->traits_.open()->commit({}, record_at(i)));
+  auto store = this->traits_.open();
+  EXPECT_TRUE(check_chain(*store));
+  const auto span = store->audit_span();
+  ASSERT_TRUE(span);
+  EXPECT_EQ(span->before, 0U);
+  EXPECT_EQ(span->last, 5U);
+  const auto entries = store->audit_after(3, 9);
+  ASSERT_TRUE(entries);
+  ASSERT_EQ(entries->size(), 2U);
+  EXPECT_EQ(entries->front().number, 4U);
+  EXPECT_EQ(entries->front().record, record_at(4));
+  EXPECT_EQ(entries->back().chain, chain_after(entries->front().chain, record_at(5)));
+  EXPECT_EQ(entries->back().chain, span->head);
+}
+
+TYPED_TEST_P(StoreContract, WhatTheAuditForgetsBreaksNoChain) {
+  for (int i = 1; i <= 5; ++i) ASSERT_TRUE(this->traits_.open()->commit({}, record_at(i)));
+  auto store = this->traits_.open();
+  const auto whole = store->audit_span();
+  EXPECT_EQ(store->forget_audit({3'000'000'000}).value_or(99), 2U);
+  EXPECT_EQ(store->forget_audit({3'000'000'000}).value_or(99), 0U);
+  EXPECT_TRUE(check_chain(*store));
+  const auto rest = store->audit_span();
+  ASSERT_TRUE(whole && rest);
+  EXPECT_EQ(rest->before, 2U);
+  EXPECT_EQ(rest->last, 5U);
+  EXPECT_EQ(rest->head, whole->head);
+  EXPECT_EQ(store->audit(9)->size(), 3U);
+  EXPECT_EQ(store->forget_audit({9'000'000'000}).value_or(99), 3U);
+  ASSERT_TRUE(store->commit({}, record_at(10)));
+  EXPECT_EQ(store->audit_span()->last, 6U) << "numbers are never given twice";
+  EXPECT_TRUE(check_chain(*store));
+}
+
 TYPED_TEST_P(StoreContract, FollowsTheTwinThroughRandomChanges) {
   std::minstd_rand random(4711);
   const auto one_of = [&](std::uint32_t n) { return static_cast<std::uint32_t>(random() % n); };
@@ -324,7 +380,7 @@ TYPED_TEST_P(StoreContract, FollowsTheTwinThroughRandomChanges) {
 REGISTER_TYPED_TEST_SUITE_P(StoreContract, StartsEmpty, KeepsEveryField, ReplacesAndDeletes,
                             ReplacingANetworkKeepsItsMembers, NeverGivesAPeerIdTwice,
                             RefusesWhatMayNotBeAndChangesNothing, TwoPeersOfANetworkHaveTwoKeys,
-                            CommitsSoonAsWell, AuditIsNewestFirstAndLimited,
-                            FollowsTheTwinThroughRandomChanges);
+                            CommitsSoonAsWell, AuditIsNewestFirstAndLimited, TheAuditIsAChain,
+                            WhatTheAuditForgetsBreaksNoChain, FollowsTheTwinThroughRandomChanges);
 
 }  // namespace warren::store::contract

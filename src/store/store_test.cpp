@@ -1,28 +1,13 @@
 #include "store/store.hpp"
 
 #include "store/store_contract.hpp"
+#include "store/store_view.hpp"
 
 namespace warren::store::contract {
 namespace {
 
-/// A view of one MemoryStore, so that "opening again" finds the same storage.
-class Shared final : public Store {
- public:
-  explicit Shared(MemoryStore& store) : store_(store) {}
-  base::Result<State> load() override { return store_.load(); }
-  base::Status commit(const std::vector<Change>& changes, const AuditRecord& record) override {
-    return store_.commit(changes, record);
-  }
-  base::Result<std::vector<AuditRecord>> audit(std::size_t limit) override {
-    return store_.audit(limit);
-  }
-
- private:
-  MemoryStore& store_;
-};
-
 struct MemoryTraits {
-  std::unique_ptr<Store> open() { return std::make_unique<Shared>(store); }
+  std::unique_ptr<Store> open() { return std::make_unique<StoreView>(store); }
   MemoryStore store;
 };
 INSTANTIATE_TYPED_TEST_SUITE_P(Memory, StoreContract, MemoryTraits);

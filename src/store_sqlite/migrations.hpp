@@ -9,7 +9,7 @@ namespace warren::store_sqlite {
 
 // Times are nanoseconds since 1970. Addresses, prefixes and lists of addresses are text as people
 // write them; keys, secrets and hashes are blobs. Names of states are those of model::to_string.
-inline constexpr std::array<std::string_view, 6> kMigrations{
+inline constexpr std::array<std::string_view, 7> kMigrations{
     // 1: networks, peers, tokens, refused keys, audit.
     R"sql(
 CREATE TABLE meta (
@@ -138,6 +138,22 @@ INSERT INTO roles (network, name, number, range4, range6, max_members, membershi
 ALTER TABLE networks ADD COLUMN default_role TEXT NOT NULL DEFAULT '';
 ALTER TABLE networks ADD COLUMN max_members INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE networks ADD COLUMN policy TEXT NOT NULL DEFAULT '';
+)sql",
+    // 7: the audit is a chain that begins behind the records of before; the oldest may be forgotten
+    // once the anchor has passed them. "chain" is NULL in records that are older than the chain.
+    R"sql(
+CREATE TABLE audit_anchor (
+  number INTEGER NOT NULL,
+  chain BLOB NOT NULL CHECK (length(chain) = 32)
+) STRICT;
+INSERT INTO audit_anchor SELECT coalesce(max(id), 0), zeroblob(32) FROM audit;
+ALTER TABLE audit ADD COLUMN chain BLOB CHECK (length(chain) = 32);
+DROP TRIGGER audit_is_never_deleted;
+CREATE TRIGGER audit_is_only_forgotten BEFORE DELETE ON audit
+WHEN OLD.id > (SELECT number FROM audit_anchor)
+BEGIN
+  SELECT RAISE(ABORT, 'the audit is never deleted');
+END;
 )sql",
 };
 

@@ -7,95 +7,11 @@
 #include <limits>
 #include <string>
 
+#include "store_sqlite/columns.hpp"
+
 namespace warren::store_sqlite {
 
 namespace {
-
-/// Binds the values of a statement one after another.
-class Binder {
- public:
-  explicit Binder(SQLite::Statement& statement) : statement_(statement) {}
-
-  Binder& add(std::int64_t value) {
-    statement_.bind(++index_, value);
-    return *this;
-  }
-  Binder& add(const std::string& text) {
-    statement_.bind(++index_, text);
-    return *this;
-  }
-  Binder& blob(base::Bytes bytes) {
-    statement_.bind(++index_, bytes.data(), static_cast<int>(bytes.size()));
-    return *this;
-  }
-  Binder& key(const std::optional<base::PublicKey>& key) {
-    if (key) return blob(key->bytes);
-    return null();
-  }
-  template <typename T>
-  Binder& text_of(const std::optional<T>& value) {
-    if (value) return add(value->to_string());
-    return null();
-  }
-
- private:
-  Binder& null() {
-    statement_.bind(++index_);
-    return *this;
-  }
-
-  SQLite::Statement& statement_;
-  int index_ = 0;
-};
-
-/// Reads the columns of a row one after another.
-class Row {
- public:
-  explicit Row(SQLite::Statement& statement) : statement_(statement) {}
-
-  template <typename T = std::int64_t>
-  T number() {
-    const std::int64_t value = statement_.getColumn(index_++).getInt64();
-    if (!std::in_range<T>(value)) damaged();
-    return static_cast<T>(value);
-  }
-  std::string text() { return statement_.getColumn(index_++).getString(); }
-  base::WallTime time() { return {number()}; }
-  std::array<std::uint8_t, 32> bytes32() {
-    const SQLite::Column column = statement_.getColumn(index_++);
-    std::array<std::uint8_t, 32> bytes{};
-    if (column.getBytes() != static_cast<int>(bytes.size())) damaged();
-    const auto* data = static_cast<const std::uint8_t*>(column.getBlob());
-    std::copy_n(data, bytes.size(), bytes.begin());
-    return bytes;
-  }
-  std::optional<base::PublicKey> key() {
-    if (null()) return std::nullopt;
-    return base::PublicKey{bytes32()};
-  }
-  template <typename T>
-  std::optional<T> parsed() {
-    if (null()) return std::nullopt;
-    const auto value = T::parse(text());
-    if (!value) damaged();
-    return value;
-  }
-  [[noreturn]] void damaged() {
-    throw SQLite::Exception("column " + std::string(statement_.getColumnName(index_ - 1)) +
-                                " holds what cannot be read",
-                            SQLITE_CORRUPT);
-  }
-
- private:
-  bool null() {
-    if (!statement_.isColumnNull(index_)) return false;
-    ++index_;
-    return true;
-  }
-
-  SQLite::Statement& statement_;
-  int index_ = 0;
-};
 
 template <typename T>
 std::string join(const std::vector<T>& values) {
@@ -278,27 +194,6 @@ base::Result<store::State> read_state(SQLite::Database& database) {
   return state;
 }
 
-base::Result<std::vector<store::AuditRecord>> read_audit(SQLite::Database& database,
-                                                         std::size_t limit) {
-  SQLite::Statement rows(database,
-                         "SELECT time, actor, action, target, result FROM audit "
-                         "ORDER BY id DESC LIMIT ?");
-  Binder(rows).add(static_cast<std::int64_t>(
-      std::min<std::size_t>(limit, std::numeric_limits<std::int64_t>::max())));
-  std::vector<store::AuditRecord> records;
-  while (rows.executeStep()) {
-    Row row(rows);
-    store::AuditRecord record;
-    record.time = row.time();
-    record.actor = row.text();
-    record.action = row.text();
-    record.target = row.text();
-    record.result = row.text();
-    records.push_back(std::move(record));
-  }
-  return records;
-}
-
 void write_change(SQLite::Database& database, const store::PutNetwork& change) {
   const model::Network& network = change.network.network;
   SQLite::Statement put(
@@ -441,18 +336,6 @@ void write_change(SQLite::Database& database, const store::RefuseKey& change) {
                         "INSERT INTO refused_keys (network, key, since) VALUES (?, ?, ?) "
                         "ON CONFLICT (network, key) DO NOTHING");
   Binder(put).add(change.key.network.value).blob(change.key.key.bytes).add(change.key.since.ns);
-  put.exec();
-}
-
-void write_audit(SQLite::Database& database, const store::AuditRecord& record) {
-  SQLite::Statement put(
-      database, "INSERT INTO audit (time, actor, action, target, result) VALUES (?, ?, ?, ?, ?)");
-  Binder(put)
-      .add(record.time.ns)
-      .add(record.actor)
-      .add(record.action)
-      .add(record.target)
-      .add(record.result);
   put.exec();
 }
 

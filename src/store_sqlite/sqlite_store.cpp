@@ -105,6 +105,25 @@ class SqliteStore final : public store::Store {
     return guarded("read the audit", [&] { return read_audit(database_, limit); });
   }
 
+  base::Result<store::AuditSpan> audit_span() override {
+    return guarded("read the audit",
+                   [&]() -> base::Result<store::AuditSpan> { return read_audit_span(database_); });
+  }
+
+  base::Result<std::vector<store::AuditEntry>> audit_after(std::uint64_t number,
+                                                           std::size_t limit) override {
+    return guarded("read the audit", [&] { return read_audit_after(database_, number, limit); });
+  }
+
+  base::Result<std::uint64_t> forget_audit(base::WallTime time) override {
+    return guarded("forget old records of the audit", [&]() -> base::Result<std::uint64_t> {
+      SQLite::Transaction transaction(database_, SQLite::TransactionBehavior::IMMEDIATE);
+      const std::uint64_t forgotten = store_sqlite::forget_audit(database_, time);
+      transaction.commit();
+      return forgotten;
+    });
+  }
+
  private:
   base::Status write(const std::vector<store::Change>& changes, const store::AuditRecord& record,
                      const std::string& synchronous) {

@@ -215,6 +215,28 @@ TEST(SqliteStore, TheAuditCannotBeChanged) {
   EXPECT_THROW(raw.exec("UPDATE audit SET result = 'other'"), SQLite::Exception);
 }
 
+// Whoever may write the file can also drop its triggers.
+TEST(SqliteStore, TheChainTellsWhatWasChangedBehindItsBack) {
+  for (const std::string change :
+       {"UPDATE audit SET result = 'ok, really' WHERE id = 2", "DELETE FROM audit WHERE id = 2",
+        "UPDATE audit SET time = time + 1 WHERE id = 3",
+        "UPDATE audit SET actor = 'm', action = 'allory' WHERE id = 2"}) {
+    const ScratchDirectory directory;
+    const auto opened = open_or_die(directory.file());
+    for (int i = 1; i <= 3; ++i) ASSERT_TRUE(opened->commit({}, contract::record_at(i)));
+    ASSERT_TRUE(contract::check_chain(*opened));
+    {
+      SQLite::Database raw(directory.file(), SQLite::OPEN_READWRITE);
+      raw.exec("DROP TRIGGER audit_is_never_changed; DROP TRIGGER audit_is_only_forgotten");
+      ASSERT_EQ(raw.exec(change), 1) << change;
+    }
+    const base::Status checked = contract::check_chain(*opened);
+    ASSERT_FALSE(checked) << change;
+    EXPECT_THAT(checked.error().message,
+                HasSubstr(change.ends_with("3") ? "record 3" : "record 2"));
+  }
+}
+
 TEST(SqliteStore, ADamagedRowIsAnErrorNotAGuess) {
   const ScratchDirectory directory;
   const auto opened = open_or_die(directory.file());
@@ -310,6 +332,8 @@ TEST_P(Migration, KeepsTheDataOfTheVersionBefore) {
   const auto migrated = open_or_die(directory.file());
   EXPECT_EQ(*migrated->load(), before);
   EXPECT_EQ(migrated->audit(10)->size(), GetParam() > 1 ? 1U : 0U);
+  ASSERT_TRUE(migrated->commit({}, contract::record_at(1)));
+  EXPECT_TRUE(contract::check_chain(*migrated)) << "the chain begins behind what was there";
   // However it came here, the schema is that of a new database.
   const ScratchDirectory fresh;
   open_or_die(fresh.file());
