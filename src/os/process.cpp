@@ -293,15 +293,22 @@ base::Result<bool> wait_readable(const Fd& descriptor, base::Duration at_most) {
   }
 }
 
-base::Result<std::string> program_directory() {
+base::Result<std::string> program_path() {
   std::array<char, 4096> path;
   const ssize_t size = readlink("/proc/self/exe", path.data(), path.size());
   if (size <= 0) return os_error("find the program's own file");
-  const std::string_view text(path.data(), static_cast<std::size_t>(size));
-  const std::size_t slash = text.rfind('/');
-  if (slash == std::string_view::npos)
+  std::string_view text(path.data(), static_cast<std::size_t>(size));
+  constexpr std::string_view kReplaced = " (deleted)";
+  if (text.ends_with(kReplaced)) text.remove_suffix(kReplaced.size());
+  return std::string(text);
+}
+
+base::Result<std::string> program_directory() {
+  WARREN_TRY_ASSIGN(const std::string path, program_path());
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos)
     return make_error(ErrorKind::Failed, "find the program's own file: no path");
-  return std::string(text.substr(0, std::max<std::size_t>(slash, 1)));
+  return path.substr(0, std::max<std::size_t>(slash, 1));
 }
 
 }  // namespace warren::os

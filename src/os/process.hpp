@@ -44,7 +44,9 @@ struct Child {
 [[nodiscard]] base::Result<std::uint64_t> process_start_time(pid_t pid);
 /// Blocks until the pidfd is readable or the time is over; true when the process has ended.
 [[nodiscard]] base::Result<bool> wait_readable(const Fd& descriptor, base::Duration at_most);
-/// The directory of the running program's file (to find warren-engine beside warren).
+/// The running program's file; when it was replaced meanwhile, the new one under its name.
+[[nodiscard]] base::Result<std::string> program_path();
+/// The directory of that file (to find warren-engine beside warren).
 [[nodiscard]] base::Result<std::string> program_directory();
 
 }  // namespace warren::os

@@ -204,6 +204,7 @@ TEST(ProgramDirectory, HoldsThisTest) {
   const auto directory = program_directory();
   ASSERT_TRUE(directory);
   EXPECT_EQ(access((*directory + "/os_test").c_str(), X_OK), 0);
+  EXPECT_EQ(program_path().value(), *directory + "/os_test");
 }
 
 }  // namespace

@@ -50,11 +50,6 @@ constexpr base::Duration kStartPatience = std::chrono::seconds(30);
 constexpr int kReadyFd = 4;
 constexpr std::string_view kReady = "ok\n";
 
-base::Result<std::string> own_program() {
-  WARREN_TRY_ASSIGN(const std::string directory, os::program_directory());
-  return directory + "/warren-engine";
-}
-
 class Standalone {
  public:
   Standalone(const StandaloneOptions& options, StderrLog& log)
@@ -159,7 +154,7 @@ base::Status Standalone::start_engine(os::Tun tun, os::Fd listener) {
   WARREN_TRY_ASSIGN(auto ends, os::unix_pair(os::UnixType::SeqPacket));
   // An engine that does not read its answers must not keep us from the link and the signals.
   WARREN_TRY(ends.first.set_nonblocking());
-  WARREN_TRY_ASSIGN(const std::string program, own_program());
+  WARREN_TRY_ASSIGN(const std::string program, os::program_path());
   os::SpawnOptions options{.argv = {program, "--opener-fd", std::to_string(ipc::kOpenerFd)},
                            .descriptors = {{ipc::kOpenerFd, &ends.second}},
                            .die_with_parent = true};
@@ -281,7 +276,7 @@ base::Status run_standalone(const StandaloneOptions& options, StderrLog& log) {
 
 base::Status start_in_background(const std::string& interface_name, const StderrLog& log) {
   WARREN_TRY_ASSIGN(auto ends, os::unix_pair(os::UnixType::Stream));
-  WARREN_TRY_ASSIGN(const std::string program, own_program());
+  WARREN_TRY_ASSIGN(const std::string program, os::program_path());
   os::SpawnOptions options{
       .argv = {program, "--foreground", "--ready-fd", std::to_string(kReadyFd), interface_name},
       .descriptors = {{kReadyFd, &ends.second}},
