@@ -329,6 +329,24 @@ int http_status(base::ErrorKind kind) {
 
 template std::string encode(const Empty&);
 template base::Result<Empty> decode(std::string_view);
+template std::string encode(const RoleAdd&);
+template base::Result<RoleAdd> decode(std::string_view);
+template std::string encode(const RoleSet&);
+template base::Result<RoleSet> decode(std::string_view);
+template std::string encode(const RoleView&);
+template base::Result<RoleView> decode(std::string_view);
+template std::string encode(const RoleList&);
+template base::Result<RoleList> decode(std::string_view);
+template std::string encode(const PolicySet&);
+template base::Result<PolicySet> decode(std::string_view);
+template std::string encode(const PolicyView&);
+template base::Result<PolicyView> decode(std::string_view);
+template std::string encode(const PolicyTest&);
+template base::Result<PolicyTest> decode(std::string_view);
+template std::string encode(const PolicyAnswer&);
+template base::Result<PolicyAnswer> decode(std::string_view);
+template std::string encode(const VerifyReport&);
+template base::Result<VerifyReport> decode(std::string_view);
 template std::string encode(const NetworkCreate&);
 template base::Result<NetworkCreate> decode(std::string_view);
 template std::string encode(const NetworkSet&);

@@ -51,6 +51,32 @@ void expect_round_trip(const T& document) {
 TEST(Json, EveryTypeReadsBack) {
   expect_round_trip(Empty{});
   expect_round_trip(NetworkCreate{.name = "lab"});
+  expect_round_trip(NetworkCreate{
+      .name = "lab",
+      .roles = {{.name = "node", .range = "10.20.1.0/24", .max_members = 7, .expires_s = 8}},
+      .default_role = "node",
+      .max_members = 9});
+  expect_round_trip(RoleAdd{.name = "node", .range6 = "fd00::/112"});
+  expect_round_trip(RoleSet{.range = "none", .max_members = 0});
+  expect_round_trip(RoleList{{{.network = "lab",
+                               .name = "node",
+                               .range = "10.20.1.0/24",
+                               .range6 = "fd00::/112",
+                               .members = 1,
+                               .max_members = 2,
+                               .expires_s = 3,
+                               .is_default = true}}});
+  expect_round_trip(PolicySet{{"rules:", "  - node -> any: tcp 1"}});
+  expect_round_trip(PolicyView{.network = "lab",
+                               .present = true,
+                               .in_force = true,
+                               .lines = {"rules: []"},
+                               .rules = {{3, "a -> b: any"}},
+                               .warnings = {"w"}});
+  expect_round_trip(PolicyTest{.from = "a", .to = "b", .port = "tcp/1"});
+  expect_round_trip(PolicyAnswer{
+      .network = "lab", .allowed = true, .line = 2, .rule = "a -> b: any", .reason = "r"});
+  expect_round_trip(VerifyReport{.networks = {"lab"}, .differences = {{"lab", "host", "w", "r"}}});
   expect_round_trip(NetworkCreate{.name = "lab",
                                   .subnet = "a",
                                   .subnet6 = "none",
@@ -113,7 +139,7 @@ TEST(Json, HasItsDocumentedForm) {
             R"({"schema":1,"name":"ann","role":"","expires_s":86400,"uses":1})");
   EXPECT_EQ(encode(NetworkCreate{.name = "lab", .port = 7}),
             R"({"schema":1,"name":"lab","port":7,"dns":[],"nat":true,)"
-            R"("gateway_addresses":[],"reserve":[]})");
+            R"("gateway_addresses":[],"reserve":[],"roles":[]})");
 }
 
 TEST(Json, DefaultsOfARequestStay) {

@@ -57,6 +57,50 @@ base::Result<api::NetworkView> Daemon::switch_network(const std::string& name,
   return call<api::NetworkView>("POST", network_path(name) + "/" + verb);
 }
 
+base::Result<api::RoleList> Daemon::list_roles(const std::string& network) const {
+  return call<api::RoleList>("GET", network_path(network) + "/roles");
+}
+
+base::Result<api::RoleView> Daemon::add_role(const std::string& network,
+                                             const api::RoleAdd& request) const {
+  return call<api::RoleView>("POST", network_path(network) + "/roles", api::encode(request));
+}
+
+base::Result<api::RoleView> Daemon::set_role(const std::string& network, const std::string& role,
+                                             const api::RoleSet& request) const {
+  return call<api::RoleView>("PATCH", network_path(network) + "/roles/" + percent_encode(role),
+                             api::encode(request));
+}
+
+base::Status Daemon::delete_role(const std::string& network, const std::string& role) const {
+  return without_value(
+      call<api::Empty>("DELETE", network_path(network) + "/roles/" + percent_encode(role)));
+}
+
+base::Result<api::PolicyView> Daemon::show_policy(const std::string& network) const {
+  return call<api::PolicyView>("GET", network_path(network) + "/policy");
+}
+
+base::Result<api::PolicyView> Daemon::set_policy(const std::string& network,
+                                                 const api::PolicySet& request) const {
+  return call<api::PolicyView>("PUT", network_path(network) + "/policy", api::encode(request));
+}
+
+base::Result<api::PolicyView> Daemon::clear_policy(const std::string& network) const {
+  return call<api::PolicyView>("DELETE", network_path(network) + "/policy");
+}
+
+base::Result<api::PolicyAnswer> Daemon::test_policy(const std::string& network,
+                                                    const api::PolicyTest& request) const {
+  return call<api::PolicyAnswer>("POST", network_path(network) + "/policy/test",
+                                 api::encode(request));
+}
+
+base::Result<api::VerifyReport> Daemon::verify(const std::string& network) const {
+  return call<api::VerifyReport>(
+      "GET", network.empty() ? std::string("/v1/verify") : network_path(network) + "/verify");
+}
+
 base::Result<api::ForwardList> Daemon::list_forwards() const {
   return call<api::ForwardList>("GET", "/v1/forwards");
 }

@@ -29,6 +29,21 @@ class Daemon {
   /// `verb` is "stop", "start" or "restart".
   [[nodiscard]] base::Result<api::NetworkView> switch_network(const std::string& name,
                                                               const std::string& verb) const;
+  [[nodiscard]] base::Result<api::RoleList> list_roles(const std::string& network) const;
+  [[nodiscard]] base::Result<api::RoleView> add_role(const std::string& network,
+                                                     const api::RoleAdd& request) const;
+  [[nodiscard]] base::Result<api::RoleView> set_role(const std::string& network,
+                                                     const std::string& role,
+                                                     const api::RoleSet& request) const;
+  [[nodiscard]] base::Status delete_role(const std::string& network, const std::string& role) const;
+  [[nodiscard]] base::Result<api::PolicyView> show_policy(const std::string& network) const;
+  [[nodiscard]] base::Result<api::PolicyView> set_policy(const std::string& network,
+                                                         const api::PolicySet& request) const;
+  [[nodiscard]] base::Result<api::PolicyView> clear_policy(const std::string& network) const;
+  [[nodiscard]] base::Result<api::PolicyAnswer> test_policy(const std::string& network,
+                                                            const api::PolicyTest& request) const;
+  /// Of all networks for an empty name.
+  [[nodiscard]] base::Result<api::VerifyReport> verify(const std::string& network) const;
   [[nodiscard]] base::Result<api::ForwardList> list_forwards() const;
   [[nodiscard]] base::Result<api::ForwardView> add_forward(const std::string& network,
                                                            const api::ForwardAdd& request) const;

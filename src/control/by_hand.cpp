@@ -20,20 +20,16 @@ namespace {
 using base::ErrorKind;
 using base::make_error;
 
-/// Roles are not part of a network yet; the one that everybody has is called this.
-constexpr std::string_view kDefaultRole = "default";
-
-base::Status check_role(const model::Network& network, const std::string& role) {
-  if (role.empty() || role == kDefaultRole) return {};
-  return make_error(ErrorKind::Invalid,
-                    fmt::format("network {} has no role \"{}\"", network.name, one_line(role, 80)),
-                    "networks have only the role \"default\" so far: leave ROLE out");
-}
-
 base::Result<base::PublicKey> parse_key(const std::string& text) {
   if (const auto key = base::PublicKey::parse_base64(text)) return *key;
   return make_error(ErrorKind::Invalid, "the public key is not 32 bytes in base64",
                     "the member makes it: wg genkey | tee private.key | wg pubkey");
+}
+
+/// As long as asked for, at most as long as the role has it.
+std::optional<std::uint32_t> membership(const api::PeerAdd& wanted, const model::Role& role) {
+  if (role.membership_s == 0) return wanted.expires_s;
+  return std::min(wanted.expires_s.value_or(role.membership_s), role.membership_s);
 }
 
 base::Result<base::WallTime> end_of_membership(std::optional<std::uint32_t> span_s,
@@ -61,7 +57,7 @@ base::Error Control::Impl::name_in_use(const model::Network& network,
                     "choose another name, or revoke that one first");
 }
 
-base::Status Control::Impl::take_addresses(const model::Network& network,
+base::Status Control::Impl::take_addresses(const model::Network& network, const model::Role& role,
                                            const std::vector<std::string>& wanted,
                                            model::Peer& peer) const {
   for (const std::string& text : wanted) {
@@ -79,6 +75,7 @@ base::Status Control::Impl::take_addresses(const model::Network& network,
                         "give one of them");
     }
     WARREN_TRY(model::check_member_address(network, *address));
+    WARREN_TRY(check_role_address(network, role, *address));
     for (const auto& [id, other] : state.peers) {
       if (other.network != network.id) continue;
       if (other.address4 != *address && other.address6 != *address) continue;
@@ -97,14 +94,15 @@ base::Status Control::Impl::take_addresses(const model::Network& network,
 base::Result<model::Peer> Control::Impl::new_peer(const model::Network& network,
                                                   const api::PeerAdd& wanted) {
   WARREN_TRY(model::check_peer_name(wanted.name));
-  WARREN_TRY(check_role(network, wanted.role));
+  WARREN_TRY_ASSIGN(const model::Role role, role_for(network, wanted.role));
   model::Peer peer;
   peer.id = {state.next_peer_id};
   peer.network = network.id;
   peer.name = wanted.name;
+  peer.role = role.name;
   peer.by_hand = true;
   peer.invited = deps.clock.wall();
-  WARREN_TRY_ASSIGN(peer.expires, end_of_membership(wanted.expires_s, peer.invited));
+  WARREN_TRY_ASSIGN(peer.expires, end_of_membership(membership(wanted, role), peer.invited));
   if (wanted.public_key) {
     WARREN_TRY_ASSIGN(const base::PublicKey key, parse_key(*wanted.public_key));
     WARREN_TRY(check_key(network, peer, key));
@@ -116,7 +114,8 @@ base::Result<model::Peer> Control::Impl::new_peer(const model::Network& network,
     return name_in_use(network, *owner);
   }
   WARREN_TRY(check_room(network));
-  WARREN_TRY(take_addresses(network, wanted.addresses, peer));
+  WARREN_TRY(check_role_room(network, role));
+  WARREN_TRY(take_addresses(network, role, wanted.addresses, peer));
   WARREN_TRY(choose_addresses(network, peer));
   return peer;
 }
@@ -180,6 +179,8 @@ base::Result<api::PeerView> Control::Impl::rename_peer(const Request& request,
   model::Peer peer = *found;
   WARREN_TRY(model::check_peer_name(wanted.name));
   if (wanted.name == name) return peer_view(network, peer, known_of(network.id));
+  WARREN_TRY(check_unnamed(network, name));
+  WARREN_TRY(check_unnamed(network, wanted.name));
   if (const model::Peer* owner = current_peer(network.id, wanted.name)) {
     return name_in_use(network, *owner);
   }

@@ -29,6 +29,14 @@ base::Status Control::Impl::start() {
   know_members();
   end_memberships();
   reconcile_what_can_be();
+  // The last daemon may have ended between a policy and the end of what it denies.
+  for (const plan::HostNetwork& network : desired_host()) {
+    if (!network.policy) continue;
+    if (const auto cut = deps.host.cut_denied(network); !cut) {
+      host_to_reconcile = true;
+      host_problem = cut.error().message;
+    }
+  }
   for (const auto& [id, stored] : state.networks) {
     if (unapplied.contains(id) || stored.network.stopped) continue;
     if (const base::Status running = start_engine(id); !running) {
@@ -182,6 +190,60 @@ base::Status Control::delete_forward(const std::string& actor, const std::string
   const Request what{actor, "forward.delete", from};
   return impl_->audited(what, "delete the forward " + one_line(from, 80),
                         [&] { return impl_->delete_forward(what, from); });
+}
+
+base::Result<api::RoleList> Control::list_roles(const std::string& network) {
+  return impl_->list_roles(network);
+}
+
+base::Result<api::RoleView> Control::add_role(const std::string& actor, const std::string& network,
+                                              const api::RoleAdd& request) {
+  const Request what{actor, "role.add", network + "/" + request.name};
+  return impl_->audited(what, "add role " + one_line(request.name, 80),
+                        [&] { return impl_->add_role(what, network, request); });
+}
+
+base::Result<api::RoleView> Control::set_role(const std::string& actor, const std::string& network,
+                                              const std::string& role,
+                                              const api::RoleSet& request) {
+  const Request what{actor, "role.set", network + "/" + role};
+  return impl_->audited(what, "change role " + one_line(role, 80),
+                        [&] { return impl_->set_role(what, network, role, request); });
+}
+
+base::Status Control::delete_role(const std::string& actor, const std::string& network,
+                                  const std::string& role) {
+  const Request what{actor, "role.delete", network + "/" + role};
+  return impl_->audited(what, "delete role " + one_line(role, 80),
+                        [&] { return impl_->delete_role(what, network, role); });
+}
+
+base::Result<api::PolicyView> Control::show_policy(const std::string& network) {
+  return impl_->show_policy(network);
+}
+
+base::Result<api::PolicyView> Control::set_policy(const std::string& actor,
+                                                  const std::string& network,
+                                                  const api::PolicySet& request) {
+  const Request what{actor, "policy.set", network};
+  return impl_->audited(what, "set the policy of network " + one_line(network, 80),
+                        [&] { return impl_->set_policy(what, network, request); });
+}
+
+base::Result<api::PolicyView> Control::clear_policy(const std::string& actor,
+                                                    const std::string& network) {
+  const Request what{actor, "policy.clear", network};
+  return impl_->audited(what, "clear the policy of network " + one_line(network, 80),
+                        [&] { return impl_->clear_policy(what, network); });
+}
+
+base::Result<api::PolicyAnswer> Control::test_policy(const std::string& network,
+                                                     const api::PolicyTest& request) {
+  return impl_->test_policy(network, request);
+}
+
+base::Result<api::VerifyReport> Control::verify(const std::string& network) {
+  return impl_->verify(network);
 }
 
 api::NetworkList Control::list_networks() {

@@ -38,6 +38,12 @@ struct EnginePeerStatus {
   std::uint64_t rx_bytes = 0;
   std::uint64_t tx_bytes = 0;
 };
+/// What an engine runs with, as it says itself.
+struct EngineFacts {
+  bool has_the_key = false;  ///< its private key is the network's
+  std::uint16_t port = 0;
+  std::vector<EnginePeer> peers;
+};
 enum class EngineState : std::uint8_t { Running, Restarting, Stopped };
 
 /// What an engine says about itself: the features in use, in a line, and its counters.
@@ -64,6 +70,8 @@ class EngineControl {
                                                  const base::PublicKey& peer) = 0;
   [[nodiscard]] virtual base::Result<std::vector<EnginePeerStatus>> peers(
       model::NetworkId network) = 0;
+  /// Reads the configuration of a running engine back.
+  [[nodiscard]] virtual base::Result<EngineFacts> read_back(model::NetworkId network) = 0;
   [[nodiscard]] virtual EngineState state(model::NetworkId network) const = 0;
   /// The last report of a running engine; nullopt: none yet.
   [[nodiscard]] virtual std::optional<EngineReport> report(model::NetworkId) const {
@@ -141,6 +149,27 @@ class Control {
                                                            const api::ForwardAdd& request);
   /// `from` is "8080/tcp". Its connections end.
   [[nodiscard]] base::Status delete_forward(const std::string& actor, const std::string& from);
+  [[nodiscard]] base::Result<api::RoleList> list_roles(const std::string& network);
+  [[nodiscard]] base::Result<api::RoleView> add_role(const std::string& actor,
+                                                     const std::string& network,
+                                                     const api::RoleAdd& request);
+  [[nodiscard]] base::Result<api::RoleView> set_role(const std::string& actor,
+                                                     const std::string& network,
+                                                     const std::string& role,
+                                                     const api::RoleSet& request);
+  [[nodiscard]] base::Status delete_role(const std::string& actor, const std::string& network,
+                                         const std::string& role);
+  [[nodiscard]] base::Result<api::PolicyView> show_policy(const std::string& network);
+  /// In force when it returns, and connections that it does not allow are cut.
+  [[nodiscard]] base::Result<api::PolicyView> set_policy(const std::string& actor,
+                                                         const std::string& network,
+                                                         const api::PolicySet& request);
+  [[nodiscard]] base::Result<api::PolicyView> clear_policy(const std::string& actor,
+                                                           const std::string& network);
+  [[nodiscard]] base::Result<api::PolicyAnswer> test_policy(const std::string& network,
+                                                            const api::PolicyTest& request);
+  /// What is in force, read back, beside what is declared; of all networks for an empty name.
+  [[nodiscard]] base::Result<api::VerifyReport> verify(const std::string& network);
   [[nodiscard]] api::NetworkList list_networks();
   [[nodiscard]] base::Result<api::NetworkView> show_network(const std::string& name);
   [[nodiscard]] base::Result<api::Invitation> invite(const std::string& actor,

@@ -86,6 +86,7 @@ class FakeEngines final : public EngineControl {
     }
     Peers& engine = running[network.network.id];
     engine.clear();
+    ports[network.network.id] = network.network.port;
     for (const EnginePeer& peer : peers) engine[peer.public_key] = peer.allowed_ips;
     return {};
   }
@@ -121,6 +122,13 @@ class FakeEngines final : public EngineControl {
     }
     return out;
   }
+  base::Result<EngineFacts> read_back(model::NetworkId network) override {
+    const auto engine = running.find(network);
+    if (engine == running.end()) return base::make_error(base::ErrorKind::NotFound, "no engine");
+    EngineFacts out{.has_the_key = true, .port = ports[network], .peers = {}};
+    for (const auto& [key, allowed] : engine->second) out.peers.push_back({key, allowed});
+    return out;
+  }
   EngineState state(model::NetworkId network) const override {
     return running.contains(network) ? EngineState::Running : EngineState::Stopped;
   }
@@ -132,6 +140,7 @@ class FakeEngines final : public EngineControl {
   }
 
   std::map<model::NetworkId, Peers> running;
+  std::map<model::NetworkId, std::uint16_t> ports;
   std::map<base::PublicKey, EnginePeerStatus> seen_peers;
   std::set<std::uint16_t> foreign_ports;
 

@@ -45,6 +45,7 @@ std::vector<plan::HostForward> Control::Impl::host_forwards(model::NetworkId net
 plan::HostNetwork Control::Impl::host_network(const model::Network& network) const {
   plan::HostNetwork out = plan::host_network(network, settings.transit);
   out.forwards = host_forwards(network.id);
+  out.policy = policy_table(network);
   return out;
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "control/control.hpp"
+#include "model/policy_table.hpp"
 #include "plan/host_network.hpp"
 #include "store/store.hpp"
 
@@ -144,6 +145,7 @@ struct Control::Impl {
   /// The peer that a token will admit: a new one, or one of that name that waits or whose token
   /// lapsed.
   [[nodiscard]] base::Result<model::Peer> invited_peer(const model::Network& network,
+                                                       const model::Role& role,
                                                        const std::string& name,
                                                        const std::vector<model::Peer>& also);
   /// The place of a token for whoever presents its secret and this key: the one that the key has,
@@ -180,6 +182,8 @@ struct Control::Impl {
   [[nodiscard]] base::Result<Member> find_member(const api::MemberRequest& request,
                                                  const pki::Binding& binding);
   [[nodiscard]] base::Result<api::MemberState> member_state(const Member& member);
+  [[nodiscard]] api::MemberState told_to(const model::Network& network,
+                                         const model::Peer& peer) const;
   [[nodiscard]] base::Result<api::MemberLeft> leave(const Member& member);
   void renew_lease(const model::Peer& peer);
   /// Enrolled, ephemeral and silent for longer than its lease.
@@ -188,13 +192,79 @@ struct Control::Impl {
   void look_at_endpoints();
   [[nodiscard]] std::vector<std::string> alternating_endpoints(const model::Peer& peer) const;
 
+  // --- roles.cpp ---
+  [[nodiscard]] static std::string default_role(const model::Network& network);
+  /// The role of this name, the network's default one when it is left out; Invalid with the
+  /// nearest name otherwise.
+  [[nodiscard]] static base::Result<model::Role> role_for(const model::Network& network,
+                                                          const std::string& wanted);
+  /// Whether members of the role may have this address, which the network's members may.
+  [[nodiscard]] base::Status check_role_address(const model::Network& network,
+                                                const model::Role& role,
+                                                const base::IpAddress& address) const;
+  [[nodiscard]] base::Result<base::IpAddress> next_address(
+      const model::Network& network, const model::Role& role, const base::Prefix& subnet,
+      const std::vector<base::IpAddress>& taken) const;
+  /// Conflict when the role may not have so many members more.
+  [[nodiscard]] base::Status check_role_room(const model::Network& network, const model::Role& role,
+                                             std::size_t more = 1) const;
+  [[nodiscard]] std::size_t members_of_role(const model::Network& network,
+                                            const std::string& role) const;
+  [[nodiscard]] base::Result<model::Role> changed_role(const model::Network& network,
+                                                       model::Role role,
+                                                       const api::RoleSet& wanted) const;
+  [[nodiscard]] base::Status insert_role(model::Network& network, const api::RoleAdd& wanted) const;
+  [[nodiscard]] api::RoleView role_view(const model::Network& network,
+                                        const model::Role& role) const;
+  [[nodiscard]] base::Result<api::RoleList> list_roles(const std::string& network) const;
+  [[nodiscard]] base::Result<api::RoleView> add_role(const Request& request,
+                                                     const std::string& network,
+                                                     const api::RoleAdd& wanted);
+  [[nodiscard]] base::Result<api::RoleView> set_role(const Request& request,
+                                                     const std::string& network,
+                                                     const std::string& name,
+                                                     const api::RoleSet& wanted);
+  [[nodiscard]] base::Status delete_role(const Request& request, const std::string& network,
+                                         const std::string& name);
+
+  // --- policy.cpp ---
+  /// nullptr: the network has none. Good until the next call for this network.
+  [[nodiscard]] const model::Policy* policy_of(const model::Network& network) const;
+  [[nodiscard]] std::optional<model::PolicyTable> policy_table(const model::Network& network) const;
+  /// Puts a member into its network's policy or takes it out; nothing to do where there is none.
+  [[nodiscard]] base::Status change_membership(const model::Peer& peer, bool comes);
+  /// Conflict when the network's policy names a peer or role of this name.
+  [[nodiscard]] base::Status check_unnamed(const model::Network& network,
+                                           const std::string& name) const;
+  [[nodiscard]] base::Status check_policy(const model::Network& network,
+                                          const model::Policy& policy) const;
+  [[nodiscard]] api::PolicyView policy_view(const model::Network& network) const;
+  [[nodiscard]] base::Result<api::PolicyView> show_policy(const std::string& network) const;
+  /// Commits a network with another policy and brings it in force.
+  [[nodiscard]] base::Result<api::PolicyView> enforce(const Request& request,
+                                                      const model::Network& network);
+  [[nodiscard]] base::Result<api::PolicyView> set_policy(const Request& request,
+                                                         const std::string& network,
+                                                         const api::PolicySet& wanted);
+  [[nodiscard]] base::Result<api::PolicyView> clear_policy(const Request& request,
+                                                           const std::string& network);
+  [[nodiscard]] base::Result<model::Subject> subject(const model::Network& network,
+                                                     const std::string& word) const;
+  [[nodiscard]] base::Result<api::PolicyAnswer> test_policy(const std::string& network,
+                                                            const api::PolicyTest& wanted) const;
+
+  // --- verify.cpp ---
+  [[nodiscard]] base::Result<api::VerifyReport> verify(const std::string& network);
+  void verify_host(api::VerifyReport& report);
+  void verify_engine(const model::Network& network, api::VerifyReport& report);
+
   // --- by_hand.cpp ---
   [[nodiscard]] base::Result<api::PeerView> add_peer(const Request& request,
                                                      const std::string& network,
                                                      const api::PeerAdd& wanted);
   [[nodiscard]] base::Result<model::Peer> new_peer(const model::Network& network,
                                                    const api::PeerAdd& wanted);
-  [[nodiscard]] base::Status take_addresses(const model::Network& network,
+  [[nodiscard]] base::Status take_addresses(const model::Network& network, const model::Role& role,
                                             const std::vector<std::string>& wanted,
                                             model::Peer& peer) const;
   [[nodiscard]] base::Result<api::PeerView> set_peer_key(const Request& request,
@@ -266,6 +336,13 @@ struct Control::Impl {
   };
   std::map<model::PeerId, Sources> sources;
   unsigned rounds_until_look = 0;
+
+  struct ParsedPolicy {
+    std::string text;
+    std::vector<model::Role> roles;
+    model::Policy policy;
+  };
+  mutable std::map<model::NetworkId, ParsedPolicy> policies;
 
   // What is still to be applied. Revocations are not listed here: a revoked peer that still has an
   // address is one, so that they outlive a crash.

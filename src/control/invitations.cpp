@@ -22,9 +22,6 @@ using base::make_error;
 
 base::Status check_request(const api::InviteRequest& wanted) {
   WARREN_TRY(model::check_peer_name(wanted.name));
-  if (!wanted.role.empty()) {
-    WARREN_TRY(model::check_peer_name(wanted.role).within("role"));
-  }
   if (wanted.uses == 0 || wanted.uses > kMaxTokenUses) {
     return make_error(ErrorKind::Invalid,
                       fmt::format("a token cannot be good for {} peers", wanted.uses),
@@ -40,38 +37,6 @@ base::Status check_request(const api::InviteRequest& wanted) {
       ErrorKind::Invalid,
       fmt::format("a token cannot be valid for {}", rough_duration(wanted.expires_s)),
       fmt::format("give --expires from {} s to {} days", kMinTokenLife_s, kMaxTokenLife_s / 86400));
-}
-
-/// "192.0.2.4-192.0.2.9, …": those of the subnet.
-std::string ranges_in(const model::Network& network, const base::Prefix& subnet) {
-  std::string out;
-  for (const model::AddressRange& range : network.reserved) {
-    if (subnet.contains(range.first)) out += (out.empty() ? "" : ", ") + range.to_string();
-  }
-  return out;
-}
-
-base::Result<base::IpAddress> next_address(const model::Network& network,
-                                           const base::Prefix& subnet,
-                                           const std::vector<base::IpAddress>& taken) {
-  const bool v4 = subnet.address.is_v4();
-  const auto gateway = v4 ? network.gateway4() : network.gateway6();
-  const auto next = model::next_free_address(subnet, taken, gateway, network.reserved);
-  if (next) return *next;
-  const auto used = std::ranges::count_if(
-      taken, [&](const base::IpAddress& address) { return subnet.contains(address); });
-  const std::uint64_t reserved = model::count_addresses(network.reserved, subnet);
-  std::string message =
-      fmt::format("subnet {} is full: {} addresses are used by members", subnet.to_string(), used);
-  if (reserved != 0) {
-    message += fmt::format(", {} are reserved ({})", reserved, ranges_in(network, subnet));
-  }
-  return make_error(ErrorKind::Conflict, std::move(message),
-                    reserved == 0 ? "revoke a member that is not needed, or make a network with a "
-                                    "larger subnet"
-                                  : "revoke a member that is not needed, or reserve less: warren "
-                                    "network set " +
-                                        network.name + " --reserve RANGE");
 }
 
 }  // namespace
@@ -94,11 +59,12 @@ base::Status Control::Impl::choose_addresses(const model::Network& network, mode
     if (other.network == network.id) take(other);
   }
   for (const model::Peer& other : also) take(other);
+  WARREN_TRY_ASSIGN(const model::Role role, role_for(network, peer.role));
   if (network.subnet4 && !peer.address4) {
-    WARREN_TRY_ASSIGN(peer.address4, next_address(network, *network.subnet4, taken));
+    WARREN_TRY_ASSIGN(peer.address4, next_address(network, role, *network.subnet4, taken));
   }
   if (network.subnet6 && !peer.address6) {
-    WARREN_TRY_ASSIGN(peer.address6, next_address(network, *network.subnet6, taken));
+    WARREN_TRY_ASSIGN(peer.address6, next_address(network, role, *network.subnet6, taken));
   }
   return {};
 }
@@ -107,14 +73,18 @@ base::Status Control::Impl::check_room(const model::Network& network, std::size_
   const auto members = std::ranges::count_if(state.peers, [&](const auto& entry) {
     return entry.second.network == network.id && entry.second.state != model::PeerState::Revoked;
   });
-  if (static_cast<std::size_t>(members) + more <= kMaxPeersPerNetwork) return {};
-  return make_error(ErrorKind::Conflict,
-                    fmt::format("network {} has {} members, and may have {}", network.name, members,
-                                kMaxPeersPerNetwork),
-                    "revoke a member that is not needed");
+  const std::size_t most = network.max_members == 0
+                               ? kMaxPeersPerNetwork
+                               : std::min<std::size_t>(network.max_members, kMaxPeersPerNetwork);
+  if (static_cast<std::size_t>(members) + more <= most) return {};
+  return make_error(
+      ErrorKind::Conflict,
+      fmt::format("network {} has {} members, and may have {}", network.name, members, most),
+      "revoke a member that is not needed");
 }
 
 base::Result<model::Peer> Control::Impl::invited_peer(const model::Network& network,
+                                                      const model::Role& role,
                                                       const std::string& name,
                                                       const std::vector<model::Peer>& also) {
   WARREN_TRY(model::check_peer_name(name));
@@ -125,12 +95,21 @@ base::Result<model::Peer> Control::Impl::invited_peer(const model::Network& netw
                           return token.peer == other->id && token.expires > now;
                         });
     if (!lapsed) return name_in_use(network, *other);
-    return *other;  // keeps its id and its addresses, as one that waits for its key does
+    // It keeps its id and its addresses, as one that waits for its key does.
+    model::Peer again = *other;
+    if (again.role == role.name) return again;
+    again.role = role.name;
+    again.address4.reset();
+    again.address6.reset();
+    WARREN_TRY(check_role_room(network, role));
+    WARREN_TRY(choose_addresses(network, again, also));
+    return again;
   }
   model::Peer peer;
   peer.id = {state.next_peer_id + static_cast<std::uint32_t>(also.size())};
   peer.network = network.id;
   peer.name = name;
+  peer.role = role.name;
   WARREN_TRY(choose_addresses(network, peer, also));
   return peer;
 }
@@ -140,6 +119,7 @@ base::Result<api::Invitation> Control::Impl::invite(const Request& request,
                                                     const api::InviteRequest& wanted) {
   WARREN_TRY_ASSIGN(const model::Network network, find_network(network_name));
   WARREN_TRY(check_request(wanted));
+  WARREN_TRY_ASSIGN(const model::Role role, role_for(network, wanted.role));
   const std::string enrol_at = enrolment_address(network);
   if (const auto parts = base::HostPort::parse(enrol_at); !parts || parts->port == 0) {
     return make_error(ErrorKind::Invalid, "it is not known where members shall enrol",
@@ -153,8 +133,7 @@ base::Result<api::Invitation> Control::Impl::invite(const Request& request,
   for (std::uint32_t place = 0; place < wanted.uses; ++place) {
     const std::string name =
         wanted.uses == 1 ? wanted.name : fmt::format("{}-{}", wanted.name, place + 1);
-    WARREN_TRY_ASSIGN(model::Peer peer, invited_peer(network, name, peers));
-    peer.role = wanted.role;
+    WARREN_TRY_ASSIGN(model::Peer peer, invited_peer(network, role, name, peers));
     peer.invited = now;
     peer.lease_s = wanted.lease_s.value_or(0);
     changes.emplace_back(store::PutPeer{peer});
@@ -168,7 +147,10 @@ base::Result<api::Invitation> Control::Impl::invite(const Request& request,
   }
   const auto fresh = std::ranges::count_if(
       peers, [&](const model::Peer& peer) { return !state.peers.contains(peer.id); });
-  if (fresh > 0) WARREN_TRY(check_room(network, static_cast<std::size_t>(fresh)));
+  if (fresh > 0) {
+    WARREN_TRY(check_room(network, static_cast<std::size_t>(fresh)));
+    WARREN_TRY(check_role_room(network, role, static_cast<std::size_t>(fresh)));
+  }
   WARREN_TRY(commit(changes, request));
   return api::Invitation{.network = network.name,
                          .name = wanted.name,

@@ -11,6 +11,7 @@ inline constexpr std::size_t kMaxNetworks = 1000;
 inline constexpr std::size_t kMaxPeersPerNetwork = 10'000;  ///< invited and enrolled
 inline constexpr std::size_t kMaxDnsServers = 8;
 inline constexpr std::size_t kMaxReservedRanges = 64;
+inline constexpr std::size_t kMaxRoles = 64;  ///< of a network
 inline constexpr std::size_t kMaxForwards = 10'000;
 inline constexpr std::size_t kMaxAuditAnswer = 10'000;
 inline constexpr std::size_t kMaxAuditText = 500;

@@ -93,6 +93,11 @@ base::Result<model::Network> Control::Impl::changed_network(const model::Network
     WARREN_TRY(choose_reserved(*wanted.reserve, next));
     WARREN_TRY(check_reserved(next));
   }
+  if (wanted.default_role) {
+    WARREN_TRY_ASSIGN(const model::Role role, role_for(next, *wanted.default_role));
+    next.default_role = role.name;
+  }
+  if (wanted.max_members) next.max_members = *wanted.max_members;
   return next;
 }
 

@@ -284,6 +284,14 @@ base::Result<model::Network> Control::Impl::choose_network(const api::NetworkCre
   WARREN_TRY(choose_subnets(wanted, network));
   WARREN_TRY(choose_gateway(wanted.gateway_addresses, network));
   WARREN_TRY(choose_reserved(wanted.reserve, network));
+  for (const api::RoleAdd& role : wanted.roles) {
+    WARREN_TRY(insert_role(network, role).within("role " + one_line(role.name, 80)));
+  }
+  if (wanted.default_role) {
+    WARREN_TRY_ASSIGN(const model::Role role, role_for(network, *wanted.default_role));
+    network.default_role = role.name;
+  }
+  network.max_members = wanted.max_members.value_or(0);
   WARREN_TRY(choose_endpoint(wanted, network));
   WARREN_TRY_ASSIGN(network.dns, parse_dns(wanted.dns));
   WARREN_TRY(choose_transit(network));

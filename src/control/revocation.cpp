@@ -1,12 +1,12 @@
 // Revocation: a member is out, on every way in, before the answer is given.
 //
 // Order: the denial is committed (state, refused key, tokens, forwards); the engine forgets the
-// peer; its connections in the network's namespace are flushed; the ports that led to it are
-// closed; then its addresses are free, which is the second and last commit. It need not wait for
-// the disk: a start that does not find it closes the same ways once more. Until then the revoked
-// peer keeps its addresses in the state. That is what marks it as pending, after a crash too, and
-// what keeps the addresses from being given out. Each step is tried even when the one before
-// failed; the addresses are freed only after all.
+// peer; the network's policy does, where it has one; its connections in the network's namespace are
+// flushed; the ports that led to it are closed; then its addresses are free, which is the second
+// and last commit. It need not wait for the disk: a start that does not find it closes the same
+// ways once more. Until then the revoked peer keeps its addresses in the state. That is what marks
+// it as pending, after a crash too, and what keeps the addresses from being given out. Each step is
+// tried even when the one before failed; the addresses are freed only after all.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -105,6 +105,9 @@ void Control::Impl::close_ways_in(const Request& request, model::PeerId id, base
   if (is_pending(peer)) {
     if (peer.public_key) {
       step("engine", deps.engines.remove_peer(peer.network, *peer.public_key));
+    }
+    if (!state.networks.at(peer.network).network.policy.empty()) {
+      step("policy", change_membership(peer, false));
     }
     std::vector<base::IpAddress> addresses;
     for (const auto& address : {peer.address4, peer.address6}) {

@@ -74,6 +74,10 @@ api::NetworkView Control::Impl::network_view(const model::Network& network) {
   }
   view.created = network.created.seconds();
   view.stopped = network.stopped;
+  view.default_role = default_role(network);
+  for (const model::Role& role : network.roles) view.roles.push_back(role.name);
+  view.max_members = network.max_members;
+  view.policy = !network.policy.empty();
   for (const model::AddressRange& range : network.reserved) {
     view.reserved.push_back(range.to_string());
   }

@@ -84,6 +84,11 @@ base::Result<std::vector<control::EnginePeerStatus>> EngineSupervisor::peers(
   return engine->peers();
 }
 
+base::Result<control::EngineFacts> EngineSupervisor::read_back(model::NetworkId network) {
+  WARREN_TRY_ASSIGN(NetworkEngine* const engine, find(network));
+  return engine->read_back();
+}
+
 control::EngineState EngineSupervisor::state(model::NetworkId network) const {
   const auto found = engines_.find(network);
   return found == engines_.end() ? control::EngineState::Stopped : found->second->state();

@@ -34,6 +34,7 @@ class EngineSupervisor final : public control::EngineControl {
   base::Status add_peer(model::NetworkId network, const control::EnginePeer& peer) override;
   base::Status remove_peer(model::NetworkId network, const base::PublicKey& peer) override;
   base::Result<std::vector<control::EnginePeerStatus>> peers(model::NetworkId network) override;
+  base::Result<control::EngineFacts> read_back(model::NetworkId network) override;
   [[nodiscard]] control::EngineState state(model::NetworkId network) const override;
   [[nodiscard]] std::optional<control::EngineReport> report(
       model::NetworkId network) const override;

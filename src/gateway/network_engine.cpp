@@ -332,6 +332,17 @@ base::Status NetworkEngine::replace_process(std::string_view unconfirmed, const 
   return {};
 }
 
+base::Result<control::EngineFacts> NetworkEngine::read_back() {
+  WARREN_TRY(ensure_running());
+  WARREN_TRY_ASSIGN(const ipc::UapiStatus status, read_status());
+  control::EngineFacts out;
+  out.has_the_key = status.private_key.equals(wanted_.private_key);
+  out.port = status.listen_port;
+  for (const ipc::UapiPeerStatus& peer : status.peers)
+    out.peers.push_back({.public_key = peer.public_key, .allowed_ips = peer.allowed_ips});
+  return out;
+}
+
 base::Result<std::vector<control::EnginePeerStatus>> NetworkEngine::peers() {
   WARREN_TRY(ensure_running());
   WARREN_TRY_ASSIGN(const ipc::UapiStatus status, read_status());

@@ -50,6 +50,7 @@ class NetworkEngine {
   /// started again without the peer.
   [[nodiscard]] base::Status remove_peer(const base::PublicKey& peer);
   [[nodiscard]] base::Result<std::vector<control::EnginePeerStatus>> peers();
+  [[nodiscard]] base::Result<control::EngineFacts> read_back();
 
   [[nodiscard]] control::EngineState state() const { return state_; }
   [[nodiscard]] const std::optional<ipc::Report>& report() const { return opener_.report(); }

@@ -63,6 +63,49 @@ void add_network_routes(Router& router, control::Control& control) {
   });
 }
 
+void add_role_routes(Router& router, control::Control& control) {
+  router.add("GET", "/v1/networks/*/roles", [&control](const Call& call) {
+    return encoded(control.list_roles(call.parameters[0]));
+  });
+  router.add(
+      "POST", "/v1/networks/*/roles", [&control](const Call& call) -> base::Result<std::string> {
+        WARREN_TRY_ASSIGN(const auto request, api::decode<api::RoleAdd>(call.body));
+        return encoded(control.add_role(std::string(call.actor), call.parameters[0], request));
+      });
+  router.add("PATCH", "/v1/networks/*/roles/*",
+             [&control](const Call& call) -> base::Result<std::string> {
+               WARREN_TRY_ASSIGN(const auto request, api::decode<api::RoleSet>(call.body));
+               return encoded(control.set_role(std::string(call.actor), call.parameters[0],
+                                               call.parameters[1], request));
+             });
+  router.add("DELETE", "/v1/networks/*/roles/*", [&control](const Call& call) {
+    return encoded(
+        control.delete_role(std::string(call.actor), call.parameters[0], call.parameters[1]));
+  });
+}
+
+void add_policy_routes(Router& router, control::Control& control) {
+  router.add("GET", "/v1/networks/*/policy", [&control](const Call& call) {
+    return encoded(control.show_policy(call.parameters[0]));
+  });
+  router.add(
+      "PUT", "/v1/networks/*/policy", [&control](const Call& call) -> base::Result<std::string> {
+        WARREN_TRY_ASSIGN(const auto request, api::decode<api::PolicySet>(call.body));
+        return encoded(control.set_policy(std::string(call.actor), call.parameters[0], request));
+      });
+  router.add("DELETE", "/v1/networks/*/policy", [&control](const Call& call) {
+    return encoded(control.clear_policy(std::string(call.actor), call.parameters[0]));
+  });
+  router.add("POST", "/v1/networks/*/policy/test",
+             [&control](const Call& call) -> base::Result<std::string> {
+               WARREN_TRY_ASSIGN(const auto request, api::decode<api::PolicyTest>(call.body));
+               return encoded(control.test_policy(call.parameters[0], request));
+             });
+  router.add("GET", "/v1/verify", [&control](const Call&) { return encoded(control.verify("")); });
+  router.add("GET", "/v1/networks/*/verify",
+             [&control](const Call& call) { return encoded(control.verify(call.parameters[0])); });
+}
+
 void add_forward_routes(Router& router, control::Control& control) {
   router.add("GET", "/v1/forwards", [&control](const Call&) -> base::Result<std::string> {
     return api::encode(control.list_forwards());
@@ -123,6 +166,8 @@ Router api_routes(control::Control& control, std::function<base::Status()> reloa
     return api::encode(control.status());
   });
   add_network_routes(router, control);
+  add_role_routes(router, control);
+  add_policy_routes(router, control);
   add_forward_routes(router, control);
   add_peer_routes(router, control);
   router.add("POST", "/v1/reload", [reload = std::move(reload)](const Call&) {

@@ -51,7 +51,8 @@ base::Status set(const Invocation& invocation, const std::string& name,
 
 /// Options as given: absent, or a value ("none" empties a list).
 struct Given {
-  std::string name, endpoint, subnet, subnet6;
+  std::string name, endpoint, subnet, subnet6, default_role;
+  std::uint32_t max_members = 0;
   std::vector<std::string> dns, reserve, gateway_addresses;
   std::uint16_t port = 0;
   bool nat = false;
@@ -75,6 +76,10 @@ void add_set(CLI::App& network, Invocation& invocation) {
   auto* nat = command->add_flag("--nat,!--no-nat", given->nat, "a way out through this host");
   auto* reserve =
       words("--reserve", given->reserve, "ranges that are never handed out, or none: replaces all");
+  auto* role = command->add_option("--default-role", given->default_role,
+                                   "the role of whoever is given none");
+  auto* members = command->add_option("--max-members", given->max_members,
+                                      "how many members it may have; 0: as many as any");
   // What cannot change is taken as well, so that the refusal can tell why.
   auto* subnet = command->add_option("--subnet", given->subnet)->group("");
   auto* subnet6 = command->add_option("--subnet6", given->subnet6)->group("");
@@ -87,6 +92,8 @@ void add_set(CLI::App& network, Invocation& invocation) {
     if (dns->count() > 0) request.dns = list_of(given->dns);
     if (nat->count() > 0) request.nat = given->nat;
     if (reserve->count() > 0) request.reserve = list_of(given->reserve);
+    if (role->count() > 0) request.default_role = given->default_role;
+    if (members->count() > 0) request.max_members = given->max_members;
     if (subnet->count() > 0) request.subnet = given->subnet;
     if (subnet6->count() > 0) request.subnet6 = given->subnet6;
     if (port->count() > 0) request.port = given->port;

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <memory>
 #include <string>
 
@@ -25,6 +26,9 @@ std::string described(const api::NetworkView& network) {
                    {"namespace", network.netns},
                    {"interface", network.interface_name},
                    {"reserved", join_words(network.reserved)},
+                   {"roles", join_words(network.roles)},
+                   {"default role", network.default_role},
+                   {"policy", network.policy ? "yes; see `warren policy show`" : "none"},
                    {"engine", network.stopped ? "stopped by `network stop`" : network.engine},
                    {"features", network.engine_report ? network.engine_report->features : ""},
                    {"peers", fmt::format("{} ({} connected)", network.peers, network.connected)},
@@ -86,10 +90,23 @@ base::Status remove(const Invocation& invocation, const std::string& name, bool 
   return {};
 }
 
+/// "NAME=RANGE", "NAME"; a second one of a name is its range of the other family.
+void add_role(const std::string& text, std::vector<api::RoleAdd>& roles) {
+  const std::size_t equals = text.find('=');
+  const std::string name = text.substr(0, equals);
+  auto role = std::ranges::find(roles, name, &api::RoleAdd::name);
+  if (role == roles.end()) role = roles.insert(roles.end(), api::RoleAdd{.name = name});
+  if (equals == std::string::npos) return;
+  const std::string range = text.substr(equals + 1);
+  (range.find(':') == std::string::npos ? role->range : role->range6) = range;
+}
+
 void add_create(CLI::App& network, Invocation& invocation) {
   struct Given {
     api::NetworkCreate request;
-    std::string subnet, subnet6, endpoint;
+    std::string subnet, subnet6, endpoint, default_role;
+    std::vector<std::string> roles;
+    std::uint32_t max_members = 0;
     std::uint16_t port = 0;
     bool no_nat = false;
   };
@@ -117,15 +134,24 @@ void add_create(CLI::App& network, Invocation& invocation) {
         "the gateway's own address, one per family; the first of the subnet by default");
   words("--reserve", given->request.reserve,
         "range never handed out: 10.20.0.10-10.20.0.19, 10.20.0.16/28; may be repeated");
+  words("--role", given->roles,
+        "a role and its addresses: node=10.20.1.0/24; may be repeated; see `warren role`");
+  auto* default_role = command->add_option("--default-role", given->default_role,
+                                           "the role of whoever is given none; member by default");
+  auto* max_members =
+      command->add_option("--max-members", given->max_members, "how many members it may have");
   command->add_flag("--no-nat", given->no_nat, "no way out of the network through this host");
   command->footer(
       "Example: warren network create lab --subnet 10.20.0.0/24 --endpoint vpn.example.org");
-  command->callback([&invocation, given, subnet, subnet6, port, endpoint] {
+  command->callback([=, &invocation] {
     api::NetworkCreate& request = given->request;
     if (subnet->count() > 0) request.subnet = given->subnet;
     if (subnet6->count() > 0) request.subnet6 = given->subnet6;
     if (port->count() > 0) request.port = given->port;
     if (endpoint->count() > 0) request.endpoint = given->endpoint;
+    if (default_role->count() > 0) request.default_role = given->default_role;
+    if (max_members->count() > 0) request.max_members = given->max_members;
+    for (const std::string& role : given->roles) add_role(role, request.roles);
     request.nat = !given->no_nat;
     finish(invocation, create(invocation, request));
   });

@@ -1,0 +1,254 @@
+// Policies: who may open what to whom.
+//
+// The text is what is stored; its meaning is parsed from it when it is needed, and kept until text
+// or roles change. A change may tighten, so it is a denial: committed first, then in force, never
+// undone, retried until done. What follows from the state (host_network) brings it back at start,
+// before any engine has a socket.
+//
+// A member that comes or goes is an element of a set: nothing else is looked at, unless the rules
+// name it, or the kernel's table is not as it should be.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "control/impl.hpp"
+#include "control/limits.hpp"
+#include "control/names.hpp"
+
+namespace warren::control {
+
+namespace {
+
+using base::ErrorKind;
+using base::make_error;
+
+model::PolicyMember policy_member(const model::Network& network, const model::Peer& peer) {
+  const auto role = model::find_role(network.roles, peer.role);
+  return {.name = peer.name,
+          .id = peer.id.value,
+          .role = role ? role->number : 0,
+          .address4 = peer.address4,
+          .address6 = peer.address6};
+}
+
+std::optional<model::Party> mention_of(const model::Policy& policy, const std::string& name,
+                                       model::PartyKind kind) {
+  for (const model::PolicyRule& rule : policy.rules) {
+    for (const auto* side : {&rule.from, &rule.to}) {
+      for (const model::Party& party : *side) {
+        if (party.kind == kind && party.name == name) return party;
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+std::string joined(const std::vector<std::string>& lines) {
+  std::string out;
+  for (const std::string& line : lines) out += line + "\n";
+  return out;
+}
+
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> lines;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    lines.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return lines;
+}
+
+}  // namespace
+
+const model::Policy* Control::Impl::policy_of(const model::Network& network) const {
+  if (network.policy.empty()) return nullptr;
+  ParsedPolicy& parsed = policies[network.id];
+  if (parsed.text == network.policy && parsed.roles == network.roles) return &parsed.policy;
+  parsed = {.text = network.policy, .roles = network.roles, .policy = {}};
+  auto policy = model::Policy::parse(network.policy, network.roles);
+  // One that cannot be read any more allows nothing.
+  if (policy) parsed.policy = std::move(*policy);
+  if (!policy) {
+    deps.log.write(
+        base::LogLevel::Error, "control",
+        fmt::format("network={} the stored policy cannot be read, nothing is allowed: {}",
+                    network.name, policy.error().message));
+  }
+  return &parsed.policy;
+}
+
+std::optional<model::PolicyTable> Control::Impl::policy_table(const model::Network& network) const {
+  const model::Policy* policy = policy_of(network);
+  if (policy == nullptr) return std::nullopt;
+  std::vector<model::PolicyMember> members;
+  const base::WallTime now = deps.clock.wall();
+  for (const auto& [id, peer] : state.peers) {
+    const bool member = peer.network == network.id && !peer.is_over(now) &&
+                        peer.state == model::PeerState::Enrolled;
+    if (member) members.push_back(policy_member(network, peer));
+  }
+  std::vector<base::IpAddress> gateway;
+  for (const auto& address : {network.gateway4(), network.gateway6()}) {
+    if (address) gateway.push_back(*address);
+  }
+  return model::make_policy_table(*policy, network.roles, members, gateway);
+}
+
+base::Status Control::Impl::change_membership(const model::Peer& peer, bool comes) {
+  const model::Network& network = state.networks.at(peer.network).network;
+  const model::Policy* policy = policy_of(network);
+  if (policy == nullptr || unapplied.contains(network.id)) return {};
+  // Rules for it come and go with it.
+  if (mention_of(*policy, peer.name, model::PartyKind::Peer)) return reconcile_host();
+  const auto elements = model::members_of(*policy, policy_member(network, peer));
+  const std::vector<model::GroupMember> none;
+  const base::Status done =
+      deps.host.change_policy_members(plan::host_network(network, settings.transit),
+                                      comes ? none : elements, comes ? elements : none);
+  return done ? base::Status() : reconcile_host();
+}
+
+base::Status Control::Impl::check_unnamed(const model::Network& network,
+                                          const std::string& name) const {
+  const model::Policy* policy = policy_of(network);
+  if (policy == nullptr) return {};
+  for (const auto kind : {model::PartyKind::Peer, model::PartyKind::Role}) {
+    const auto mention = mention_of(*policy, name, kind);
+    if (!mention) continue;
+    return make_error(
+        ErrorKind::Conflict,
+        fmt::format("the policy of network {} names {} (line {})", network.name, name,
+                    mention->line),
+        fmt::format("change the policy first: warren policy set {} FILE", network.name));
+  }
+  return {};
+}
+
+base::Status Control::Impl::check_policy(const model::Network& network,
+                                         const model::Policy& policy) const {
+  WARREN_TRY(model::check_size(policy));
+  std::vector<std::string> names;
+  for (const auto& [id, peer] : state.peers) {
+    const bool current = peer.network == network.id && peer.state != model::PeerState::Revoked;
+    if (current) names.push_back(peer.name);
+  }
+  std::vector<std::string> all = names;
+  all.emplace_back(model::kDefaultRole);
+  for (const model::Role& role : network.roles) all.push_back(role.name);
+  for (const model::Party& party : policy.peers_named()) {
+    if (std::ranges::find(names, party.name) != names.end()) continue;
+    const std::string near = nearest_name(party.name, all);
+    return make_error(
+        ErrorKind::Invalid,
+        fmt::format("line {}, column {}: network {} has no role or peer \"{}\"", party.line,
+                    party.column, network.name, party.name),
+        near.empty() ? fmt::format("`warren role list {0}` and `warren peer list {0}` show them",
+                                   network.name)
+                     : fmt::format("did you mean {}?", near));
+  }
+  return {};
+}
+
+api::PolicyView Control::Impl::policy_view(const model::Network& network) const {
+  api::PolicyView view{.network = network.name, .present = !network.policy.empty()};
+  view.lines = split(network.policy);
+  const model::Policy* policy = policy_of(network);
+  if (policy == nullptr) return view;
+  view.in_force = !host_to_reconcile && !unapplied.contains(network.id);
+  for (const model::PolicyRule& rule : policy->rules) {
+    view.rules.push_back({rule.line, rule.text});
+  }
+  for (const model::Party& party : policy->peers_named()) {
+    if (current_peer(network.id, party.name) != nullptr) continue;
+    view.warnings.push_back(
+        fmt::format("line {}: nobody is called {} now", party.line, party.name));
+  }
+  return view;
+}
+
+base::Result<api::PolicyView> Control::Impl::show_policy(const std::string& name) const {
+  WARREN_TRY_ASSIGN(const model::Network network, find_network(name));
+  return policy_view(network);
+}
+
+base::Result<api::PolicyView> Control::Impl::enforce(const Request& request,
+                                                     const model::Network& network) {
+  WARREN_TRY(commit_network(request, network));
+  const base::Status applied = reconcile_host();
+  if (applied) return policy_view(network);
+  host_to_reconcile = true;
+  host_problem = applied.error().message;
+  return make_error(ErrorKind::Failed, "it is stored, but not in force yet: " + host_problem,
+                    "the daemon goes on trying; `warren status` shows what is left");
+}
+
+base::Result<api::PolicyView> Control::Impl::set_policy(const Request& request,
+                                                        const std::string& name,
+                                                        const api::PolicySet& wanted) {
+  WARREN_TRY_ASSIGN(model::Network network, find_network(name));
+  const std::string text = joined(wanted.lines);
+  WARREN_TRY_ASSIGN(const model::Policy policy, model::Policy::parse(text, network.roles));
+  WARREN_TRY(check_policy(network, policy));
+  network.policy = text;
+  return enforce(request, network);
+}
+
+base::Result<api::PolicyView> Control::Impl::clear_policy(const Request& request,
+                                                          const std::string& name) {
+  WARREN_TRY_ASSIGN(model::Network network, find_network(name));
+  if (network.policy.empty()) return policy_view(network);
+  network.policy.clear();
+  return enforce(request, network);
+}
+
+base::Result<model::Subject> Control::Impl::subject(const model::Network& network,
+                                                    const std::string& word) const {
+  if (word == "gateway") return model::Subject{model::PartyKind::Gateway, "", ""};
+  if (word == "internet") return model::Subject{model::PartyKind::Internet, "", ""};
+  const bool only_peer = word.starts_with("peer:");
+  const bool only_role = word.starts_with("role:");
+  const std::string name = only_peer || only_role ? word.substr(5) : word;
+  if (!only_peer) {
+    if (model::find_role(network.roles, name)) {
+      return model::Subject{model::PartyKind::Peer, "", name};
+    }
+    if (only_role) return role_for(network, name).error();
+  }
+  const model::Peer* peer = current_peer(network.id, name);
+  if (peer == nullptr) return unknown_peer(network, name);
+  return model::Subject{model::PartyKind::Peer, peer->name, peer->role};
+}
+
+base::Result<api::PolicyAnswer> Control::Impl::test_policy(const std::string& name,
+                                                           const api::PolicyTest& wanted) const {
+  WARREN_TRY_ASSIGN(const model::Network network, find_network(name));
+  WARREN_TRY_ASSIGN(const model::Subject from, subject(network, wanted.from));
+  WARREN_TRY_ASSIGN(const model::Subject to, subject(network, wanted.to));
+  const auto question = model::parse_question(wanted.port);
+  if (!question) {
+    return make_error(ErrorKind::Invalid,
+                      fmt::format("\"{}\" is nothing to ask for", one_line(wanted.port, 80)),
+                      "write it like tcp/22, udp/53 or icmp");
+  }
+  api::PolicyAnswer answer{.network = network.name};
+  const model::Policy* policy = policy_of(network);
+  if (policy == nullptr) {
+    const bool out = to.kind == model::PartyKind::Internet;
+    answer.allowed = !out || network.nat;
+    answer.reason = fmt::format(
+        "network {} has no policy: {}", network.name,
+        out ? "members reach the internet when it has NAT" : "members reach each other");
+    return answer;
+  }
+  const model::PolicyAnswer found = policy->test(from, to, question->protocol, question->port);
+  answer.allowed = found.allowed;
+  answer.reason = found.reason;
+  if (found.rule != nullptr) {
+    answer.line = found.rule->line;
+    answer.rule = found.rule->text;
+  }
+  return answer;
+}
+
+}  // namespace warren::control

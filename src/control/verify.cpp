@@ -1,0 +1,184 @@
+// Verifying: what is in force, read back from the kernel and from the engines, beside what the
+// state says. Nothing is changed here; what differs is named, and how it is put right.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "control/impl.hpp"
+#include "control/names.hpp"
+#include "plan/steps.hpp"
+
+namespace warren::control {
+
+namespace {
+
+using Difference = api::VerifyReport::Difference;
+
+constexpr std::size_t kMaxRepair = 300;
+
+std::string netns_of(const plan::Fact& fact) {
+  return std::visit(
+      []<typename T>(const T& f) -> std::string {
+        if constexpr (requires { f.netns; }) return f.netns;
+        return "";
+      },
+      fact);
+}
+
+/// The first line of each command: a table's text is not for a line.
+std::string repair_of(const plan::Step& step, const std::string& instance) {
+  std::string out;
+  for (const std::string& command : step.to_commands(instance)) {
+    out += (out.empty() ? "" : "; ") + command.substr(0, command.find('\n'));
+  }
+  return one_line(out, kMaxRepair);
+}
+
+/// "member 10.20.0.5 of group 17", "rule 17 -> 18 …", one each.
+void compare_policies(const plan::PolicyFilter& is, const plan::PolicyFilter& should,
+                      const std::string& network, api::VerifyReport& report) {
+  const auto tell = [&](const char* how, const auto& entries, const auto& others) {
+    for (const auto& entry : entries) {
+      if (std::ranges::binary_search(others, entry)) continue;
+      const plan::PolicyElement element = plan::element_of(entry);
+      report.differences.push_back({network, "policy",
+                                    fmt::format("{}: {} : {} in {} of {}", how, element.key,
+                                                element.value, element.map, plan::kPolicyTable),
+                                    ""});
+    }
+  };
+  if (is.text != should.text) {
+    report.differences.push_back(
+        {network, "policy", fmt::format("different: table {}", plan::kPolicyTable), ""});
+  }
+  tell("unexpected", is.table.members, should.table.members);
+  tell("unexpected", is.table.rules, should.table.rules);
+  tell("missing", should.table.members, is.table.members);
+  tell("missing", should.table.rules, is.table.rules);
+}
+
+std::vector<base::Prefix> sorted(std::vector<base::Prefix> prefixes) {
+  std::ranges::sort(prefixes);
+  return prefixes;
+}
+
+std::string listed(const std::vector<base::Prefix>& prefixes) {
+  std::string out;
+  for (const base::Prefix& prefix : prefixes) out += (out.empty() ? "" : " ") + prefix.to_string();
+  return out.empty() ? "none" : out;
+}
+
+}  // namespace
+
+void Control::Impl::verify_host(api::VerifyReport& report) {
+  std::map<std::string, std::string> names;  // by namespace
+  for (const auto& [id, stored] : state.networks) {
+    const model::Network& network = stored.network;
+    names["warren-" + network.name] = network.name;
+    if (!unapplied.contains(id)) continue;
+    report.differences.push_back(
+        {network.name, "state", "it could not be brought up: " + problems[id], ""});
+  }
+  const std::vector<plan::HostNetwork> desired = desired_host();
+  auto observed = deps.host.observe();
+  auto plan = observed ? plan::make_plan(desired, *observed)
+                       : base::Result<std::vector<plan::Step>>(observed.error());
+  if (!plan) {
+    report.differences.push_back({"", "host", plan.error().message, plan.error().hint});
+    return;
+  }
+  for (const plan::Step& step : *plan) {
+    const plan::Fact& fact = step.after ? *step.after : *step.before;
+    const auto network = names.find(netns_of(fact));
+    const std::string name = network == names.end() ? "" : network->second;
+    const auto* is = step.before ? std::get_if<plan::PolicyFilter>(&*step.before) : nullptr;
+    const auto* should = step.after ? std::get_if<plan::PolicyFilter>(&*step.after) : nullptr;
+    if (is != nullptr && should != nullptr) {
+      compare_policies(*is, *should, name, report);
+      continue;
+    }
+    const char* how = !step.before ? "missing" : !step.after ? "unexpected" : "different";
+    report.differences.push_back(
+        {name, "host", one_line(fmt::format("{}: {}", how, plan::key_of(fact)), kMaxRepair),
+         repair_of(step, observed->environment.instance)});
+  }
+  for (const plan::HostNetwork& network : desired) {
+    const auto strangers = deps.host.find_strangers(network);
+    if (!strangers) {
+      report.differences.push_back({network.name, "host", strangers.error().message, ""});
+      continue;
+    }
+    for (const std::string& stranger : *strangers) {
+      report.differences.push_back({network.name, "host", "unexpected: " + stranger, ""});
+    }
+  }
+}
+
+void Control::Impl::verify_engine(const model::Network& network, api::VerifyReport& report) {
+  const auto differs = [&](std::string what) {
+    report.differences.push_back({network.name, "engine", std::move(what), ""});
+  };
+  const EngineState running = deps.engines.state(network.id);
+  if (network.stopped) {
+    if (running != EngineState::Stopped) differs("unexpected: an engine, the network is stopped");
+    return;
+  }
+  const auto facts = deps.engines.read_back(network.id);
+  if (!facts) return differs("it cannot be asked: " + facts.error().message);
+  if (!facts->has_the_key) differs("different: its private key is not the network's");
+  if (facts->port != network.port) {
+    differs(fmt::format("different: it listens on port {}, not {}", facts->port, network.port));
+  }
+  std::map<base::PublicKey, std::pair<std::string, std::vector<base::Prefix>>> wanted;
+  for (const auto& [id, peer] : state.peers) {
+    const bool member = peer.network == network.id && peer.state == model::PeerState::Enrolled &&
+                        !peer.is_over(deps.clock.wall());
+    if (!member || !peer.public_key) continue;
+    wanted[*peer.public_key] = {peer.name, sorted(engine_peer(peer).allowed_ips)};
+  }
+  for (const EnginePeer& peer : facts->peers) {
+    const auto found = wanted.find(peer.public_key);
+    if (found == wanted.end()) {
+      differs("unexpected: peer " + peer.public_key.base64());
+      continue;
+    }
+    const auto& [name, addresses] = found->second;
+    if (sorted(peer.allowed_ips) != addresses) {
+      differs(fmt::format("different: {} may use {}, not {}", name,
+                          listed(sorted(peer.allowed_ips)), listed(addresses)));
+    }
+    wanted.erase(found);
+  }
+  for (const auto& [key, member] : wanted) {
+    differs(fmt::format("missing: peer {} ({})", member.first, key.base64()));
+  }
+}
+
+base::Result<api::VerifyReport> Control::Impl::verify(const std::string& name) {
+  api::VerifyReport report;
+  std::optional<model::Network> only;
+  if (!name.empty()) {
+    WARREN_TRY_ASSIGN(only, find_network(name));
+  }
+  verify_host(report);
+  for (const auto& [id, stored] : state.networks) {
+    if (only && only->id != id) continue;
+    report.networks.push_back(stored.network.name);
+    if (!unapplied.contains(id)) verify_engine(stored.network, report);
+    for (const auto& [peer_id, peer] : state.peers) {
+      const bool pending = peer.network == id && peer.state == model::PeerState::Revoked &&
+                           (peer.address4 || peer.address6);
+      if (!pending) continue;
+      report.differences.push_back(
+          {stored.network.name, "state",
+           fmt::format("{} is revoked but not every way in is closed yet", peer.name), ""});
+    }
+  }
+  std::ranges::sort(report.networks);
+  std::erase_if(report.differences, [&](const Difference& difference) {
+    return only && !difference.network.empty() && difference.network != only->name;
+  });
+  return report;
+}
+
+}  // namespace warren::control
