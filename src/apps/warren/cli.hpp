@@ -51,6 +51,9 @@ void add_network_commands(CLI::App& app, Invocation& invocation);
 /// On `warren network`.
 void add_network_change_commands(CLI::App& network, Invocation& invocation);
 void add_network_inside_commands(CLI::App& network, Invocation& invocation);
+void add_role_commands(CLI::App& app, Invocation& invocation);
+void add_policy_commands(CLI::App& app, Invocation& invocation);
+void add_verify_command(CLI::App& app, Invocation& invocation);
 void add_forward_commands(CLI::App& app, Invocation& invocation);
 void add_peer_commands(CLI::App& app, Invocation& invocation);
 /// `peer add|set-key|rename` and `peer export`, below `peer`.

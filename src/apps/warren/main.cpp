@@ -140,6 +140,8 @@ int run_program(int argc, char** argv) {
   add_global_options(app, invocation);
   add_daemon_command(app, invocation);
   add_network_commands(app, invocation);
+  add_role_commands(app, invocation);
+  add_policy_commands(app, invocation);
   add_forward_commands(app, invocation);
   add_peer_commands(app, invocation);
   add_join_command(app, invocation);
@@ -149,6 +151,7 @@ int run_program(int argc, char** argv) {
   add_ps_commands(app, invocation);
   add_doctor_command(app, invocation);
   add_status_commands(app, invocation);
+  add_verify_command(app, invocation);
   // Last: subcommands inherit what is set before they exist.
   app.footer(
       "Start here: warren daemon, warren network create, warren invite, warren join, "
