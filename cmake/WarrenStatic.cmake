@@ -73,8 +73,8 @@ function(warren_static_program target)
     return()
   endif()
   set_target_properties(${target} PROPERTIES WARREN_STATIC ON)
-  # The linker warns that glibc's name services (getaddrinfo, getpwuid) load shared modules of the
-  # very same glibc at run time. These programs never do: os::use_own_name_services() keeps to what
-  # is inside glibc itself. It has no switch for one warning.
-  target_link_options(${target} PRIVATE -static-pie -Wl,--gc-sections -Wl,--no-warnings)
+  target_compile_definitions(${target} PRIVATE WARREN_STATIC_PROGRAM)
+  target_link_options(${target} PRIVATE -static-pie -Wl,--gc-sections)
+  set_target_properties(
+    ${target} PROPERTIES RULE_LAUNCH_LINK "${PROJECT_SOURCE_DIR}/cmake/quiet_link.sh")
 endfunction()

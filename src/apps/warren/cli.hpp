@@ -3,6 +3,8 @@
 // declared here; main.cpp calls them all.
 #pragma once
 
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,6 +48,15 @@ struct Invocation {
 /// the error's kind.
 int report(const Invocation& invocation, const base::Error& error);
 
+/// What --version says.
+std::string version_text();
+/// What this program does before anything else.
+void enter_program();
+/// Becomes the program warren-gateway, with the same arguments, when the words name one of its
+/// commands; an exit code when that is not installed. Nothing in warren-gateway itself.
+std::optional<int> leave_to_gateway(Invocation& invocation, std::span<const std::string> words,
+                                    char** argv);
+
 void add_daemon_command(CLI::App& app, Invocation& invocation);
 void add_network_commands(CLI::App& app, Invocation& invocation);
 /// On `warren network`.
@@ -65,6 +76,7 @@ void add_proxy_command(CLI::App& app, Invocation& invocation);
 void add_attach_commands(CLI::App& app, Invocation& invocation);
 void add_ps_commands(CLI::App& app, Invocation& invocation);
 void add_doctor_command(CLI::App& app, Invocation& invocation);
+void add_cleanup_command(CLI::App& app, Invocation& invocation);
 void add_status_commands(CLI::App& app, Invocation& invocation);
 
 }  // namespace warren::app

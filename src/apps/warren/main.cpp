@@ -106,7 +106,7 @@ int show_help(const CLI::App& app, Invocation& invocation, std::span<const std::
 
 void add_global_options(CLI::App& app, Invocation& invocation) {
   app.set_help_flag("-h,--help", "Show this help");
-  app.set_version_flag("--version", "warren " WARREN_VERSION, "Show the version");
+  app.set_version_flag("--version", version_text, "Show the version");
   app.add_flag("--json", invocation.json, "Print one JSON document instead of text");
   app.add_flag("-v,--verbose", invocation.verbose, "Say more about what is done");
   app.add_option("--state-dir", invocation.state_dir, "The daemon's state")
@@ -134,6 +134,11 @@ std::vector<std::string> take_command(std::vector<std::string>& words) {
 
 int run_program(int argc, char** argv) {
   Invocation invocation;
+  enter_program();
+  if (const auto code = leave_to_gateway(
+          invocation, std::vector<std::string>(argv + 1, argv + argc), argv)) {
+    return *code;
+  }
   CLI::App app("Private networks for machines, containers, VMs and people", "warren");
   app.require_subcommand(1);
   app.fallthrough();  // --json and its like may follow the subcommand

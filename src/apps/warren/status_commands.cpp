@@ -1,4 +1,4 @@
-// `status`, `audit`, `reload` and `cleanup`.
+// `status`, `audit` and `reload`.
 //
 // What `status --check` looks at, in this order: with --daemon, the daemon; with a NAME, the run of
 // that name or profile; without either, the run of this user when there is one, else the daemon.
@@ -20,7 +20,6 @@
 #include "apps/warren/cli.hpp"
 #include "apps/warren/text.hpp"
 #include "client/profile.hpp"
-#include "gateway/cleanup.hpp"
 #include "netns/ready.hpp"
 #include "netns/runtime_dir.hpp"
 #include "os/clock.hpp"
@@ -289,65 +288,6 @@ base::Status audit(const Invocation& invocation, std::size_t limit) {
   return {};
 }
 
-/// Warnings and errors of cleanup, on standard error; everything with -v.
-class TerminalLog final : public base::Log {
- public:
-  explicit TerminalLog(bool verbose) : verbose_(verbose) {}
-  void write(base::LogLevel level, std::string_view module, std::string_view message) override {
-    if (!verbose_ && level < base::LogLevel::Warning) return;
-    fmt::print(stderr, "{}: {}: {}\n", base::to_string(level), module, message);
-  }
-
- private:
-  bool verbose_;
-};
-
-/// What a line of a cleanup's report is about: an engine, a file, or the command that did it.
-std::string_view kind_of(std::string_view line) {
-  const auto has = [line](std::string_view part) { return line.find(part) != line.npos; };
-  if (line.starts_with("engine ")) return "engines stopped";
-  if (line.starts_with("files of ") || line.starts_with("/")) return "files removed";
-  if (has("ip netns del ")) return "namespaces removed";
-  if (has("link del ")) return "interfaces removed";
-  if (has("nft ")) return "rules removed";
-  return "settings, addresses and routes restored";
-}
-
-void print_summary(const std::vector<std::string>& removed) {
-  std::vector<std::pair<std::string_view, std::size_t>> counts;
-  for (const std::string& line : removed) {
-    const std::string_view kind = kind_of(line);
-    const auto found = std::ranges::find(counts, kind, [](const auto& one) { return one.first; });
-    if (found != counts.end()) {
-      ++found->second;
-    } else {
-      counts.emplace_back(kind, 1);
-    }
-  }
-  for (const auto& [kind, count] : counts) fmt::print("{:>4}  {}\n", count, kind);
-}
-
-base::Status cleanup(Invocation& invocation) {
-  TerminalLog log(invocation.verbose);
-  WARREN_TRY_ASSIGN(const gateway::CleanupReport done,
-                    gateway::cleanup(invocation.state_dir, invocation.run_dir, log));
-  if (!done.problems.empty()) invocation.exit_code = kFailed;
-  if (invocation.json) {
-    const ordered_json document = {
-        {"schema", 1}, {"removed", done.removed}, {"problems", done.problems}};
-    print_line(document.dump(-1, ' ', false, ordered_json::error_handler_t::replace));
-    return {};
-  }
-  if (invocation.verbose) {
-    for (const std::string& line : done.removed) fmt::print("removed: {}\n", line);
-  } else {
-    print_summary(done.removed);
-  }
-  for (const std::string& line : done.problems) fmt::print(stderr, "warren: {}\n", line);
-  if (done.removed.empty() && done.problems.empty()) fmt::print("nothing to clean up\n");
-  return {};
-}
-
 base::Status reload(const Invocation& invocation) {
   WARREN_TRY(daemon_of(invocation).reload());
   print_line(invocation.json ? api::encode(api::Empty{})
@@ -373,13 +313,7 @@ void add_status_commands(CLI::App& app, Invocation& invocation) {
       app.add_subcommand("reload", "Let the daemon read its settings again; no session drops");
   reload_command->footer("Example: warren reload");
   reload_command->callback([&invocation] { finish(invocation, reload(invocation)); });
-
-  CLI::App* cleanup_command = app.add_subcommand(
-      "cleanup", "Remove everything of a stopped gateway from this host; its state stays");
-  cleanup_command->footer(
-      "With -v each removed thing is named.\n"
-      "Example: warren cleanup --state-dir /var/lib/warren");
-  cleanup_command->callback([&invocation] { finish(invocation, cleanup(invocation)); });
+  add_cleanup_command(app, invocation);
 }
 
 }  // namespace warren::app

@@ -13,8 +13,6 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
-#include <unistd.h>
-
 #include "apps/warren/ask.hpp"
 #include "apps/warren/cli.hpp"
 #include "apps/warren/text.hpp"
@@ -24,6 +22,7 @@
 #include "model/conf_key.hpp"
 #include "os/clock.hpp"
 #include "os/file.hpp"
+#include "os/process.hpp"
 
 namespace warren::app {
 namespace {
@@ -56,16 +55,11 @@ struct Content {
 
 base::Result<std::vector<client::ZipEntry>> programs() {
   std::vector<client::ZipEntry> files;
-  WARREN_TRY_ASSIGN(std::string self, os::read_file("/proc/self/exe", kMaxProgramBytes));
-  files.push_back({"warren", std::move(self), 0700});
-  char path[4096];
-  const ssize_t size = ::readlink("/proc/self/exe", path, sizeof path);
-  if (size <= 0) return base::os_error("find this program");
-  const std::string here(path, static_cast<std::size_t>(size));
-  WARREN_TRY_ASSIGN(
-      std::string engine,
-      os::read_file(here.substr(0, here.rfind('/')) + "/warren-engine", kMaxProgramBytes));
-  files.push_back({"warren-engine", std::move(engine), 0700});
+  WARREN_TRY_ASSIGN(const std::string here, os::program_directory());
+  for (const char* name : {"warren", "warren-engine"}) {
+    WARREN_TRY_ASSIGN(std::string program, os::read_file(here + "/" + name, kMaxProgramBytes));
+    files.push_back({name, std::move(program), 0700});
+  }
   return files;
 }
 

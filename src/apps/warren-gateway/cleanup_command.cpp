@@ -1,0 +1,92 @@
+// `warren cleanup`: what a gateway that is stopped, or was killed, has left on this host.
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "apps/warren/ask.hpp"
+#include "apps/warren/cli.hpp"
+#include "apps/warren/text.hpp"
+#include "gateway/cleanup.hpp"
+
+namespace warren::app {
+namespace {
+
+using nlohmann::ordered_json;
+
+/// Warnings and errors of cleanup, on standard error; everything with -v.
+class TerminalLog final : public base::Log {
+ public:
+  explicit TerminalLog(bool verbose) : verbose_(verbose) {}
+  void write(base::LogLevel level, std::string_view module, std::string_view message) override {
+    if (!verbose_ && level < base::LogLevel::Warning) return;
+    fmt::print(stderr, "{}: {}: {}\n", base::to_string(level), module, message);
+  }
+
+ private:
+  bool verbose_;
+};
+
+/// What a line of a cleanup's report is about: an engine, a file, or the command that did it.
+std::string_view kind_of(std::string_view line) {
+  const auto has = [line](std::string_view part) { return line.find(part) != line.npos; };
+  if (line.starts_with("engine ")) return "engines stopped";
+  if (line.starts_with("files of ") || line.starts_with("/")) return "files removed";
+  if (has("ip netns del ")) return "namespaces removed";
+  if (has("link del ")) return "interfaces removed";
+  if (has("nft ")) return "rules removed";
+  return "settings, addresses and routes restored";
+}
+
+void print_summary(const std::vector<std::string>& removed) {
+  std::vector<std::pair<std::string_view, std::size_t>> counts;
+  for (const std::string& line : removed) {
+    const std::string_view kind = kind_of(line);
+    const auto found = std::ranges::find(counts, kind, [](const auto& one) { return one.first; });
+    if (found != counts.end()) {
+      ++found->second;
+    } else {
+      counts.emplace_back(kind, 1);
+    }
+  }
+  for (const auto& [kind, count] : counts) fmt::print("{:>4}  {}\n", count, kind);
+}
+
+base::Status cleanup(Invocation& invocation) {
+  TerminalLog log(invocation.verbose);
+  WARREN_TRY_ASSIGN(const gateway::CleanupReport done,
+                    gateway::cleanup(invocation.state_dir, invocation.run_dir, log));
+  if (!done.problems.empty()) invocation.exit_code = kFailed;
+  if (invocation.json) {
+    const ordered_json document = {
+        {"schema", 1}, {"removed", done.removed}, {"problems", done.problems}};
+    print_line(document.dump(-1, ' ', false, ordered_json::error_handler_t::replace));
+    return {};
+  }
+  if (invocation.verbose) {
+    for (const std::string& line : done.removed) fmt::print("removed: {}\n", line);
+  } else {
+    print_summary(done.removed);
+  }
+  for (const std::string& line : done.problems) fmt::print(stderr, "warren: {}\n", line);
+  if (done.removed.empty() && done.problems.empty()) fmt::print("nothing to clean up\n");
+  return {};
+}
+
+}  // namespace
+
+void add_cleanup_command(CLI::App& app, Invocation& invocation) {
+  CLI::App* cleanup_command = app.add_subcommand(
+      "cleanup", "Remove everything of a stopped gateway from this host; its state stays");
+  cleanup_command->footer(
+      "With -v each removed thing is named.\n"
+      "Example: warren cleanup --state-dir /var/lib/warren");
+  cleanup_command->callback([&invocation] { finish(invocation, cleanup(invocation)); });
+}
+
+}  // namespace warren::app
