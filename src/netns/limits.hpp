@@ -31,6 +31,9 @@ inline constexpr base::Duration kSessionPauseMax = std::chrono::seconds(10);
 /// A run ends when its AnyConnect server refused it so often in a row.
 inline constexpr unsigned kMaxRefusedLogins = 3;
 inline constexpr std::uint32_t kMinSessionMtu = 576;
+/// Tries to get a lock that only looks held, and the pause between them.
+inline constexpr int kMaxLockTries = 50;
+inline constexpr int kLockPauseMs = 2;
 /// Programs that ask a run for its status at the same time.
 inline constexpr std::size_t kMaxStatusClients = 16;
 /// How long the tunnel of a run without one may take to start.

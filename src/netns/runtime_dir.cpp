@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "netns/limits.hpp"
 #include "os/file.hpp"
 #include "os/process.hpp"
 
@@ -78,27 +80,45 @@ void remove_stale(const std::string& directory) {
   }
 }
 
+/// Who holds a lock, as far as its file tells.
+struct Holder {
+  std::string pid = "?";
+  std::string run = "?";
+  bool lives = false;
+};
+
+Holder holder_of(const std::string& path) {
+  Holder holder;
+  const auto text = os::read_file(path, 4096);
+  const std::size_t first = text ? text->find('\n') : std::string::npos;
+  const std::size_t second = first == std::string::npos ? first : text->find('\n', first + 1);
+  if (second == std::string::npos) return holder;  // gone, or not written yet
+  holder.pid = text->substr(0, first);
+  holder.run = text->substr(first + 1, second - first - 1);
+  const auto pid = base::parse_number(holder.pid, 1, 1U << 30);
+  holder.lives = pid && os::process_start_time(static_cast<pid_t>(*pid));
+  return holder;
+}
+
 base::Result<os::Fd> lock_for(const std::string& path, const std::string& name,
                               const std::string& what) {
-  auto lock = os::lock_file(path);
-  if (lock) {
-    const std::string line = name + "\n";
-    if (write(lock->get(), line.data(), line.size()) < 0) return base::os_error("write " + path);
-    return lock;
-  }
-  if (lock.error().kind != ErrorKind::Conflict) return std::move(lock).error();
-  std::string pid = "?";
-  std::string holder = "?";
-  if (const auto text = os::read_file(path, 4096)) {
-    const std::size_t first = text->find('\n');
-    pid = text->substr(0, first);
-    if (first != std::string::npos) {
-      holder = text->substr(first + 1, text->find('\n', first + 1) - first - 1);
+  for (int attempt = 1;; ++attempt) {
+    auto lock = os::lock_file(path);
+    if (lock) {
+      const std::string line = name + "\n";
+      if (write(lock->get(), line.data(), line.size()) < 0) return base::os_error("write " + path);
+      return lock;
     }
+    if (lock.error().kind != ErrorKind::Conflict) return std::move(lock).error();
+    const Holder holder = holder_of(path);
+    if (holder.lives || attempt == kMaxLockTries) {
+      return make_error(ErrorKind::Conflict,
+                        what + " is in use by run " + holder.run + " (process " + holder.pid + ")",
+                        "end that run first; two at once would fight over one endpoint");
+    }
+    // Another run that starts just looks whether the file is stale: it will be free in a moment.
+    poll(nullptr, 0, kLockPauseMs);
   }
-  return make_error(ErrorKind::Conflict,
-                    what + " is in use by run " + holder + " (process " + pid + ")",
-                    "end that run first; two at once would fight over one endpoint");
 }
 
 }  // namespace
