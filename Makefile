@@ -77,9 +77,11 @@ install: build
 packages: $(STAMP)
 
 # One list of packages; a stamp keeps later runs offline.
-$(STAMP): packages.txt
+# Servers that tests talk to are only unpacked below build/: installed, they would be started here.
+$(STAMP): packages.txt tools/unpack_packages.sh
 	@mkdir -p build
 	tools/install_packages.sh packages.txt
+	tools/unpack_packages.sh build/debian ocserv
 	@touch $@
 
 # The rivals are only unpacked below build/: their packages would enable services.

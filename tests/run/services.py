@@ -1,5 +1,6 @@
 """What the far end serves inside the network: HTTP on 8080, UDP echo on 9, DNS on 53."""
 
+import contextlib
 import http.server
 import socket
 import socketserver
@@ -28,7 +29,8 @@ def echo():
         server.bind(("::", 9))
         while True:
             data, source = server.recvfrom(65536)
-            server.sendto(data, source)
+            with contextlib.suppress(OSError):  # its tunnel may be down by now
+                server.sendto(data, source)
 
 
 def dns():

@@ -211,26 +211,21 @@ base::Status Client::rehearse() {
   WARREN_TRY(rehearsal.start());
   base::Endpoint here{.address = *base::IpAddress::parse("127.0.0.1"), .port = rehearsal.port()};
   rehearsal_ = &here;
-  const int result = openconnect_obtain_cookie(session_.get());
+  std::ignore = openconnect_obtain_cookie(session_.get());
   rehearsal_ = nullptr;
   openconnect_reset_ssl(session_.get());
-  if (!rehearsal.was_visited()) {
-    return make_error(ErrorKind::Failed, "rehearse the connection: " + last_error_,
-                      "the loopback interface of this machine must be up");
-  }
-  // A peer that hangs up is an I/O error; anything else went wrong before it could.
-  if (result != -EIO && result != -EPIPE && result != -EINTR && result != -ECONNRESET) {
-    return make_error(ErrorKind::Invalid, "read the certificates: " + last_error_,
+  // What went wrong before the first word was the library's own: it reads its files until then.
+  if (!rehearsal.was_spoken_to()) {
+    return make_error(ErrorKind::Invalid, "read the certificates: " + first_error_,
                       "check --cert, --key and --cafile: PEM files that this user can read");
   }
-  last_error_.clear();
   return {};
 }
 
 // --- the library asks ---
 
 void Client::note(int level, std::string text) {
-  if (level == PRG_ERR) last_error_ = text;
+  if (level == PRG_ERR && first_error_.empty()) first_error_ = text;
   if (start_.get("verbose") != "1") return;
   std::ignore = channel_.send(
       AnyConnectMessage{.type = AnyConnectType::Notice, .fields = {{"text", std::move(text)}}});
@@ -329,10 +324,11 @@ base::Status Client::failure(const std::string& what, int code) {
   }
   const bool refused = code == -EPERM || code == -EACCES;
   return make_error(refused ? ErrorKind::NotPermitted : ErrorKind::Unavailable,
-                    what + (last_error_.empty() ? "" : ": " + last_error_));
+                    what + (first_error_.empty() ? "" : ": " + first_error_));
 }
 
 base::Status Client::obtain_cookie() {
+  first_error_.clear();
   const int result = openconnect_obtain_cookie(session_.get());
   if (result == 0) return {};
   return failure("log in at " + host_, result);
@@ -341,6 +337,7 @@ base::Status Client::obtain_cookie() {
 base::Status Client::resume() {
   const std::string cookie = start_.get("cookie");
   if (cookie.empty()) return make_error(ErrorKind::NotFound, "there is no session to resume");
+  first_error_.clear();
   openconnect_set_cookie(session_.get(), cookie.c_str());
   const int result = openconnect_make_cstp_connection(session_.get());
   if (result == 0) return {};
@@ -394,6 +391,7 @@ void Client::set_up_tun() {
 }
 
 base::Status Client::carry() {
+  first_error_.clear();
   channel_.begin_main_loop();
   const int result = openconnect_mainloop(session_.get(), kReconnectFor_s, kReconnectPause_s);
   if (result == -EINTR) return {};

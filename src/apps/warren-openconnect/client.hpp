@@ -60,8 +60,8 @@ class Client {
   std::vector<base::Endpoint> endpoints_;
   base::Endpoint* rehearsal_ = nullptr;  ///< while it is on: where every connection goes
   std::unique_ptr<openconnect_info, Release> session_;
-  std::string last_error_;  ///< the library's words
-  std::string untrusted_;   ///< why the server's certificate was refused
+  std::string first_error_;  ///< of the step that is on: the library's words
+  std::string untrusted_;    ///< why the server's certificate was refused
   std::vector<std::string> asked_;
   bool ask_failed_ = false;
   bool group_chosen_ = false;
