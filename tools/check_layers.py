@@ -25,6 +25,7 @@ MAY_USE = {
     "node": "base wire crypto wg",
     "hostnet": "base model os plan ipc",
     "control": "base model plan store pki api",
+    "document": "base model api",
     "netns": "base os crypto ipc",
     "engine": "base os wire crypto ipc wg node",
     "proxy": "base os wire crypto ipc engine",
@@ -34,7 +35,7 @@ MAY_USE = {
 }
 # Modules that may never see the operating system: bytes and time go in, bytes and deadlines out.
 BANNED_HEADERS = re.compile(r"#include <(sys/|linux/|net/|netinet/|unistd|fcntl|poll|signal|thread|mutex)")
-PURE = "base wire crypto model wg ipc pki plan store api node control".split()
+PURE = "base wire crypto model wg ipc pki plan store api node document control".split()
 INCLUDE = re.compile(r'^\s*#include "([a-z_0-9]+)/')
 
 

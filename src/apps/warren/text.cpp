@@ -16,8 +16,6 @@
 namespace warren::app {
 namespace {
 
-constexpr std::uint32_t kMaxDurationSeconds = 10U * 366 * 86400;
-
 std::string line_of(const std::vector<std::string>& row, const std::vector<std::size_t>& widths) {
   std::string line;
   for (std::size_t i = 0; i < row.size(); ++i) {
@@ -72,31 +70,6 @@ std::string describe(const std::vector<std::pair<std::string, std::string>>& lin
     if (!value.empty()) out += fmt::format("{:<{}}  {}\n", key, width, value);
   }
   return out;
-}
-
-std::optional<std::uint32_t> parse_duration_s(std::string_view text) {
-  if (text.size() < 2) return std::nullopt;
-  std::uint32_t unit = 0;
-  switch (text.back()) {
-    case 's':
-      unit = 1;
-      break;
-    case 'm':
-      unit = 60;
-      break;
-    case 'h':
-      unit = 3600;
-      break;
-    case 'd':
-      unit = 86400;
-      break;
-    default:
-      return std::nullopt;
-  }
-  text.remove_suffix(1);
-  const auto count = base::parse_number(text, 1, kMaxDurationSeconds / unit);
-  if (!count) return std::nullopt;
-  return static_cast<std::uint32_t>(*count) * unit;
 }
 
 std::string age(std::int64_t then_s, std::int64_t now_s) {

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/duration_text.hpp"
 #include "base/time.hpp"
 
 namespace warren::app {
@@ -32,8 +33,7 @@ class Table {
 /// "key      value" lines for one thing; lines with an empty value are left out.
 [[nodiscard]] std::string describe(const std::vector<std::pair<std::string, std::string>>& lines);
 
-/// "90s", "15m", "24h", "7d": at least one second; nullopt for anything else.
-[[nodiscard]] std::optional<std::uint32_t> parse_duration_s(std::string_view text);
+using base::parse_duration_s;
 /// "3 s ago", "5 min ago", "never" for 0, "just now" for the future (clocks differ).
 [[nodiscard]] std::string age(std::int64_t then_s, std::int64_t now_s);
 /// Local time to the second; "never" for 0.

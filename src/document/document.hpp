@@ -1,0 +1,111 @@
+// Document: whole networks as people keep them in a file (docs/formats/document.md), what of them
+// differs from what a gateway has, and the calls that make it so.
+//
+// Pure: text and the API's values in, text and the API's requests out.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/types.hpp"
+#include "base/result.hpp"
+
+namespace warren::document {
+
+inline constexpr std::size_t kMaxDocumentBytes = std::size_t{32} << 20;
+
+/// A network of a document. What is absent is not said: it stays as it is, and is chosen as
+/// `network create` chooses it where the network is made.
+struct Network {
+  std::string name;
+  std::optional<std::string> subnet;
+  std::optional<std::string> subnet6;
+  std::optional<std::uint16_t> port;
+  std::optional<std::string> endpoint;
+  std::optional<std::vector<std::string>> dns;
+  std::optional<bool> nat;
+  std::optional<std::vector<std::string>> gateway_addresses;
+  std::optional<std::vector<std::string>> reserve;
+  std::optional<std::string> default_role;
+  std::optional<std::uint32_t> max_members;
+  std::optional<bool> stopped;
+  std::vector<api::RoleAdd> roles;
+  std::optional<std::vector<std::string>> policy;  ///< its lines; none: no policy
+  std::vector<api::PeerAdd> peers;
+  std::vector<api::ForwardAdd> forwards;
+};
+
+struct Document {
+  std::vector<Network> networks;
+
+  /// Invalid with "line L, column C: …": no YAML, an unknown key (with the nearest known one), a
+  /// value that cannot be what its key wants, something said twice.
+  [[nodiscard]] static base::Result<Document> parse(std::string_view text);
+  /// The text that `parse` reads back as the same.
+  [[nodiscard]] std::string write() const;
+};
+
+/// What a gateway has of one network.
+struct Current {
+  api::NetworkView network;
+  api::RoleList roles;
+  api::PolicyView policy;
+  api::PeerList peers;
+  api::ForwardList forwards;  ///< those of the network
+  api::VerifyReport verify;   ///< drift of the host from what is declared
+};
+
+/// A network as a document says it; revoked, expired and ephemeral members are left out, and so are
+/// those that wait for their token: what is secret or passes is no part of a document.
+[[nodiscard]] Network describe(const Current& current);
+
+enum class ChangeKind : std::uint8_t {
+  CreateNetwork,
+  SetNetwork,
+  StopNetwork,
+  StartNetwork,
+  AddRole,
+  SetRole,
+  DeleteRole,
+  SetPolicy,
+  ClearPolicy,
+  AddPeers,
+  SetPeerKey,
+  RemovePeer,
+  AddForward,
+  DeleteForward,
+  Repair,
+};
+
+/// One call of the API. Only the members of its kind are filled.
+struct Change {
+  ChangeKind kind = ChangeKind::Repair;
+  std::string network;
+  std::vector<std::string> lines;  ///< for people: "+ peer broker  node  10.20.0.5"
+  std::string target;              ///< the role, peer or forward
+  api::NetworkCreate create;
+  api::NetworkSet set;
+  api::RoleAdd role;
+  api::RoleSet role_set;
+  api::PolicySet policy;
+  std::vector<api::PeerAdd> peers;
+  api::PeerKey key;
+  api::ForwardAdd forward;
+};
+
+struct Difference {
+  std::vector<Change> changes;  ///< in the order in which they can be made
+  /// What a document says of something that cannot change: nothing of it may be applied.
+  std::vector<std::string> conflicts;
+};
+
+/// What must be done so that the gateway has what the document says. With `prune` what it has
+/// beyond that (roles, peers, forwards of the document's networks; never a network) goes; without,
+/// it stays. `current` holds those of the document's networks that exist, by name.
+[[nodiscard]] Difference difference(const Document& wanted,
+                                    const std::map<std::string, Current>& current, bool prune);
+
+}  // namespace warren::document

@@ -1,0 +1,269 @@
+#include "document/document.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace warren::document {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr std::string_view kStudy = R"(warren: 1
+networks:
+  study:
+    subnet: 10.220.0.0/16
+    endpoint: gw.example.org
+    nat: false
+    dns: [10.220.0.1]
+    reserve: 10.220.9.0/24
+    max-members: 100
+    default-role: node
+    roles:
+      management: {range: 10.220.0.0/24, max-members: 5}
+      node:
+        range: 10.220.1.0/24
+        expires: 30d
+    policy:
+      # who may talk to the broker
+      services:
+        mqtt: {peer: broker, port: 1883}
+      rules:
+        - node -> mqtt
+
+        - management -> node: any
+    peers:
+      broker: {role: management, key: xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=, address: 10.220.0.5}
+      ward-3:
+    forwards:
+      8080/tcp: {peer: broker, port: 80}
+)";
+
+Document parsed(std::string_view text) {
+  auto document = Document::parse(text);
+  EXPECT_TRUE(document) << document.error().message;
+  return document.value_or(Document{});
+}
+
+std::string problem(std::string_view text) {
+  const auto document = Document::parse(text);
+  if (document) return "accepted";
+  return document.error().message + " | " + document.error().hint;
+}
+
+/// A gateway that has what `lines` of changes made of nothing: enough to compare with again.
+Current made_of(const Document& document) {
+  const Network& said = document.networks.at(0);
+  Current current;
+  api::NetworkView& view = current.network;
+  view.name = said.name;
+  view.subnet = said.subnet.value_or("10.20.0.0/24");
+  view.subnet6 = "fd00:1::/64";
+  view.gateway = "10.220.0.1";
+  view.port = 51820;
+  view.endpoint = said.endpoint.value_or("gw") + ":51820";
+  view.dns = said.dns.value_or(std::vector<std::string>());
+  view.nat = said.nat.value_or(true);
+  view.default_role = said.default_role.value_or("member");
+  view.max_members = said.max_members.value_or(0);
+  view.reserved = {"10.220.9.0-10.220.9.255"};
+  for (const api::RoleAdd& role : said.roles) {
+    view.roles.push_back(role.name);
+    api::RoleView one;
+    one.name = role.name;
+    one.range = role.name == "node" ? "10.220.1.0-10.220.1.255" : "10.220.0.0-10.220.0.255";
+    one.max_members = role.max_members.value_or(0);
+    one.expires_s = role.expires_s.value_or(0);
+    current.roles.roles.push_back(one);
+  }
+  current.policy.present = said.policy.has_value();
+  current.policy.lines = said.policy.value_or(std::vector<std::string>());
+  for (const api::PeerAdd& peer : said.peers) {
+    api::PeerView one;
+    one.name = peer.name;
+    one.role = peer.role.empty() ? "node" : peer.role;
+    one.state = peer.public_key ? "enrolled" : "waits-for-key";
+    one.public_key = peer.public_key.value_or("");
+    one.address = peer.addresses.empty() ? "10.220.1.2" : peer.addresses[0];
+    current.peers.peers.push_back(one);
+  }
+  for (const api::ForwardAdd& forward : said.forwards) {
+    api::ForwardView one;
+    one.from = forward.from;
+    one.peer = forward.peer;
+    one.to_port = *forward.to_port;
+    current.forwards.forwards.push_back(one);
+  }
+  return current;
+}
+
+std::vector<std::string> lines_of(const Difference& difference) {
+  std::vector<std::string> lines;
+  for (const Change& change : difference.changes) {
+    lines.insert(lines.end(), change.lines.begin(), change.lines.end());
+  }
+  return lines;
+}
+
+std::vector<std::string> lines(std::string_view wanted, const Current& current,
+                               bool prune = false) {
+  return lines_of(difference(parsed(wanted), {{"study", current}}, prune));
+}
+
+TEST(Document, ReadsWholeNetworks) {
+  const Document document = parsed(kStudy);
+  ASSERT_EQ(document.networks.size(), 1U);
+  const Network& study = document.networks[0];
+  EXPECT_EQ(study.name, "study");
+  EXPECT_EQ(study.subnet, "10.220.0.0/16");
+  EXPECT_FALSE(study.subnet6);
+  EXPECT_FALSE(study.port);
+  EXPECT_EQ(study.nat, false);
+  EXPECT_THAT(*study.dns, ElementsAre("10.220.0.1"));
+  EXPECT_THAT(*study.reserve, ElementsAre("10.220.9.0/24")) << "one value is a list of one";
+  ASSERT_EQ(study.roles.size(), 2U);
+  EXPECT_EQ(study.roles[0].max_members, 5U);
+  EXPECT_EQ(study.roles[1].expires_s, 30U * 86'400);
+  ASSERT_EQ(study.peers.size(), 2U);
+  EXPECT_EQ(study.peers[0].role, "management");
+  EXPECT_FALSE(study.peers[1].public_key);
+  ASSERT_EQ(study.forwards.size(), 1U);
+  EXPECT_EQ(study.forwards[0].to_port, 80);
+  EXPECT_THAT(
+      *study.policy,
+      ElementsAre("# who may talk to the broker", "services:", "  mqtt: {peer: broker, port: 1883}",
+                  "rules:", "  - node -> mqtt", "", "  - management -> node: any"));
+}
+
+TEST(Document, WritesWhatItReads) {
+  const Document document = parsed(kStudy);
+  const std::string text = document.write();
+  const Document again = parsed(text);
+  EXPECT_EQ(again.write(), text);
+  EXPECT_EQ(again.networks[0].policy, document.networks[0].policy);
+  EXPECT_EQ(again.networks[0].peers[0].public_key, document.networks[0].peers[0].public_key);
+  EXPECT_EQ(again.networks[0].roles[1].expires_s, document.networks[0].roles[1].expires_s);
+}
+
+TEST(Document, NamesThePlaceOfAMistake) {
+  EXPECT_THAT(problem(""), HasSubstr("begin it with `warren: 1`"));
+  EXPECT_THAT(problem("warren: 2\n"), HasSubstr("line 1, column 9"));
+  EXPECT_THAT(problem("warren: 1\nnetwork: {}\n"),
+              HasSubstr("line 2, column 1: unknown key \"network\" in the document | did you mean "
+                        "networks?"));
+  EXPECT_THAT(problem("warren: 1\nnetworks:\n  Study:\n"), HasSubstr("line 3, column 3"));
+  EXPECT_THAT(problem("warren: 1\nnetworks:\n  a: {subnett: 10.0.0.0/24}\n"),
+              HasSubstr("did you mean subnet?"));
+  EXPECT_THAT(problem("warren: 1\nnetworks:\n  a: {subnet: 10.0.0.0}\n"),
+              HasSubstr("line 3, column 15: \"10.0.0.0\" is no prefix"));
+  EXPECT_THAT(problem("warren: 1\nnetworks:\n  a: {nat: perhaps}\n"), HasSubstr("neither true"));
+  EXPECT_THAT(problem("warren: 1\nnetworks:\n  a: {port: 99999}\n"), HasSubstr("is no number"));
+  EXPECT_THAT(problem("warren: 1\nnetworks:\n  a: {port: 1, port: 2}\n"), HasSubstr("again"));
+  EXPECT_THAT(problem("warren: 1\nnetworks: [a]\n"), HasSubstr("mapping of names"));
+  EXPECT_THAT(problem("warren: 1\nnetworks:\n  a:\n    peers: {x: {key: short}}\n"),
+              HasSubstr("is no public key"));
+  EXPECT_THAT(problem("warren: 1\nnetworks:\n  a:\n    peers: {x: {}, x: {}}\n"),
+              HasSubstr("\"x\" again"));
+  EXPECT_THAT(problem("warren: 1\nnetworks:\n  a:\n    forwards: {web: {peer: x}}\n"),
+              HasSubstr("no public port"));
+  EXPECT_THAT(problem("warren: 1\nnetworks:\n  a:\n    forwards: {80/tcp: {}}\n"),
+              HasSubstr("leads to no peer"));
+  EXPECT_THAT(problem("warren: 1\nnetworks: {a: [}\n"), HasSubstr("this is no YAML"));
+  EXPECT_THAT(problem(std::string(kMaxDocumentBytes + 1, ' ')), HasSubstr("larger than"));
+}
+
+TEST(Document, NamesThePlaceOfAMistakeInsideThePolicy) {
+  EXPECT_THAT(problem("warren: 1\nnetworks:\n  a:\n    nat: true\n    policy:\n      rules:\n"
+                      "        - nodes -> gateway tcp 22\n    peers: {}\n"),
+              HasSubstr("line 7, column"));
+  EXPECT_THAT(problem("warren: 1\nnetworks:\n  a:\n    policy: {rules: []}\n"),
+              HasSubstr("write the policy as a block"));
+  EXPECT_TRUE(parsed("warren: 1\nnetworks:\n  a: {policy: none}\n").networks[0].policy->empty());
+}
+
+TEST(Difference, OfNothingIsEverythingInAnOrderThatOpensNothing) {
+  const Difference all = difference(parsed(kStudy), {}, false);
+  EXPECT_THAT(all.conflicts, IsEmpty());
+  std::vector<ChangeKind> kinds;
+  for (const Change& change : all.changes) kinds.push_back(change.kind);
+  EXPECT_THAT(kinds,
+              ElementsAre(ChangeKind::CreateNetwork, ChangeKind::SetPolicy, ChangeKind::AddPeers,
+                          ChangeKind::SetPolicy, ChangeKind::AddForward));
+  EXPECT_THAT(all.changes[1].policy.lines, ElementsAre("rules: []"));
+  EXPECT_EQ(all.changes[0].create.roles.size(), 2U);
+  EXPECT_EQ(all.changes[2].peers.size(), 2U);
+}
+
+TEST(Difference, IsNothingTheSecondTime) {
+  EXPECT_THAT(lines(kStudy, made_of(parsed(kStudy)), true), IsEmpty());
+}
+
+TEST(Difference, OfADescriptionIsNothing) {
+  const Current current = made_of(parsed(kStudy));
+  const std::string text = Document{{describe(current)}}.write();
+  EXPECT_THAT(lines(text, current, true), IsEmpty()) << text;
+}
+
+TEST(Difference, NamesEachSettingThatChanges) {
+  const Current current = made_of(parsed(kStudy));
+  EXPECT_THAT(lines("warren: 1\nnetworks:\n  study: {nat: true, dns: [], endpoint: other, stopped: "
+                    "true}\n",
+                    current),
+              ElementsAre("~ endpoint of study: gw.example.org -> other",
+                          "~ dns of study: 10.220.0.1 -> none", "~ nat of study: off -> on",
+                          "~ network study is stopped"));
+  EXPECT_THAT(lines("warren: 1\nnetworks:\n  study:\n    roles:\n      node: {expires: never}\n"
+                    "      guest: {}\n",
+                    current),
+              ElementsAre("~ role node of study: expires: 30d -> 0s", "+ role guest of study"));
+  EXPECT_THAT(lines("warren: 1\nnetworks:\n  study: {policy: none}\n", current),
+              ElementsAre("- policy of study"));
+  EXPECT_THAT(
+      lines("warren: 1\nnetworks:\n  study:\n    forwards: {8080/tcp: {peer: ward-3}}\n", current),
+      ElementsAre("- forward 8080/tcp to broker port 80",
+                  "+ forward 8080/tcp to ward-3 port 8080"));
+  EXPECT_THAT(lines("warren: 1\nnetworks:\n  study:\n    peers: {ward-3: {key: "
+                    "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=}}\n",
+                    current),
+              ElementsAre("~ key of peer ward-3 of study"));
+}
+
+TEST(Difference, WhatIsNotSaidStaysUnlessPruned) {
+  const Current current = made_of(parsed(kStudy));
+  constexpr std::string_view kBare = "warren: 1\nnetworks:\n  study: {}\n";
+  EXPECT_THAT(lines(kBare, current), IsEmpty());
+  EXPECT_THAT(lines(kBare, current, true),
+              ElementsAre("- forward 8080/tcp",
+                          "- peer broker of study (revoked: its key is refused for ever)",
+                          "- peer ward-3 of study (revoked: its key is refused for ever)",
+                          "- role management of study", "- role node of study"));
+}
+
+TEST(Difference, RefusesWhatCannotChange) {
+  const Current current = made_of(parsed(kStudy));
+  const auto conflicts = [&](const std::string& settings) {
+    return difference(parsed("warren: 1\nnetworks:\n  study: " + settings + "\n"),
+                      {{"study", current}}, false)
+        .conflicts;
+  };
+  EXPECT_THAT(conflicts("{subnet: 10.0.0.0/24}"), ElementsAre(HasSubstr("the subnet of network")));
+  EXPECT_THAT(conflicts("{port: 1}"), ElementsAre(HasSubstr("is 51820 and cannot become 1")));
+  EXPECT_THAT(conflicts("{gateway-address: 10.220.0.9}"), ElementsAre(HasSubstr("10.220.0.9")));
+  EXPECT_THAT(conflicts("{peers: {broker: {role: node}}}"), ElementsAre(HasSubstr("the role")));
+  EXPECT_THAT(conflicts("{peers: {broker: {address: 10.220.0.6}}}"),
+              ElementsAre(HasSubstr("the address 10.220.0.5")));
+  EXPECT_THAT(conflicts("{subnet: 10.220.0.0/16, port: 51820, gateway-address: 10.220.0.1}"),
+              IsEmpty());
+}
+
+TEST(Difference, ShowsWhatSomebodyDidToTheHost) {
+  Current current = made_of(parsed(kStudy));
+  current.verify.differences = {{"study", "host", "missing: address 10.220.0.1/16", ""},
+                                {"other", "host", "missing: link", ""}};
+  EXPECT_THAT(lines(kStudy, current),
+              ElementsAre("! host of study: missing: address 10.220.0.1/16"));
+}
+
+}  // namespace
+}  // namespace warren::document

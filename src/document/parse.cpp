@@ -1,0 +1,331 @@
+// From YAML to a Document.
+//
+// A mapping is read by a table of key -> reader, so that an unknown key, a key given twice and a
+// value of the wrong kind are found at their own line and column. Values are checked as far as they
+// can be without the gateway, which checks them all again.
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <functional>
+#include <set>
+#include <utility>
+
+#include "base/bytes.hpp"
+#include "base/duration_text.hpp"
+#include "base/key.hpp"
+#include "document/document.hpp"
+#include "model/network.hpp"
+#include "model/policy.hpp"
+#include "model/yaml_text.hpp"
+
+namespace warren::document {
+
+namespace {
+
+using model::at;
+using model::quoted;
+using model::Word;
+using model::word_of;
+
+using Read = std::function<base::Status(const YAML::Node&)>;
+using Keys = std::vector<std::pair<std::string, Read>>;
+
+constexpr std::uint64_t kMaxPort = 65'535;
+
+base::Status read_map(const YAML::Node& node, const std::string& what, const Keys& keys) {
+  if (node.IsNull()) return {};
+  if (!node.IsMap()) return at(word_of(node), what + " is a mapping of keys to values");
+  std::vector<std::string> known;
+  for (const auto& [name, read] : keys) known.push_back(name);
+  std::set<std::string> seen;
+  for (const auto& entry : node) {
+    const Word key = word_of(entry.first);
+    const auto found = std::ranges::find(keys, key.text, &Keys::value_type::first);
+    if (found == keys.end()) {
+      return at(key, "unknown key " + quoted(key.text) + " in " + what,
+                model::suggestion(key.text, known));
+    }
+    if (!seen.insert(key.text).second) return at(key, "key " + quoted(key.text) + " again");
+    WARREN_TRY(found->second(entry.second));
+  }
+  return {};
+}
+
+/// Calls `read` for each entry of a mapping of names, each once.
+base::Status read_named(const YAML::Node& node, const std::string& what,
+                        const std::function<base::Status(const Word&, const YAML::Node&)>& read) {
+  if (node.IsNull()) return {};
+  if (!node.IsMap()) return at(word_of(node), what + " are a mapping of names");
+  std::set<std::string> seen;
+  for (const auto& entry : node) {
+    const Word name = word_of(entry.first);
+    if (!seen.insert(name.text).second) return at(name, quoted(name.text) + " again");
+    WARREN_TRY(read(name, entry.second));
+  }
+  return {};
+}
+
+base::Result<Word> one_value(const YAML::Node& node) {
+  Word word = word_of(node);
+  if (!node.IsScalar()) return at(word, "this must be one value");
+  return word;
+}
+
+/// A value whose text `check` accepts; it answers what is wrong.
+Read text(std::optional<std::string>& into,
+          std::function<std::string(const std::string&)> check = {}) {
+  return [&into, check = std::move(check)](const YAML::Node& node) -> base::Status {
+    WARREN_TRY_ASSIGN(const Word word, one_value(node));
+    if (const std::string wrong = check ? check(word.text) : ""; !wrong.empty()) {
+      return at(word, wrong);
+    }
+    into = word.text;
+    return {};
+  };
+}
+
+template <typename T>
+Read number(std::optional<T>& into, std::uint64_t least, std::uint64_t most) {
+  return [&into, least, most](const YAML::Node& node) -> base::Status {
+    WARREN_TRY_ASSIGN(const Word word, one_value(node));
+    const auto value = base::parse_number(word.text, least, most);
+    if (!value) {
+      return at(word, quoted(word.text) + " is no number from " + std::to_string(least) + " to " +
+                          std::to_string(most));
+    }
+    into = static_cast<T>(*value);
+    return {};
+  };
+}
+
+Read yes_or_no(std::optional<bool>& into) {
+  return [&into](const YAML::Node& node) -> base::Status {
+    WARREN_TRY_ASSIGN(const Word word, one_value(node));
+    if (word.text != "true" && word.text != "false") {
+      return at(word, quoted(word.text) + " is neither true nor false");
+    }
+    into = word.text == "true";
+    return {};
+  };
+}
+
+Read seconds(std::optional<std::uint32_t>& into) {
+  return [&into](const YAML::Node& node) -> base::Status {
+    WARREN_TRY_ASSIGN(const Word word, one_value(node));
+    into = word.text == "never" ? 0U : base::parse_duration_s(word.text);
+    if (into) return {};
+    return at(word, quoted(word.text) + " is no time span", "write it as 15m, 24h, 7d or never");
+  };
+}
+
+/// A list, or one value instead of a list of one.
+template <typename List>
+Read texts(List& into, std::function<std::string(const std::string&)> check = {}) {
+  return [&into, check = std::move(check)](const YAML::Node& node) -> base::Status {
+    std::vector<std::string> values;
+    const auto add = [&](const YAML::Node& item) -> base::Status {
+      WARREN_TRY_ASSIGN(const Word word, one_value(item));
+      if (const std::string wrong = check ? check(word.text) : ""; !wrong.empty()) {
+        return at(word, wrong);
+      }
+      values.push_back(word.text);
+      return {};
+    };
+    if (node.IsSequence()) {
+      for (const YAML::Node& item : node) WARREN_TRY(add(item));
+    } else if (!node.IsNull()) {
+      WARREN_TRY(add(node));
+    }
+    into = std::move(values);
+    return {};
+  };
+}
+
+std::string wrong_prefix(const std::string& value) {
+  const bool good = value.find('/') != std::string::npos && base::Prefix::parse(value);
+  return good ? "" : quoted(value) + " is no prefix, such as 10.20.0.0/24";
+}
+std::string wrong_prefix6(const std::string& value) {
+  return value == "none" ? "" : wrong_prefix(value);
+}
+std::string wrong_address(const std::string& value) {
+  return base::IpAddress::parse(value) ? "" : quoted(value) + " is no address";
+}
+std::string wrong_range(const std::string& value) {
+  if (value == "none" || model::AddressRange::parse(value)) return "";
+  return quoted(value) + " is no range: A-B, A/N or A";
+}
+std::string wrong_key(const std::string& value) {
+  return base::PublicKey::parse_base64(value) ? "" : quoted(value) + " is no public key";
+}
+
+base::Status check_name(const Word& word, const base::Status& checked) {
+  if (checked) return {};
+  return at(word, checked.error().message, checked.error().hint);
+}
+
+class Reader {
+ public:
+  explicit Reader(std::string_view text) {
+    for (std::size_t begin = 0; begin <= text.size();) {
+      const std::size_t end = std::min(text.find('\n', begin), text.size());
+      lines_.emplace_back(text.substr(begin, end - begin));
+      begin = end + 1;
+    }
+  }
+
+  base::Result<Document> document(const YAML::Node& root) {
+    std::optional<std::uint32_t> version;
+    Document out;
+    WARREN_TRY(read_map(root, "the document",
+                        {{"warren", number(version, 1, 1)},
+                         {"networks", [&](const YAML::Node& node) {
+                            return read_named(node, "networks",
+                                              [&](const Word& name, const YAML::Node& body) {
+                                                return network(name, body, out);
+                                              });
+                          }}}));
+    if (version) return out;
+    return at({.text = "", .line = 1, .column = 1}, "the document does not say which kind it is",
+              "begin it with `warren: 1`");
+  }
+
+ private:
+  base::Status network(const Word& name, const YAML::Node& node, Document& out) {
+    WARREN_TRY(check_name(name, model::check_network_name(name.text)));
+    Network made;
+    made.name = name.text;
+    std::optional<YAML::Node> policy_node;
+    WARREN_TRY(read_map(node, "network " + name.text,
+                        {{"subnet", text(made.subnet, wrong_prefix)},
+                         {"subnet6", text(made.subnet6, wrong_prefix6)},
+                         {"port", number(made.port, 1, kMaxPort)},
+                         {"endpoint", text(made.endpoint)},
+                         {"dns", texts(made.dns, wrong_address)},
+                         {"nat", yes_or_no(made.nat)},
+                         {"gateway-address", texts(made.gateway_addresses, wrong_address)},
+                         {"reserve", texts(made.reserve, wrong_range)},
+                         {"default-role", text(made.default_role)},
+                         {"max-members", number(made.max_members, 0, UINT32_MAX)},
+                         {"stopped", yes_or_no(made.stopped)},
+                         {"roles", [&](const YAML::Node& n) { return roles(n, made); }},
+                         {"policy",
+                          [&](const YAML::Node& n) {
+                            policy_node = n;
+                            return base::Status();
+                          }},
+                         {"peers", [&](const YAML::Node& n) { return peers(n, made); }},
+                         {"forwards", [&](const YAML::Node& n) { return forwards(n, made); }}}));
+    // Rules name roles, wherever those stand.
+    if (policy_node) WARREN_TRY(policy(*policy_node, made));
+    out.networks.push_back(std::move(made));
+    return {};
+  }
+
+  static base::Status roles(const YAML::Node& node, Network& out) {
+    return read_named(node, "roles", [&](const Word& name, const YAML::Node& body) -> base::Status {
+      WARREN_TRY(check_name(name, name.text == model::kDefaultRole
+                                      ? base::Status()
+                                      : model::check_role_name(name.text)));
+      api::RoleAdd role;
+      role.name = name.text;
+      WARREN_TRY(read_map(body, "role " + name.text,
+                          {{"range", text(role.range, wrong_range)},
+                           {"range6", text(role.range6, wrong_range)},
+                           {"max-members", number(role.max_members, 0, UINT32_MAX)},
+                           {"expires", seconds(role.expires_s)}}));
+      out.roles.push_back(std::move(role));
+      return {};
+    });
+  }
+
+  static base::Status peers(const YAML::Node& node, Network& out) {
+    return read_named(node, "peers", [&](const Word& name, const YAML::Node& body) -> base::Status {
+      WARREN_TRY(check_name(name, model::check_peer_name(name.text)));
+      api::PeerAdd peer;
+      peer.name = name.text;
+      std::optional<std::string> role;
+      WARREN_TRY(read_map(body, "peer " + name.text,
+                          {{"role", text(role)},
+                           {"key", text(peer.public_key, wrong_key)},
+                           {"address", texts(peer.addresses, wrong_address)},
+                           {"expires", seconds(peer.expires_s)}}));
+      if (peer.expires_s == 0U) peer.expires_s.reset();
+      peer.role = role.value_or("");
+      out.peers.push_back(std::move(peer));
+      return {};
+    });
+  }
+
+  static base::Status forwards(const YAML::Node& node, Network& out) {
+    return read_named(
+        node, "forwards", [&](const Word& from, const YAML::Node& body) -> base::Status {
+          const auto port = model::PublicPort::parse(from.text);
+          if (!port) return at(from, quoted(from.text) + " is no public port, such as 8080/tcp");
+          api::ForwardAdd forward;
+          forward.from = port->to_string();
+          std::optional<std::string> peer;
+          WARREN_TRY(
+              read_map(body, "forward " + from.text,
+                       {{"peer", text(peer)}, {"port", number(forward.to_port, 1, kMaxPort)}}));
+          if (!peer) return at(from, "the forward leads to no peer", "add peer: NAME");
+          forward.peer = *peer;
+          out.forwards.push_back(std::move(forward));
+          return {};
+        });
+  }
+
+  /// The policy is kept as it is written, comments too. It is checked here at its own place in the
+  /// document: its lines under as many empty ones as stand before it.
+  base::Status policy(const YAML::Node& node, Network& out) const {
+    const Word where = word_of(node);
+    out.policy.emplace();
+    if (node.IsNull() || (node.IsScalar() && where.text == "none")) return {};
+    if (!node.IsMap()) return at(where, "a policy is a mapping with the key rules");
+    const std::size_t indent = where.column - 1;
+    const auto is_remark = [](std::string_view line) {
+      const std::size_t first = line.find_first_not_of(" \t\r");
+      return first == std::string_view::npos || line[first] == '#';
+    };
+    std::size_t begin = where.line - 1;
+    while (begin > 0 && is_remark(lines_[begin - 1])) --begin;
+    std::string text(begin, '\n');
+    if (node.Style() == YAML::EmitterStyle::Flow) {
+      return at(where, "write the policy as a block, not in braces");
+    }
+    for (std::size_t line = begin; line < lines_.size(); ++line) {
+      const std::string_view whole = lines_[line];
+      const std::size_t first = whole.find_first_not_of(" \t\r");
+      const bool blank = first == std::string_view::npos;
+      if (!blank && first < indent && whole[first] != '#') break;
+      text.append(whole).push_back('\n');
+      out.policy->emplace_back(blank ? std::string_view() : whole.substr(std::min(first, indent)));
+    }
+    std::vector<std::string>& kept = *out.policy;
+    while (!kept.empty() && kept.back().empty()) kept.pop_back();
+    kept.erase(kept.begin(),
+               std::ranges::find_if(kept, [](const auto& one) { return !one.empty(); }));
+    std::vector<model::Role> roles;
+    for (const api::RoleAdd& role : out.roles) roles.emplace_back().name = role.name;
+    const auto parsed = model::Policy::parse(text, roles);
+    if (!parsed) return parsed.error();
+    return {};
+  }
+
+  std::vector<std::string_view> lines_;
+};
+
+}  // namespace
+
+base::Result<Document> Document::parse(std::string_view text) {
+  if (text.size() > kMaxDocumentBytes) {
+    return base::make_error(base::ErrorKind::Invalid, "the document is larger than 32 MiB");
+  }
+  try {
+    return Reader(text).document(YAML::Load(std::string(text)));
+  } catch (const YAML::Exception& problem) {
+    return model::no_yaml(problem);
+  }
+}
+
+}  // namespace warren::document
