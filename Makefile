@@ -11,7 +11,7 @@ STAMP  := build/packages.stamp
 BENCH_ROUNDS ?= 3
 BENCH_STAMP  := build/bench-packages.stamp
 
-.PHONY: help build test test-fast slow demo bench asan tsan interop fuzz tidy format packages install clean
+.PHONY: help build test test-fast slow demo bench bench-run asan tsan interop fuzz tidy format packages install clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -48,15 +48,21 @@ bench: $(BENCH_STAMP)
 	@cmake --build $(BUILD) -j $(JOBS) --target benchmark_programs
 	bench/run.py $(BUILD)/bin --rounds $(BENCH_ROUNDS) --only "$(BENCH_ONLY)" $(if $(BENCH_QUICK),--quick)
 
-## asan       unit tests, stories and corpora with AddressSanitizer and UBSan
+## bench-run  `warren run`: its start, its throughput, 500 at once, beside other ways (BENCH_QUICK)
+bench-run: $(BENCH_STAMP)
+	@cmake --preset release >build/configure.log || { cat build/configure.log; exit 1; }
+	@cmake --build $(BUILD) -j $(JOBS) --target benchmark_programs
+	bench/runs.py $(BUILD)/bin $(if $(BENCH_QUICK),--quick)
+
+## asan       unit tests, stories, corpora and two engines under traffic, with ASan and UBSan
 asan: $(STAMP)
 	cmake --preset asan && cmake --build build/asan -j $(JOBS)
-	ctest --test-dir build/asan --output-on-failure -j $(JOBS) -L 'unit|sim|fuzz'
+	ctest --test-dir build/asan --output-on-failure -j $(JOBS) -L 'unit|sim|fuzz|sanitized'
 
-## tsan       unit tests with ThreadSanitizer
+## tsan       unit tests and two engines under traffic, with ThreadSanitizer
 tsan: $(STAMP)
 	cmake --preset tsan && cmake --build build/tsan -j $(JOBS)
-	ctest --test-dir build/tsan --output-on-failure -j $(JOBS) -L unit
+	ctest --test-dir build/tsan --output-on-failure -j $(JOBS) -L 'unit|sanitized'
 
 ## fuzz       each fuzz target for a minute (clang-19)
 fuzz: $(STAMP)
@@ -81,13 +87,14 @@ packages: $(STAMP)
 $(STAMP): packages.txt tools/unpack_packages.sh
 	@mkdir -p build
 	tools/install_packages.sh packages.txt
-	tools/unpack_packages.sh build/debian ocserv
+	tools/unpack_packages.sh build/debian ocserv nscd
 	@touch $@
 
 # The rivals are only unpacked below build/: their packages would enable services.
 $(BENCH_STAMP): $(STAMP) bench/packages.txt tools/fetch_newest.sh tools/unpack_packages.sh
 	tools/install_packages.sh bench/packages.txt
 	tools/unpack_packages.sh build/debian openvpn ocserv openconnect
+	tools/unpack_packages.sh build/run-rivals podman runc conmon
 	tools/fetch_newest.sh build/rivals wireguard-go nebula
 	@touch $@
 

@@ -63,7 +63,7 @@ class Contender:
         self.wire, self.folder = wire, folder
         self.ends = {}
         self.start()
-        if self.ends:
+        if "a" in self.ends:
             wait(lambda: self.answers(), self.ends["a"], "no packet passes")
 
     def start(self):
@@ -169,6 +169,19 @@ class AnyConnect(Contender):
     address = "10.99.0.1"
 
     def start(self):
+        self.start_server()
+        script = self.file("script", "#!/bin/sh\n[ \"$reason\" = connect ] || exit 0\n"
+                           f"ip addr add $INTERNAL_IP4_ADDRESS/24 dev $TUNDEV\nip link set $TUNDEV mtu {INNER_MTU} up\n")
+        os.chmod(script, 0o755)
+        self.ends["a"] = self.wire.start("a", *self.client(script), f"--interface={self.interface('a')}", f"{B}:4443",
+                                         stdin=open(f"{self.folder}/word"))
+
+    def client(self, script):
+        """The command that connects, but for the server's name; the password goes to its standard input."""
+        return [*unpacked("openconnect"), "--protocol=anyconnect", "--user=bench", "--passwd-on-stdin", "--non-inter",
+                "--base-mtu=1500", f"--servercert=pin-sha256:{self.pin}", f"--script={script}"]
+
+    def start_server(self):
         cert, key = certificate(self.folder, "ocserv")
         word = secrets.token_hex(16)
         users = f"{self.folder}/users"
@@ -199,15 +212,9 @@ dpd = 90
         os.chmod(self.folder, 0o755)
         self.ends["b"] = self.wire.start("b", *unpacked("ocserv"), "-f", "-c", conf)
         wait(lambda: ":4443" in self.wire.run("b", "ss", "-ltn"), self.ends["b"], "no start")
-        pin = sh("sh", "-c", f"openssl x509 -pubkey -noout -in {cert} | openssl pkey -pubin -outform der | "
-                 "openssl dgst -sha256 -binary | base64").strip()
-        script = self.file("script", "#!/bin/sh\n[ \"$reason\" = connect ] || exit 0\n"
-                           f"ip addr add $INTERNAL_IP4_ADDRESS/24 dev $TUNDEV\nip link set $TUNDEV mtu {INNER_MTU} up\n")
-        os.chmod(script, 0o755)
-        self.ends["a"] = self.wire.start(
-            "a", *unpacked("openconnect"), "--protocol=anyconnect", "--user=bench", "--passwd-on-stdin", "--non-inter",
-            "--base-mtu=1500", f"--servercert=pin-sha256:{pin}", f"--script={script}", f"--interface={self.interface('a')}",
-            f"{B}:4443", stdin=open(self.file("word", word + "\n")))
+        self.pin = sh("sh", "-c", f"openssl x509 -pubkey -noout -in {cert} | openssl pkey -pubin -outform der | "
+                      "openssl dgst -sha256 -binary | base64").strip()
+        self.file("word", word + "\n")
 
 
 def certificate(folder, name):

@@ -66,11 +66,31 @@ def handshakes_text(handshakes):
                  ["per second", "CPU µs each", "its X25519, µs", "of that bound", "cookies / lost", "bytes per peer"], row)
 
 
-class Targets:
-    """The promises, as ratios in one run. A target whose rival was not measured is left out."""
+class Promises:
+    """Figures beside what was promised of them."""
+
+    def __init__(self, title):
+        self.title, self.rows = title, []
+
+    def add(self, what, value, relation, target):
+        if value is not None:
+            reached = value >= target if relation == ">=" else value <= target
+            self.rows.append({"what": what, "value": round(value, 3), "target": f"{relation} {target}", "reached": reached})
+
+    def text(self):
+        lines = [f"{self.title:<44}{'value':>10}{'target':>12}"]
+        for row in self.rows:
+            lines.append(f"{row['what']:<44}{row['value']:>10.2f}{row['target']:>12}  "
+                         f"{'reached' if row['reached'] else 'MISSED'}")
+        return "\n".join(lines) + "\n"
+
+
+class Targets(Promises):
+    """Of the engine, as ratios in one run. A target whose rival was not measured is left out."""
 
     def __init__(self, rivals, handshakes, peers):
-        self.middle, self.handshakes, self.rows = medians(rivals), handshakes, []
+        super().__init__("Targets (the worse of both directions)")
+        self.middle, self.handshakes = medians(rivals), handshakes
         if WARREN in self.middle:
             self.throughput()
             self.rest()
@@ -82,11 +102,6 @@ class Targets:
         for key, what, scale, limit in (("10,000 peers: memory of each, bytes", "memory of an idle peer, KiB", 1024, 1),
                                         ("10,000 peers: wg setconf, ms", "10,000 peers by wg setconf, ms", 1, 150)):
             self.add(what, configured[key] / scale if key in configured else None, "<=", limit)
-
-    def add(self, what, value, relation, target):
-        if value is not None:
-            reached = value >= target if relation == ">=" else value <= target
-            self.rows.append({"what": what, "value": round(value, 3), "target": f"{relation} {target}", "reached": reached})
 
     def ratio(self, rival, *keys):
         """The smallest of the figures' ratios to one rival."""
@@ -119,10 +134,3 @@ class Targets:
             if key in ours:
                 self.add(f"memory {what}, MiB", ours[key] / 1024, "<=", limit)
                 self.add(f"memory {what}, its own, MiB", ours[f"{key}_own"] / 1024, "<=", limit)
-
-    def text(self):
-        lines = [f"{'Targets (the worse of both directions)':<44}{'value':>10}{'target':>12}"]
-        for row in self.rows:
-            lines.append(f"{row['what']:<44}{row['value']:>10.2f}{row['target']:>12}  "
-                         f"{'reached' if row['reached'] else 'MISSED'}")
-        return "\n".join(lines) + "\n"

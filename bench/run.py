@@ -145,19 +145,24 @@ def rounded(value):
     return [rounded(part) for part in value] if isinstance(value, list) else value
 
 
-def keep(results, whole):
-    """A whole run is kept in the tree, with its picture; a quick or partial one below build/."""
+def write_results(results, whole, kind=""):
+    """A whole run is kept in the tree, a quick or partial one below build/; the folder it is in."""
     folder = f"{HERE}/results" if whole else "build/bench"
     os.makedirs(folder, exist_ok=True)
-    path, number = f"{folder}/{results['date']}.json", 1
+    path, number = f"{folder}/{kind}{results['date']}.json", 1
     while whole and os.path.exists(path):
         number += 1
-        path = f"{folder}/{results['date']}-{number}.json"
+        path = f"{folder}/{kind}{results['date']}-{number}.json"
     text = json.dumps(rounded(results), indent=1)
     text = re.sub(r"\[\s+([^\[\]{}]*?)\s+\]", lambda match: "[" + re.sub(r",\s+", ", ", match[1]) + "]", text)
     with open(path, "w") as out:
         out.write(text + "\n")
     print(f"kept: {os.path.relpath(path)}")
+    return folder
+
+
+def keep(results, whole):
+    folder = write_results(results, whole)
     if contenders.WARREN in results["rivals"]:
         picture = f"{folder}/rivals.svg"
         with open(picture, "w") as out:
