@@ -15,6 +15,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <tuple>
+#include <utility>
 
 #include "base/assert.hpp"
 #include "crypto/crypto.hpp"
@@ -25,6 +27,7 @@ namespace {
 constexpr std::size_t kPoolPackets = 1 << 20;
 constexpr std::size_t kInnerSize = 28;  // IPv4 header and eight bytes of payload
 constexpr std::uint8_t kTransport = 4;
+constexpr base::Duration kWokenWithin = std::chrono::minutes(3);
 constexpr base::Duration kWorkTick = std::chrono::milliseconds(1);
 
 /// An IPv4 packet (protocol 253, "experimentation") that carries a number.
@@ -67,6 +70,7 @@ struct World::Host {
   std::map<base::PublicKey, node::PeerHints> hints;
   base::Duration wall_shift{};
   bool unplugged = false;
+  std::optional<base::Instant> asleep_since;
   std::optional<base::IpAddress> nat_address;
   std::optional<base::Endpoint> nat_mapping;
   std::vector<Arrival> arrivals;
@@ -169,6 +173,21 @@ void World::restart(HostId host, bool keep_hints) {
 }
 
 void World::unplug(HostId host, bool unplugged) { hosts_[host.value]->unplugged = unplugged; }
+
+void World::suspend(HostId host) { hosts_[host.value]->asleep_since = now_; }
+
+void World::wake(HostId host) {
+  Host& woken = *hosts_[host.value];
+  WARREN_ASSERT(woken.asleep_since);
+  const base::Instant active_since =
+      *std::exchange(woken.asleep_since, std::nullopt) - kWokenWithin;
+  std::vector<base::PublicKey> active;
+  std::ignore =
+      woken.node->for_some_active(0, woken.node->peer_count(), active_since,
+                                  [&](const base::PublicKey& peer) { active.push_back(peer); });
+  for (const base::PublicKey& peer : active) woken.node->wake(peer, now_, wall(woken));
+  drain(host);
+}
 
 void World::limit_handshakes(HostId host, std::size_t per_millisecond) {
   hosts_[host.value]->handshakes_per_millisecond = per_millisecond;
@@ -329,7 +348,7 @@ void World::transmit(HostId from, const node::Datagram& datagram) {
 
 void World::deliver(Flight& flight) {
   Host& host = *hosts_[flight.to.value];
-  if (host.unplugged) return;
+  if (host.unplugged || host.asleep_since) return;
   ++host.received;
   node::Datagram datagram{std::move(flight.packet), flight.from, flight.traffic_class};
   if (host.handshakes_per_millisecond != 0) {
@@ -383,6 +402,7 @@ bool World::step(base::Instant until) {
   deadlines_.pop();
   now_ = std::max(now_, due.at);
   Host& host = *hosts_[due.host];
+  if (host.asleep_since) return true;  // wake() looks anew
   work(host, HostId{due.host});
   const auto wanted = host.node->poll_timeout();
   if (!wanted || *wanted > now_) return true;  // stale: a later one is queued

@@ -63,6 +63,11 @@ class World {
   void restart(HostId host, bool keep_hints);
   /// Off the network: nothing in, nothing out, time goes on.
   void unplug(HostId host, bool unplugged);
+  /// The host sleeps: its processes stand still, what is sent to it is lost, its clocks go on.
+  void suspend(HostId host);
+  /// It wakes up. Its engine does what one does: it runs what is due, and calls peers that were
+  /// active in the three minutes before the sleep.
+  void wake(HostId host);
   /// The host's processor handles this many handshake messages per millisecond, and data at once:
   /// what comes meanwhile waits in its node. Without this, handshakes take no time either.
   void limit_handshakes(HostId host, std::size_t per_millisecond);

@@ -124,7 +124,7 @@ void Engine::handle_clocks() {
   const os::ClockJump jump = clocks_->look();
   if (jump == os::ClockJump{}) return;
   const auto seconds = [](base::Duration time) {
-    return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(time).count()) + " s";
+    return std::to_string(std::chrono::round<std::chrono::seconds>(time).count()) + " s";
   };
   if (jump.wall_step != base::Duration(0)) {
     ++clock_steps_;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <deque>
@@ -63,6 +64,24 @@ class ApiClient {
 
  private:
   os::Fd socket_;
+};
+
+/// Keeps every line.
+class RecordingLog final : public base::Log {
+ public:
+  void write(base::LogLevel, std::string_view, std::string_view message) override {
+    const std::lock_guard hold(mutex_);
+    lines_.emplace_back(message);
+  }
+  [[nodiscard]] std::size_t count(std::string_view beginning) {
+    const std::lock_guard hold(mutex_);
+    return static_cast<std::size_t>(std::ranges::count_if(
+        lines_, [&](const std::string& line) { return line.starts_with(beginning); }));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::string> lines_;
 };
 
 class Rig {
@@ -150,6 +169,16 @@ class Rig {
     return queues_.size();
   }
 
+  /// Of an engine that has ended.
+  [[nodiscard]] const std::string& counters() const { return counters_; }
+  /// False when it has not logged a line that begins so after a while, in which it is asked
+  /// things.
+  [[nodiscard]] bool logs(std::string_view beginning) {
+    const base::Instant deadline = os::now() + kTestPatience;
+    while (log_.count(beginning) == 0 && os::now() < deadline) std::ignore = status();
+    return log_.count(beginning) != 0;
+  }
+
   void notify(const ipc::OpenerBody& notice) { std::ignore = opener_->notify(notice); }
   /// The opener's process ends, as far as the engine can tell.
   void close_opener() {
@@ -164,6 +193,7 @@ class Rig {
   }
   base::Status wait() {
     engine_thread_.join();
+    counters_ = engine_->counters();
     engine_.reset();
     return result_;
   }
@@ -197,12 +227,13 @@ class Rig {
   }
 
   os::ScratchDirectory directory_;
-  base::NullLog log_;
+  RecordingLog log_;
   std::mutex queues_mutex_;
   std::deque<os::Fd> queues_;  // our ends; the engine's first worker has the first
   std::unique_ptr<Opener> opener_;
   std::unique_ptr<Engine> engine_;
   base::Status result_;
+  std::string counters_;
   std::atomic<bool> opener_stopping_ = false;
   std::thread opener_thread_;
   std::thread engine_thread_;

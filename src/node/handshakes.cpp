@@ -328,6 +328,7 @@ Node::State::Cost Node::State::begin_initiation(Task& task, Moment at) {
     drop_staged(*peer);
     return Cost::Cheap;
   }
+  zero_keys_if_due(*peer, at.now);  // overdue after a suspend, it would end this handshake
   peer->last_handshake_sent = at.now;
   arm(*peer, wg::Timer::RetransmitHandshake, at.now + options.timing.rekey_timeout + jitter());
   peer->last_sent_timestamp = wg::next_timestamp(at.wall, peer->last_sent_timestamp);

@@ -185,6 +185,7 @@ struct Node::State {
 
   // timers.cpp
   void run_timers(wg::Peer& peer, Moment at);
+  void zero_keys_if_due(wg::Peer& peer, base::Instant now);
   void retransmit(wg::Peer& peer, Moment at);
   void arm(wg::Peer& peer, wg::Timer timer, base::Instant at);
   [[nodiscard]] base::Duration jitter();

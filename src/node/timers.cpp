@@ -16,10 +16,7 @@ base::Duration Node::State::jitter() {
 
 void Node::State::run_timers(wg::Peer& peer, Moment at) {
   using wg::Timer;
-  if (peer.timers.take_due(Timer::ZeroKeys, at.now)) {
-    peer.sessions.clear();
-    peer.pending.reset();
-  }
+  zero_keys_if_due(peer, at.now);
   if (peer.timers.take_due(Timer::RetransmitHandshake, at.now)) retransmit(peer, at);
   if (peer.timers.take_due(Timer::SendKeepalive, at.now)) {
     send_keepalive(peer, at);
@@ -36,6 +33,12 @@ void Node::State::run_timers(wg::Peer& peer, Moment at) {
     send_keepalive(peer, at);
   }
   if (const auto next = peer.timers.next()) deadlines.wake_by(peer.id, *next);
+}
+
+void Node::State::zero_keys_if_due(wg::Peer& peer, base::Instant now) {
+  if (!peer.timers.take_due(wg::Timer::ZeroKeys, now)) return;
+  peer.sessions.clear();
+  peer.pending.reset();
 }
 
 void Node::State::retransmit(wg::Peer& peer, Moment at) {
