@@ -4,25 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <cstdlib>
 #include <memory>
-#include <new>
 
+#include "base/counting_allocator.hpp"
 #include "engine/engine_test_support.hpp"
 #include "os/udp.hpp"
-
-namespace {
-thread_local std::size_t allocations = 0;
-}
-
-// Not inlined: GCC would see malloc's memory freed by delete and warn.
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  ++allocations;
-  if (void* memory = std::malloc(size)) return memory;
-  std::abort();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace warren::engine {
 namespace {
@@ -99,9 +85,9 @@ class Workers : public testing::Test {
 TEST_F(Workers, APacketCostsNoAllocation) {
   EXPECT_EQ(carry(1), 1U);
   for (int i = 0; i < 20; ++i) EXPECT_EQ(carry(32), 32U);
-  const std::size_t before = allocations;
+  const std::size_t before = base::allocations;
   for (int i = 0; i < 100; ++i) EXPECT_EQ(carry(32), 32U);
-  const std::size_t during = allocations - before;
+  const std::size_t during = base::allocations - before;
   EXPECT_LE(during, 4U) << "timers that were set, but nothing per packet";
   EXPECT_GT(before, 0U);  // the count counts
 }

@@ -424,38 +424,35 @@ TEST(Batch, ASuperPacketWaitsForItsHandshakeInPieces) {
   EXPECT_EQ(a.pool.in_use(), 0U);
 }
 
-TEST(Batch, WhatWaitsIsBoundedAndTheOldestGoesFirst) {
+/// A super-packet of more segments than may wait for a handshake.
+struct Crowd {
+  std::size_t payload;
+  std::uint16_t segment;
+};
+
+class BatchCrowd : public testing::TestWithParam<Crowd> {};
+
+TEST_P(BatchCrowd, WaitsInBoundsAndTheOldestGoFirst) {
   World world;
   Host& a = world.add("10.0.0.1", "192.0.2.1:51820");
   Host& b = world.add("10.0.0.2", "192.0.2.2:51820");
   world.connect(a, b);
   Worker worker;
-  const SuperPacket packet = tcp_super_packet(a.inner, b.inner, 20000, 100);
+  const auto [payload, segment] = GetParam();
+  const SuperPacket packet = tcp_super_packet(a.inner, b.inner, payload, segment);
   worker.add(packet.bytes, packet.offload);
   a.node.plan(worker.out, world.now, world.wall);
   worker.out.clear();
-  EXPECT_EQ(a.drops(Drop::QueueFull), 200U - wg::kStagedPackets);
+  EXPECT_EQ(a.drops(Drop::QueueFull), payload / segment - wg::kStagedPackets);
+  EXPECT_EQ(a.drops(), payload / segment - wg::kStagedPackets);
   world.settle();
   const Packets all = cut(packet);
   EXPECT_EQ(b.received_packets, Packets(all.end() - wg::kStagedPackets, all.end()));
 }
 
-TEST(Batch, OfASuperPacketOfCrumbsTheLastWait) {
-  World world;
-  Host& a = world.add("10.0.0.1", "192.0.2.1:51820");
-  Host& b = world.add("10.0.0.2", "192.0.2.2:51820");
-  world.connect(a, b);
-  Worker worker;
-  const SuperPacket packet = tcp_super_packet(a.inner, b.inner, 60000, 1);
-  worker.add(packet.bytes, packet.offload);
-  a.node.plan(worker.out, world.now, world.wall);
-  worker.out.clear();
-  EXPECT_EQ(a.drops(Drop::QueueFull), 60000U - wg::kStagedPackets);
-  EXPECT_EQ(a.drops(), 60000U - wg::kStagedPackets);
-  world.settle();
-  const Packets all = cut(packet);
-  EXPECT_EQ(b.received_packets, Packets(all.end() - wg::kStagedPackets, all.end()));
-}
+INSTANTIATE_TEST_SUITE_P(Sizes, BatchCrowd,
+                         testing::Values(Crowd{.payload = 20000, .segment = 100},
+                                         Crowd{.payload = 60000, .segment = 1}));
 
 TEST(Batch, ASuperPacketNeverTakesASessionBeyondItsLimit) {
   Node::Options options;

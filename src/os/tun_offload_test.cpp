@@ -16,7 +16,7 @@
 
 #include "os/clock.hpp"
 #include "os/file.hpp"
-#include "os/netns.hpp"
+#include "os/netns_test_support.hpp"
 #include "os/process.hpp"
 #include "os/rtnl.hpp"
 #include "os/tun.hpp"
@@ -43,33 +43,23 @@ std::vector<std::uint8_t> numbered(std::size_t size) {
 }
 
 struct Side {
-  std::string netns_name;
   Fd netns;
   Tun tun;
   std::size_t largest = 0;                       ///< read from the tun
   std::array<std::size_t, 256> reads_of_type{};  ///< by gso_type
 };
 
-class TunOffloadTest : public testing::TestWithParam<Family> {
+class TunOffloadTest : public NetnsTest, public testing::WithParamInterface<Family> {
  protected:
   void SetUp() override {
-    if (access("/dev/net/tun", R_OK | W_OK) != 0) GTEST_SKIP() << "/dev/net/tun is not usable";
     for (std::size_t i = 0; i < 2; ++i) {
       Side& side = sides_[i];
-      side.netns_name = "wt" + std::to_string(getpid()) + "-off" + std::to_string(i);
-      auto made = create_named_netns(side.netns_name);
-      if (!made && made.error().kind == ErrorKind::NotPermitted)
-        GTEST_SKIP() << "needs CAP_SYS_ADMIN: " << made.error().message;
-      ASSERT_TRUE(made) << made.error().message;
-      side.netns = std::move(*made);
+      make_netns("off" + std::to_string(i), side.netns);
+      if (IsSkipped() || HasFatalFailure()) return;
       const auto set = in_netns(side.netns, [&] { return set_up(side, i); });
       ASSERT_TRUE(set) << set.error().message;
     }
     if (!sides_[0].tun.offloads.tcp4) GTEST_SKIP() << "this kernel has no offloads for a tun";
-  }
-  void TearDown() override {
-    for (Side& side : sides_)
-      if (side.netns) static_cast<void>(delete_named_netns(side.netns_name));
   }
   base::Status set_up(Side& side, std::size_t i) {
     WARREN_TRY_ASSIGN(side.tun, open_tun({.name = "wt0", .offloads = true}));

@@ -16,7 +16,7 @@
 
 #include "os/clock.hpp"
 #include "os/loop.hpp"
-#include "os/netns.hpp"
+#include "os/netns_test_support.hpp"
 #include "os/process.hpp"
 #include "os/udp.hpp"
 
@@ -29,27 +29,10 @@ using testing::HasSubstr;
 constexpr uid_t kNobody = 65534;
 
 /// A namespace of its own for every test; `inside` runs there.
-class TunTest : public testing::Test {
+class TunTest : public NetnsTest {
  protected:
-  void SetUp() override {
-    auto made = create_named_netns(name_);
-    if (!made && made.error().kind == ErrorKind::NotPermitted)
-      GTEST_SKIP() << "needs CAP_SYS_ADMIN: " << made.error().message;
-    ASSERT_TRUE(made) << made.error().message;
-    netns_ = std::move(*made);
-    if (access("/dev/net/tun", R_OK | W_OK) != 0) GTEST_SKIP() << "/dev/net/tun is not usable";
-  }
-  void TearDown() override {
-    if (netns_) static_cast<void>(delete_named_netns(name_));
-  }
-  void inside(const std::function<void()>& fn) {
-    const auto status = in_netns(netns_, [&]() -> base::Status {
-      fn();
-      return {};
-    });
-    ASSERT_TRUE(status) << status.error().message;
-  }
-  const std::string name_ = "wt" + std::to_string(getpid()) + "-tun";
+  void SetUp() override { make_netns("tun", netns_); }
+  void inside(const std::function<void()>& fn) { NetnsTest::inside(netns_, fn); }
   Fd netns_;
 };
 

@@ -2,25 +2,10 @@
 // new in this program.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <new>
-
+#include "base/counting_allocator.hpp"
 #include "wire/coalescer.hpp"
 #include "wire/segments.hpp"
 #include "wire/wire_test_support.hpp"
-
-namespace {
-std::size_t allocations = 0;
-}
-
-// Not inlined: GCC would see malloc's memory freed by delete and warn.
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  ++allocations;
-  if (void* memory = std::malloc(size)) return memory;
-  std::abort();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace warren::wire {
 namespace {
@@ -45,10 +30,10 @@ TEST(Allocation, CuttingAndCoalescingCostNoneOnceWarm) {
     return packets;
   };
   EXPECT_EQ(round(), 47U);
-  const std::size_t before = allocations;
+  const std::size_t before = base::allocations;
   std::size_t packets = 0;
   for (int i = 0; i < 100; ++i) packets += round();
-  const std::size_t during = allocations - before;
+  const std::size_t during = base::allocations - before;
   EXPECT_EQ(packets, 4700U);
   EXPECT_EQ(during, 0U);
   EXPECT_GT(before, 0U);  // the count counts
