@@ -14,6 +14,8 @@ The host also has a mount namespace of its own, in which users may open /dev/net
 
 import os
 import pathlib
+import pty
+import select
 import shutil
 import signal
 import subprocess
@@ -259,6 +261,52 @@ class Lab:
         for namespace in (self.host, self.far):
             subprocess.run(["ip", "netns", "delete", namespace], capture_output=True)
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class Terminal:
+    """A shell with job control on a terminal of its own, in which the user works."""
+
+    def __init__(self, lab):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            command = lab.as_user("bash", "--norc", "--noprofile", "--noediting", "-i",
+                                  environment=["TERM=dumb", "PS1=$ "])
+            os.execvp(command[0], command)
+        self.seen = ""
+        self.expect("$ ")
+
+    def say(self, text):
+        os.write(self.fd, text.encode())
+
+    def expect(self, text):
+        deadline = time.monotonic() + 8
+        while text not in self.seen:
+            assert select.select([self.fd], [], [], deadline - time.monotonic())[0], self.seen
+            self.seen += os.read(self.fd, 4096).decode(errors="replace")
+        before, self.seen = self.seen.split(text, 1)
+        return before
+
+    def close(self):
+        os.close(self.fd)
+        os.waitpid(self.pid, 0)
+
+
+def work_in_a_shell(terminal, command, look, expected):
+    """An interactive shell that the command starts, used as a person does; in it, `look` answers
+    what is expected."""
+    terminal.say(f"{command}\n")
+    terminal.say(f"echo inside-$((6*7)); {look}\n")
+    terminal.expect("inside-42\r\n")
+    terminal.expect(expected)
+    terminal.say("sleep 60\n")
+    terminal.expect("sleep 60")
+    time.sleep(0.3)  # a person's pace: the shell must have given the terminal away
+    terminal.say("\x03")
+    terminal.say("echo back-$((1+1))\n")
+    terminal.expect("back-2\r\n")
+    terminal.say("exit 3\n")
+    terminal.say("echo code-$?\n")
+    terminal.expect("code-3\r\n")
 
 
 def namespaces_of(pid):

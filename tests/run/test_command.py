@@ -2,14 +2,12 @@
 
 import os
 import pathlib
-import pty
-import select
 import signal
 import subprocess
 import time
 
 import pytest
-from lab import USER, wait_until
+from lab import USER, Terminal, wait_until, work_in_a_shell
 
 
 @pytest.mark.parametrize("script, code", [("exit 0", 0), ("exit 7", 7), ("kill -9 $$", 137),
@@ -199,34 +197,6 @@ print(len(pids))
     assert left == "2\n"
 
 
-class Terminal:
-    """A shell with job control on a terminal of its own, in which the user works."""
-
-    def __init__(self, lab):
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            command = lab.as_user("bash", "--norc", "--noprofile", "--noediting", "-i",
-                                  environment=["TERM=dumb", "PS1=$ "])
-            os.execvp(command[0], command)
-        self.seen = ""
-        self.expect("$ ")
-
-    def say(self, text):
-        os.write(self.fd, text.encode())
-
-    def expect(self, text):
-        deadline = time.monotonic() + 8
-        while text not in self.seen:
-            assert select.select([self.fd], [], [], deadline - time.monotonic())[0], self.seen
-            self.seen += os.read(self.fd, 4096).decode(errors="replace")
-        before, self.seen = self.seen.split(text, 1)
-        return before
-
-    def close(self):
-        os.close(self.fd)
-        os.waitpid(self.pid, 0)
-
-
 def test_terminal_interrupt_stop_and_continue(lab):
     terminal = Terminal(lab)
     program = lab.directory / "warren"
@@ -257,18 +227,8 @@ def test_terminal_interrupt_stop_and_continue(lab):
 
 def test_an_interactive_shell_works_inside(lab):
     terminal = Terminal(lab)
-    terminal.say(f"{lab.directory}/warren run lab -- bash --norc --noprofile -i\n")
-    terminal.say("echo inside-$((6*7)) $$\n")
-    terminal.expect("inside-42 2\r\n")
-    terminal.say("sleep 60\n")
-    terminal.expect("sleep 60")
-    time.sleep(0.3)  # a person's pace: the shell must have given the terminal away
-    terminal.say("\x03")
-    terminal.say("echo back-$((1+1))\n")
-    terminal.expect("back-2\r\n")
-    terminal.say("exit 3\n")
-    terminal.say("echo code-$?\n")
-    terminal.expect("code-3\r\n")
+    work_in_a_shell(terminal, f"{lab.directory}/warren run lab -- bash --norc --noprofile -i",
+                    "echo pid-$$", "pid-2\r\n")
     terminal.close()
 
 

@@ -9,8 +9,7 @@ import subprocess
 import time
 
 import pytest
-from lab import USER, anyone_in, namespaces_of, wait_until
-from test_command import Terminal
+from lab import USER, Terminal, anyone_in, namespaces_of, wait_until, work_in_a_shell
 
 
 def warren(lab, *arguments, **more):
@@ -101,20 +100,8 @@ def test_an_attached_command_ends_with_its_caller_and_with_the_run(lab, run):
 
 def test_a_terminal_works_in_an_attached_shell(lab, run):
     terminal = Terminal(lab)
-    terminal.say(f"stty rows 40 cols 100; {lab.directory}/warren attach lab -- "
-                 "bash --norc --noprofile -i\n")
-    terminal.say("echo inside-$((6*7)); stty size\n")
-    terminal.expect("inside-42\r\n")
-    terminal.expect("40 100")
-    terminal.say("sleep 60\n")
-    terminal.expect("sleep 60")
-    time.sleep(0.3)  # a person's pace: the shell must have given the terminal away
-    terminal.say("\x03")
-    terminal.say("echo back-$((1+1))\n")
-    terminal.expect("back-2\r\n")
-    terminal.say("exit 3\n")
-    terminal.say("echo code-$?\n")
-    terminal.expect("code-3\r\n")
+    work_in_a_shell(terminal, f"stty rows 40 cols 100; {lab.directory}/warren attach lab -- "
+                    "bash --norc --noprofile -i", "stty size", "40 100\r\n")
     terminal.close()
 
 
