@@ -36,6 +36,18 @@ class IpAddress {
     }
     return address;
   }
+  /// Becomes the IPv4 address in these bytes. In place: an address that is put together from a few
+  /// bytes and then copied as a whole makes the processor wait until the bytes have reached its
+  /// cache, behind everything that was stored before them.  HOT PATH
+  void assign_v4(std::span<const std::uint8_t, 4> bytes) {
+    family_ = Family::V4;
+    bytes_ = {};
+    std::memcpy(bytes_.data(), bytes.data(), bytes.size());
+  }
+  void assign_v6(std::span<const std::uint8_t, 16> bytes) {
+    family_ = Family::V6;
+    std::memcpy(bytes_.data(), bytes.data(), bytes.size());
+  }
   /// Strict: dotted quad or RFC 4291 text, no zone, no blanks.
   [[nodiscard]] static std::optional<IpAddress> parse(std::string_view text);
 

@@ -25,9 +25,11 @@ struct alignas(64) KeyStream {
   std::uint8_t block[kLanes][kChachaBlock];
 };
 
-/// Which text the lanes of a pass cover.
+/// Which text the lanes of a pass cover. (Pointers and sizes apart: a run is returned in memory,
+/// and a span of it copied at once would wait for the stores of its halves.)
 struct Cover {
-  std::array<base::MutableBytes, kLanes> text;
+  std::array<std::uint8_t*, kLanes> text;
+  std::array<std::size_t, kLanes> size;
   std::size_t runs = 0;
 };
 
@@ -104,7 +106,9 @@ WARREN_AVX512_INLINE void write_four(Words& x, KeyStream& out) {
 }
 
 /// From one word of every block per register to one block per row.
-WARREN_AVX512_INLINE void write_blocks(Words& x, KeyStream& out) {
+WARREN_AVX512_INLINE void write_blocks(const Words& words, KeyStream& out) {
+  Words x;  // of its own: else every step would be stored in `words` too
+  copy_words(x, words, std::make_index_sequence<16>());
   transpose_words(x[0], x[1], x[2], x[3]);
   transpose_words(x[4], x[5], x[6], x[7]);
   transpose_words(x[8], x[9], x[10], x[11]);
@@ -143,7 +147,8 @@ WARREN_AVX512_INLINE void fill(BlockLine& line, bool common_key, Pass& pass, Cov
         _mm512_mask_add_epi32(pass.word[12], lanes, lane_number, _mm512_set1_epi32(first));
     set_nonce(pass, lanes, *run.job);
     if (!common_key) set_key(pass, lanes, *run.job);
-    cover.text[cover.runs++] = run.text;
+    cover.text[cover.runs] = run.text.data();
+    cover.size[cover.runs++] = run.text.size();
     lane += run.blocks;
   }
 }
@@ -151,8 +156,8 @@ WARREN_AVX512_INLINE void fill(BlockLine& line, bool common_key, Pass& pass, Cov
 WARREN_AVX512_INLINE void apply(const Cover& cover, const KeyStream& stream) {
   const std::uint8_t* key = stream.block[0];
   for (std::size_t run = 0; run < cover.runs; ++run) {
-    std::uint8_t* text = cover.text[run].data();
-    std::size_t size = cover.text[run].size();
+    std::uint8_t* text = cover.text[run];
+    std::size_t size = cover.size[run];
     for (; size >= kChachaBlock; size -= kChachaBlock) {
       _mm512_storeu_si512(text, _mm512_xor_si512(_mm512_loadu_si512(text), _mm512_load_si512(key)));
       text += kChachaBlock;

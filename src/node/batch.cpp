@@ -57,9 +57,8 @@ void Outgoing::add(wire::Packet packet, const wire::Offload& offload) {
   input.packet = std::move(packet);
   if (!input.packet) return;
   input.plain = offload.cut == wire::Offload::Cut::None && !offload.needs_checksum;
-  input.inner = parse_inner(input.packet.bytes());
-  if (!input.inner) return;
-  input.packet.pop_back(input.packet.size() - input.inner->length);
+  if (!parse_inner(input.packet.bytes(), input.inner)) return;
+  input.packet.pop_back(input.packet.size() - input.inner.length);
   input.segments = wire::Segments::of(input.packet.bytes(), offload, wire::Layer::Packet);
 }
 
@@ -235,12 +234,10 @@ void Incoming::State::look_inside(Message& message) const {
     return;
   }
   message.content = Content::NotIp;
-  const auto inner = parse_inner(message.bytes);
-  if (!inner) return;
-  message.source = inner->source;
+  if (!parse_inner(message.bytes, message.inner)) return;
   const bool carried = decapsulate_ecn(message.bytes, datagrams[message.datagram].traffic_class);
   message.content = carried ? Content::Packet : Content::Congested;
-  message.bytes = message.bytes.first(inner->length);
+  message.bytes = message.bytes.first(message.inner.length);
 }
 
 std::span<const base::MutableBytes> Incoming::packets() const { return state_->packets; }

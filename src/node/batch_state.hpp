@@ -32,8 +32,8 @@ class HeldKeys {
 struct Outgoing::State {
   struct Input {
     wire::Packet packet;
-    bool plain = false;  ///< nothing is to be cut or completed
-    std::optional<InnerHeader> inner;
+    bool plain = false;                      ///< nothing is to be cut or completed
+    InnerHeader inner;                       ///< valid with `segments`
     std::optional<wire::Segments> segments;  ///< absent: malformed
 
     // What Node::plan decided; no key: the packet is not sent by this batch.
@@ -93,7 +93,7 @@ struct Incoming::State {
     std::uint32_t datagram = 0;  ///< in `datagrams`
     std::uint32_t outer_size = 0;
     Content content = Content::Forged;
-    base::IpAddress source{};  ///< of a Packet
+    InnerHeader inner{};  ///< of a Packet
   };
   struct Origin {
     std::uint32_t datagram = 0;

@@ -10,23 +10,23 @@ constexpr std::uint8_t kNotEct = 0;
 constexpr std::uint8_t kEct1 = 1;
 constexpr std::uint8_t kCongestion = 3;
 
-std::optional<InnerHeader> parse_v4(base::Bytes packet) {
-  if (packet.size() < kIpv4HeaderSize) return std::nullopt;
+bool parse_v4(base::Bytes packet, InnerHeader& out) {
+  if (packet.size() < kIpv4HeaderSize) return false;
   const std::size_t header = std::size_t{packet[0]} % 16 * 4;
-  const std::size_t length = base::ByteReader(packet.subspan(2, 2)).u16_be();
-  if (header < kIpv4HeaderSize || length < header || length > packet.size()) return std::nullopt;
-  return InnerHeader{.source = *base::IpAddress::from_bytes(packet.subspan(12, 4)),
-                     .destination = *base::IpAddress::from_bytes(packet.subspan(16, 4)),
-                     .length = length};
+  out.length = base::ByteReader(packet.subspan(2, 2)).u16_be();
+  if (header < kIpv4HeaderSize || out.length < header || out.length > packet.size()) return false;
+  out.source.assign_v4(packet.subspan<12, 4>());
+  out.destination.assign_v4(packet.subspan<16, 4>());
+  return true;
 }
 
-std::optional<InnerHeader> parse_v6(base::Bytes packet) {
-  if (packet.size() < kIpv6HeaderSize) return std::nullopt;
-  const std::size_t length = kIpv6HeaderSize + base::ByteReader(packet.subspan(4, 2)).u16_be();
-  if (length > packet.size()) return std::nullopt;
-  return InnerHeader{.source = *base::IpAddress::from_bytes(packet.subspan(8, 16)),
-                     .destination = *base::IpAddress::from_bytes(packet.subspan(24, 16)),
-                     .length = length};
+bool parse_v6(base::Bytes packet, InnerHeader& out) {
+  if (packet.size() < kIpv6HeaderSize) return false;
+  out.length = kIpv6HeaderSize + base::ByteReader(packet.subspan(4, 2)).u16_be();
+  if (out.length > packet.size()) return false;
+  out.source.assign_v6(packet.subspan<8, 16>());
+  out.destination.assign_v6(packet.subspan<24, 16>());
+  return true;
 }
 
 bool is_v4(base::Bytes packet) { return packet[0] >> 4 == 4; }
@@ -48,15 +48,15 @@ void set_ecn(base::MutableBytes packet, std::uint8_t ecn) {
 
 }  // namespace
 
-std::optional<InnerHeader> parse_inner(base::Bytes packet) {
-  if (packet.empty()) return std::nullopt;
+bool parse_inner(base::Bytes packet, InnerHeader& out) {
+  if (packet.empty()) return false;
   switch (packet[0] >> 4) {
     case 4:
-      return parse_v4(packet);
+      return parse_v4(packet, out);
     case 6:
-      return parse_v6(packet);
+      return parse_v6(packet, out);
     default:
-      return std::nullopt;
+      return false;
   }
 }
 

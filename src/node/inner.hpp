@@ -15,9 +15,10 @@ struct InnerHeader {
   std::size_t length = 0;  ///< of the whole packet, as its header says
 };
 
-/// The header of an IPv4 or IPv6 packet with nothing but padding behind it; nullopt when the bytes
-/// are too short for their header or for the length it states.  HOT PATH
-[[nodiscard]] std::optional<InnerHeader> parse_inner(base::Bytes packet);
+/// The header of an IPv4 or IPv6 packet with nothing but padding behind it. False when the bytes
+/// are too short for their header or for the length it states; `out` may have changed all the same.
+/// HOT PATH
+[[nodiscard]] bool parse_inner(base::Bytes packet, InnerHeader& out);
 
 /// The ECN codepoint (low two bits of the traffic class). Needs a packet that parse_inner takes.
 [[nodiscard]] std::uint8_t inner_ecn(base::Bytes packet);

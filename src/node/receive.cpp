@@ -60,12 +60,14 @@ void Node::State::identify_transport(Incoming::State& batch, base::MutableBytes 
   }
   if (!session->would_accept(header->counter)) return drop(Drop::Replayed);
   if (known.key == nullptr) known.key = batch.keys.hold(session->receive_key());
-  batch.messages.push_back({.bytes = bytes,
-                            .key = known.key,
-                            .counter = header->counter,
-                            .receiver = header->receiver,
-                            .datagram = datagram,
-                            .outer_size = static_cast<std::uint32_t>(bytes.size())});
+  // Member by member: built aside and copied, it would make the processor wait (base::IpAddress).
+  Incoming::State::Message& message = batch.messages.emplace_back();
+  message.bytes = bytes;
+  message.key = known.key;
+  message.counter = header->counter;
+  message.receiver = header->receiver;
+  message.datagram = datagram;
+  message.outer_size = static_cast<std::uint32_t>(bytes.size());
 }
 
 // HOT PATH
@@ -92,13 +94,13 @@ void Node::State::accept(Incoming::State& batch, Moment at) {
       drop(Drop::Malformed);
       continue;
     }
-    if (allowed_peer != run.peer || allowed_source != message.source) {
-      if (allowed_ips.lookup(message.source) != run.peer->id) {
+    if (allowed_peer != run.peer || allowed_source != message.inner.source) {
+      if (allowed_ips.lookup(message.inner.source) != run.peer->id) {
         drop(Drop::BadSource);
         continue;
       }
       allowed_peer = run.peer;
-      allowed_source = message.source;
+      allowed_source = message.inner.source;
     }
     if (content == Content::Congested) {
       drop(Drop::Congestion);

@@ -21,10 +21,10 @@ void Node::State::plan_input(Outgoing::State& batch, Outgoing::State::Input& inp
                              Moment at) {
   if (!input.segments) return drop(Drop::Malformed);
   const std::size_t count = input.segments->count();
-  const bool same = route.destination == input.inner->destination;
+  const bool same = route.destination == input.inner.destination;
   if (!same) {
-    const std::optional<wg::PeerId> owner = allowed_ips.lookup(input.inner->destination);
-    route = {.destination = input.inner->destination, .peer = owner ? &peers.at(*owner) : nullptr};
+    const std::optional<wg::PeerId> owner = allowed_ips.lookup(input.inner.destination);
+    route = {.destination = input.inner.destination, .peer = owner ? &peers.at(*owner) : nullptr};
   }
   if (route.peer == nullptr) return drop(Drop::NoRoute);
   wg::Peer& peer = *route.peer;

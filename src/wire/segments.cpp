@@ -159,12 +159,15 @@ void Segments::write_tcp(std::size_t index, base::MutableBytes out, Sum payload_
   std::uint8_t* tcp = out.data() + transport_;
   const auto length = static_cast<std::uint16_t>(out.size() - transport_);
   const auto sequence = static_cast<std::uint32_t>(first_sequence_ + index * payload_);
-  if (index > 0) tcp[13] = static_cast<std::uint8_t>(tcp[13] & ~kTcpCwr);
-  if (index + 1 < count_) tcp[13] = static_cast<std::uint8_t>(tcp[13] & ~(kTcpFin | kTcpPsh));
+  // From the packet, not from the copy: a load right behind a narrower store waits for it.
+  unsigned flags = load_u16_be(&packet_[transport_ + 12]);  // with the data offset in front
+  if (index > 0) flags &= ~unsigned{kTcpCwr};
+  if (index + 1 < count_) flags &= ~unsigned{kTcpFin | kTcpPsh};
   store_u32_be(tcp + 4, sequence);
-  store_checksum(
-      transport_sum_ + words(sequence) + word(load_u16_be(tcp + 12)) + word(length) + payload_sum,
-      tcp + kTcpChecksumOffset);
+  store_u16_be(tcp + 12, flags);
+  store_checksum(transport_sum_ + words(sequence) + word(static_cast<std::uint16_t>(flags)) +
+                     word(length) + payload_sum,
+                 tcp + kTcpChecksumOffset);
 }
 
 void Segments::write_udp(base::MutableBytes out, Sum payload_sum) const {
