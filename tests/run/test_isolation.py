@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 from lab import USER, Lab, wait_until
+from vpn_lab import unpacked
 
 # A /run and an /etc of the host's own, so that a test may change them.
 RUN = ("mount -t tmpfs -o mode=755 tmpfs /run; mkdir -p /run/nscd /run/dbus /run/media/stick "
@@ -147,6 +148,58 @@ def test_names_stay_the_profiles_while_the_host_changes_its_own(locked):
         assert on_host(lab, "cat", "/etc/resolv.conf").stdout != before
         run.stdin.close()
         assert run.wait(10) == 0
+    finally:
+        lab.close()
+
+
+NSCD_CONF = ("enable-cache hosts yes\\npersistent hosts no\\nshared hosts no\\n"
+             "check-files hosts yes\\npositive-time-to-live hosts 600\\n")
+
+
+def test_a_name_service_cache_restarted_during_the_run_is_not_asked():
+    """With a real nscd, which answers every program of the host for its C library."""
+    program = unpacked("nscd")
+    lab = Lab(etc_setup=RUN + ETC + "mkdir -p /var/cache/nscd /var/db/nscd; "
+              f"printf '{NSCD_CONF}' > /etc/nscd.conf; ")
+    inside = ["nsenter", "-t", str(lab.holder.pid), "-m", "-n"]
+
+    def start_nscd():
+        on_host(lab, "rm", "-rf", "/run/nscd")
+        on_host(lab, "mkdir", "-p", "/run/nscd")
+        daemon = lab.start([*inside, *program, "-F"], stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL)
+        wait_until(lambda: subprocess.run([*inside, "test", "-S", "/run/nscd/socket"]).returncode
+                   == 0 or daemon.poll() is not None, "nscd listens")
+        assert daemon.poll() is None
+        return daemon
+
+    def rename_over(name, text):
+        on_host(lab, "sh", "-c", f"echo '{text}' > /etc/new; mv /etc/new /etc/{name}")
+
+    ask = [*inside, "/usr/bin/python3", "-c", "import socket\n"
+           "print(socket.gethostbyname('host.example'))"]
+    try:
+        rename_over("nsswitch.conf", "hosts: files")
+        rename_over("hosts", "203.0.113.8 host.example")
+        first = start_nscd()
+        # As the host's programs see it, by way of the cache: the test can fail.
+        assert subprocess.run(ask, capture_output=True, text=True).stdout == "203.0.113.8\n"
+        run = lab.begin("/usr/bin/python3", "-c", LOOK, stdin=subprocess.PIPE)
+        expected = ["nameserver 10.77.0.1", "10.77.0.99", "files dns"]
+        assert names_inside(run) == expected
+        first.kill()
+        first.wait(5)
+        rename_over("resolv.conf", "nameserver 203.0.113.1")
+        rename_over("hosts", "203.0.113.9 host.example")
+        before = on_host(lab, "cat", "/etc/resolv.conf").stdout
+        start_nscd()
+        assert subprocess.run(ask, capture_output=True, text=True).stdout == "203.0.113.9\n"
+        assert names_inside(run) == expected
+        assert on_host(lab, "cat", "/etc/resolv.conf").stdout == before
+        run.stdin.close()
+        assert run.wait(10) == 0
+        # One that starts now, with the cache running, does not ask it either.
+        assert lab.check("import socket\nprint(socket.gethostbyname('host.example'))") == "10.77.0.99\n"
     finally:
         lab.close()
 

@@ -12,7 +12,7 @@ import signal
 import subprocess
 
 import pytest
-from lab import Lab, require, wait_until
+from lab import Lab, output, require, wait_until
 
 MARK = "LEAK-MARK-0451"
 
@@ -128,6 +128,8 @@ class Capture:
         ours = ("arp or icmp6 or (ip6 and dst host ff02::16) or "
                 "(udp and host 192.0.2.2 and port 51820) or (udp and port 4444) or "
                 "(icmp and src host 192.0.2.2) or "
+                # what still comes for a run that has ended
+                "(icmp[0] == 3 and icmp[1] == 3 and src host 192.0.2.1 and dst host 192.0.2.2) or "
                 "(icmp and src host 127.0.0.1 and dst host 127.0.0.1)")
         shown = subprocess.run(["tcpdump", "-nn", "-r", self.file, f"not ({ours})"],
                                capture_output=True, text=True, check=True)
@@ -200,3 +202,77 @@ def test_the_capture_would_see_it(noisy):
                    f"s.sendto(b'{MARK}', ('192.0.2.2', 53))"), check=True)
     capture.end()
     assert capture.marked() and "192.0.2.2.53" in capture.strangers()
+
+
+# --- TunnelCrack: routes that VPN clients except from their tunnel ---
+
+WHO = "import urllib.request\nprint(urllib.request.urlopen('http://%s:8080/%d', timeout=5).status)"
+
+
+class Rogue:
+    """Another network at the host, with the addresses that only the tunnel should lead to."""
+
+    def __init__(self, lab, *addresses):
+        self.name, self.lab = f"{lab.name}-rogue", lab
+        output("ip", "netns", "add", self.name)
+        output("ip", "link", "add", "e1", "netns", lab.host, "type", "veth", "peer", "name", "e1",
+               "netns", self.name)
+        for namespace, ending in ((lab.host, 200), (self.name, 1)):
+            ip = ("ip", "-n", namespace)
+            for address in addresses:
+                output(*ip, "address", "add", f"{address}.{ending}/24", "dev", "e1")
+            output(*ip, "link", "set", "e1", "up")
+        self.listener = lab.start(
+            ["nsenter", f"--net=/run/netns/{self.name}", "/usr/bin/python3", "-uc",
+             "import socket\ns = socket.create_server(('0.0.0.0', 8080)); print('ready')\n"
+             "while True:\n    s.accept()[0].close(); print('caught')"],
+            stdout=subprocess.PIPE, text=True)
+        assert self.listener.stdout.readline() == "ready\n"
+
+    def close(self):
+        self.listener.kill()
+        self.listener.wait(5)
+        subprocess.run(["ip", "netns", "delete", self.name], check=True)
+        return self.listener.stdout.read()
+
+
+@pytest.mark.parametrize("allowed", ["0.0.0.0/0, ::/0", "10.77.0.0/24, 198.51.100.0/24"],
+                         ids=["all", "split"])
+def test_local_networks_of_the_host_do_not_catch_traffic(allowed):
+    """LocalNet: the host's network claims to hold the addresses that the victim wants to reach."""
+    lab = Lab()
+    lab.profile("lab", lab.conf(allowed=allowed))
+    rogue = Rogue(lab, "10.77.0", "198.51.100")
+    try:
+        outside = subprocess.run(lab.in_host("/usr/bin/python3", "-c", "import socket\n"
+                                 "socket.create_connection(('198.51.100.1', 8080))"))
+        assert outside.returncode == 0 and rogue.listener.stdout.readline() == "caught\n"
+        capture = Capture(lab)
+        assert lab.check(WHO % ("10.77.0.1", 5)) == "200\n"
+        lost = lab.run("/usr/bin/python3", "-c", WHO.replace("timeout=5", "timeout=1") %
+                       ("198.51.100.1", 5))
+        assert lost.returncode != 0 and "200" not in lost.stdout
+        capture.end()
+        assert capture.strangers() == ""
+    finally:
+        assert rogue.close() == ""
+        lab.close()
+
+
+def test_the_servers_own_address_is_inside_the_tunnel_too():
+    """ServerIP: no route around the tunnel leads to the address that the tunnel itself uses."""
+    lab = Lab()
+    lab.profile("lab", lab.conf(allowed="0.0.0.0/0, ::/0"))
+    lab.profile("split", lab.conf())
+    capture = Capture(lab)
+    try:
+        # The far end answers on its outer addresses as well: what arrives there came by the tunnel.
+        assert lab.check(WHO % ("192.0.2.2", 5)) == "200\n"
+        assert lab.check(WHO % ("[2001:db8::2]", 5)) == "200\n"
+        for host in ("192.0.2.2", "[2001:db8::2]"):
+            done = lab.run("/usr/bin/python3", "-c", WHO % (host, 5), profile="split")
+            assert "unreachable" in done.stderr, done
+        capture.end()
+        assert capture.strangers() == ""
+    finally:
+        lab.close()
