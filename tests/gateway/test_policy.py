@@ -40,10 +40,10 @@ def join_as(gateway, member, name, role):
 
 
 @pytest.fixture
-def project(world, gateway, programs):
+def project(request, world, gateway, programs):
     """n1 is a node, broker belongs to the management and serves TCP 22 and 1883, UDP 53."""
     gateway.create("a", "--role", "management=10.220.0.0/24", "--role", "node=10.220.1.0/24",
-                   subnet="10.220.0.0/16")
+                   *getattr(request, "param", []), subnet="10.220.0.0/16")
     node, broker = world.members
     join_as(gateway, node, "n1", "node")
     join_as(gateway, broker, "broker", "management")
@@ -81,6 +81,7 @@ def test_roles_have_addresses_and_the_policy_decides(project, programs):
     assert node.attempt("ping", "-c", "1", "-W", "2", broker.address).returncode == 0
 
 
+@pytest.mark.parametrize("project", [[], ["--no-nat"]], indirect=True, ids=["nat", "no-nat"])
 def test_a_change_cuts_what_it_denies_and_leaves_the_rest(project, programs):
     gateway, node, broker = project
     streams = {port: programs(node, CLIENT, "tcp", broker.address, port) for port in (22, 1883)}
