@@ -121,7 +121,7 @@ bool UdpPort::receive(Lane& lane) {
   const auto got = os::receive_batch(lane.socket, std::span(slots_).first(room));
   if (!got) counters_.errors.add(1);  // ECONNREFUSED and its like concern one datagram
   const std::size_t count = got ? *got : 0;
-  lane.behind = count == room;
+  lane.behind |= count == room;
   std::size_t whole = 0;
   std::size_t trains = 0;
   bool small = true;

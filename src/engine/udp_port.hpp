@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "engine/count.hpp"
@@ -63,8 +64,12 @@ class UdpPort {
   [[nodiscard]] bool has_pending() const;
   /// Forgets what waits for room and belongs to a peer of which `is_gone` is true; how many.
   std::size_t drop_pending(const std::function<bool(const node::Owner&)>& is_gone);
-  /// The last batch received from a socket filled every slot: more may wait there.
-  [[nodiscard]] bool is_behind() const { return lanes_[0].behind || lanes_[1].behind; }
+  /// Since the last call a batch was received that filled every slot: more may wait in a socket.
+  [[nodiscard]] bool take_behind() {
+    const bool v4 = std::exchange(lanes_[0].behind, false);
+    const bool v6 = std::exchange(lanes_[1].behind, false);
+    return v4 || v6;
+  }
   /// Receives what still waits in the sockets, in batches, until there is none or `at_most`
   /// batches.
   void drain_sockets(std::size_t at_most);
@@ -78,7 +83,7 @@ class UdpPort {
     std::vector<node::Datagram> queue;  // [head, size) waits
     std::size_t head = 0;
     bool blocked = false;           // waits for room
-    bool behind = false;            // more may wait to be received
+    bool behind = false;            // the last batch filled every slot
     os::Loop::TimerId resting = 0;  // the timer of a pause, 0: none
   };
   void handle_ready(Lane& lane, os::Ready ready);

@@ -265,7 +265,8 @@ void Worker::handle_timer() {
 void Worker::drain() {
   const bool beside_data = std::exchange(data_since_handshakes_, false);
   std::size_t at_most = beside_data ? kHandshakesBesideData : kHandshakesAlone;
-  if (udp_.is_behind() && os::now() - handshakes_ended_ < kReadingFirst) at_most = 0;
+  const bool behind = udp_.take_behind();
+  if (behind && os::now() - handshakes_ended_ < kReadingFirst) at_most = 0;
   {
     const Batch batch(*this);
     work_on_handshakes(at_most);
