@@ -5,7 +5,7 @@ End b is a hub with PEERS members that knock as fast as the generator's core can
 (handshake_flood); one more member, end a, has a session and carries UDP and pings all the while.
 Twice: with few initiations on their way at once, so that the hub keeps up, and with thousands, so
 that it has to defend itself with cookies. Prints loss and latency without and with the storm,
-medians of interleaved rounds; the last line is JSON.
+and where the kernel lost packets, medians of interleaved rounds; the last line is JSON.
 """
 import json
 import os
@@ -42,6 +42,18 @@ def carry(wire):
             "ping_p99": times[int(len(times) * 0.99)]}
 
 
+def losses(wire, interfaces):
+    """What the kernel has counted as lost: before end a's tunnel, before end b's socket, behind it."""
+    def link(side, what):
+        found = json.loads(wire.run(side, "ip", "-j", "-s", "link", "show", interfaces[side]))[0]
+        return found["stats64"][what]["dropped"]
+
+    snmp = [line.split() for line in wire.run("b", "cat", "/proc/net/snmp").splitlines() if line.startswith("Udp:")]
+    udp = dict(zip(snmp[0][1:], snmp[1][1:]))
+    return {"lost_before_tunnel": link("a", "tx"), "lost_before_hub": int(udp["RcvbufErrors"]),
+            "lost_behind_hub": link("b", "rx")}
+
+
 def member(wire, engine, hub_interface, hub_key):
     """A session of end a with the hub."""
     interface = contenders.interface_name(wire, "a")
@@ -56,6 +68,7 @@ def member(wire, engine, hub_interface, hub_key):
         wire.run(side, "ip", "addr", "add", f"{address}/24", "dev", name)
         wire.run(side, "ip", "link", "set", name, "mtu", "1420", "up")
     wire.run("a", "ping", "-c", "3", "-i", "0.2", "-W", "5", INNER_B)
+    return {"a": interface, "b": hub_interface}
 
 
 def measure(binaries, engine, folder, window):
@@ -69,11 +82,13 @@ def measure(binaries, engine, folder, window):
                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         handshakes.expect(flood, "ready")
         wire.run("b", "wg", "setconf", interface, conf)
-        member(wire, engine, interface, wire.run("b", "wg", "show", interface, "public-key").strip())
+        interfaces = member(wire, engine, interface, wire.run("b", "wg", "show", interface, "public-key").strip())
         calm = carry(wire)
         print("go", file=flood.stdin, flush=True)
         handshakes.expect(flood, "flood")
+        before = losses(wire, interfaces)
         storm = carry(wire)
+        storm |= {place: lost - before[place] for place, lost in losses(wire, interfaces).items()}
         found = json.loads(flood.stdout.readline())
         storm |= {"handshakes_per_second": found["answered"] / found["seconds"], "cookies": found["cookies"]}
         return calm, storm
