@@ -292,6 +292,27 @@ def aead():
     seed("aead", "few", batch([(3, 1500, 1, 0), (3, 1281, 2, 200), (0, 1040, 3, 0)]))
 
 
+def proxy():
+    seed("proxy", "socks-greeting", b"\5\2\0\2")
+    seed("proxy", "socks-login", b"\1\6warren\4word")
+    seed("proxy", "socks-connect", b"\5\1\0\1\x0a\0\0\1\0\x50")
+    seed("proxy", "socks-name", b"\5\3\0\3\5a.lab\1\xbb")
+    seed("proxy", "socks-datagram", b"\0\0\0\4" + bytes(15) + b"\1\0\x35payload")
+    seed("proxy", "http-connect", "CONNECT [fd00::1]:443 HTTP/1.1\r\nProxy-Authorization: Basic "
+         "YTpi\r\n\r\n")
+    seed("proxy", "http-absolute", "POST http://a.lab:81/p?q HTTP/1.1\r\nHost: a\r\nConnection: X, "
+         "close\r\nX: 1\r\nContent-Length: 3\r\n\r\nabc")
+    seed("proxy", "http-chunked", "PUT http://a/ HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n")
+    question = b"\1a\1b\0\0\1\0\1"
+    alias = b"\xc0\x0c\0\5\0\1\0\0\0\x1e\0\4\1x\xc0\x0e"
+    address = b"\xc0\x21\0\1\0\1\0\0\0\x3c\0\4\x0a\0\0\x09"
+    seed("proxy", "dns-alias", b"\0\0\x81\x80\0\1\0\2\0\0\0\0" + question + alias + address)
+    seed("proxy", "dns-cut", b"\0\0\x83\x80\0\1\0\2\0\0\0\0" + question + alias)
+    seed("proxy", "packet-v4", ipv4((10, 0, 0, 1), (10, 0, 0, 2), bytes(20), protocol=6))
+    v6 = bytes.fromhex("fd00") + bytes(13)
+    seed("proxy", "packet-v6", ipv6(v6 + b"\1", v6 + b"\2", b"\x80" + bytes(7), protocol=58))
+
+
 for make in (messages, node, uapi, opener, hints, wg_conf, token, api_json, segments, coalescer,
-             aead):
+             aead, proxy):
     make()

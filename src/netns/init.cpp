@@ -38,7 +38,7 @@ namespace warren::netns {
 
 namespace {
 
-base::Error clone_error(int error_number) {
+base::Error explain_clone(int error_number) {
   base::Error error = base::os_error("create the namespaces of the run", error_number);
   switch (error_number) {
     case EPERM:
@@ -62,6 +62,13 @@ base::Error clone_error(int error_number) {
     default:
       return error;
   }
+}
+
+base::Error clone_error(int error_number) {
+  base::Error error = explain_clone(error_number);
+  if (!error.hint.empty()) error.hint += "; ";
+  error.hint += "meanwhile `warren proxy` needs no namespace, but is weaker";
+  return error;
 }
 
 /// One user and one group, each onto itself. Before the maps exist our ids read as nobody's.

@@ -41,6 +41,7 @@ int examine(const Invocation& invocation) {
                                       {"text", finding.text},
                                       {"remedy", finding.remedy}});
     }
+    if (!works) document["instead"] = "warren proxy";
     print_line(document.dump(-1, ' ', false, ordered_json::error_handler_t::replace));
     return works ? kDone : kFailed;
   }
@@ -51,6 +52,11 @@ int examine(const Invocation& invocation) {
   fmt::print("{}\n", works ? "warren run works here"
                            : "warren run does not work here; no subuid or set-user-id file would "
                              "be needed");
+  if (!works) {
+    fmt::print(
+        "      hint: meanwhile `warren proxy PROFILE -- COMMAND` needs neither namespaces nor a "
+        "tun,\n      but is weaker: only programs that honour the proxy variables are inside\n");
+  }
   return works ? kDone : kFailed;
 }
 
