@@ -30,7 +30,7 @@ class Bench:
         self.wire, self.folder = wire, folder
         self.bin = f"{folder}/bin"
         os.makedirs(self.bin)
-        for program in ("warren", "warren-engine", "first_instruction"):
+        for program in ("warren", "warren-gateway", "warren-engine", "first_instruction"):
             shutil.copy(f"{binaries}/{program}", self.bin)
         self.tun = TunAccess(folder)
         os.makedirs(f"{folder}/member/runtime", 0o700)

@@ -121,7 +121,7 @@ class Demo:
     def build_world(self):
         self.bin = f"{self.work}/bin"  # readable for the members, wherever the build is
         os.mkdir(self.bin)
-        for program in ("warren", "warren-engine", "first_instruction"):
+        for program in ("warren", "warren-gateway", "warren-engine", "first_instruction"):
             shutil.copy(f"{BIN}/{program}", self.bin)
         shutil.copy(f"{TOOLS}/demo_server.py", self.bin)
         self.tun = TunAccess(self.work)
