@@ -174,6 +174,18 @@ class Lab:
             os.chown(part, USER, USER)
         return path
 
+    def add_members(self, count):
+        """More profiles, each with a key and an address of its own: their names."""
+        words = []
+        for number in range(count):
+            key = output("wg", "genkey")
+            words += ["peer", output("wg", "pubkey", input=key), "allowed-ips",
+                      f"10.77.0.{100 + number}/32"]
+            self.profile(f"m{number}", self.conf().replace(self.user_key, key).replace(
+                "10.77.0.2/24, fd77::2/64", f"10.77.0.{100 + number}/24"))
+        output(*self.in_far("wg", "set", self.name, *words))
+        return [f"m{number}" for number in range(count)]
+
     def as_user(self, *command, environment=()):
         """The command as it must be started to be the user's, in the host's namespaces."""
         return ["nsenter", "-t", str(self.holder.pid), "-m", "-n", "setpriv",
