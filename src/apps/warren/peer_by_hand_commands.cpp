@@ -118,8 +118,8 @@ void add_add(CLI::App& peer, Invocation& invocation) {
   CLI::App* command = peer.add_subcommand("add", "Add a member whose key is handed in");
   command
       ->add_option("NAME", choice->names,
-                   "the name of the new peer; before it may stand its role (only \"default\" so "
-                   "far)")
+                   "the name of the new peer; before it may stand its role: the network's "
+                   "default one when left out")
       ->required()
       ->expected(1, 2);
   command->add_option("--network", choice->network, kNetworkHelp);
