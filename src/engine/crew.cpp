@@ -7,6 +7,9 @@
 // waits for nobody but the holder of the node's lock, which the first worker does not hold while it
 // waits.
 //
+// Each worker at work writes to the queue of the next, in a ring (Worker::set_output says why). The
+// ring is closed anew before a queue is closed, and after one is opened.
+//
 // A removal is final when every worker has passed an epoch: the node has forgotten the peer before,
 // so a batch that begins later cannot touch it; a batch that began earlier has ended when its
 // worker's epoch has moved.
@@ -60,7 +63,7 @@ struct Crew::Member {
   std::thread thread;
 };
 
-Crew::Crew(SharedNode& shared) : shared_(shared) {}
+Crew::Crew(SharedNode& shared, Worker& first) : shared_(shared), first_(first) {}
 
 base::Status Crew::start(std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) {
@@ -97,14 +100,31 @@ base::Status Crew::dispatch(Kit kit) {
     if (!status) worker.detach();
     return status;
   });
-  if (done) ++at_work_;
+  if (!done) return done;
+  ++at_work_;
+  link_outputs(1 + at_work_);
   return done;
 }
 
 void Crew::recall() {
   if (at_work_ == 0) return;
   Member& member = *members_[--at_work_];
+  link_outputs(1 + at_work_);  // nobody else writes to its queue any more
+  set_output(1 + at_work_, 0);
   member.ask([&member] { member.worker.detach(); });
+}
+
+/// Worker 0 is the first, worker i member i - 1; queues likewise.
+void Crew::set_output(std::size_t worker, std::size_t queue) {
+  const Worker& owner = queue == 0 ? first_ : members_[queue - 1]->worker;
+  if (worker == 0) return first_.set_output(owner.tun());
+  Member& member = *members_[worker - 1];
+  member.ask([&] { member.worker.set_output(owner.tun()); });
+}
+
+/// Each writes to the next one's queue, the last to the first one's.
+void Crew::link_outputs(std::size_t workers) {
+  for (std::size_t i = 0; i < workers; ++i) set_output(i, (i + 1) % workers);
 }
 
 void Crew::recall_all() {

@@ -31,7 +31,8 @@ class Crew {
     std::uint16_t port = 0;
   };
 
-  explicit Crew(SharedNode& shared);
+  /// `first` is the worker of the thread that uses the crew; it outlives this.
+  Crew(SharedNode& shared, Worker& first);
   /// Ends the threads.
   ~Crew();
   Crew(const Crew&) = delete;
@@ -58,7 +59,11 @@ class Crew {
 
  private:
   struct Member;
+  void set_output(std::size_t worker, std::size_t queue);
+  void link_outputs(std::size_t workers);
+
   SharedNode& shared_;
+  Worker& first_;
   std::vector<std::unique_ptr<Member>> members_;
   std::size_t at_work_ = 0;  // the first so many members
 };

@@ -108,7 +108,10 @@ TEST(Crew, NothingOfARemovedPeerLeavesAfterTheAnswer) {
 TEST(Crew, AnEpochIsPassedOnlyWhenTheBatchInWorkHasEnded) {
   base::NullLog log;
   SharedNode shared({}, log);
-  Crew crew(shared);
+  const auto loop = os::Loop::create().value();
+  Worker first(*loop, shared,
+               {.tun_gone = [](const base::Error&) {}, .idle = [] {}, .busy = [] {}});
+  Crew crew(shared, first);
   ASSERT_TRUE(crew.start(1));
   auto queue = os::unix_pair(os::UnixType::SeqPacket).value();
   ASSERT_TRUE(crew.dispatch({.tun = std::move(queue.second)}));
@@ -135,7 +138,10 @@ TEST(Crew, AnEpochIsPassedOnlyWhenTheBatchInWorkHasEnded) {
 TEST(Crew, ARecalledWorkerHasCarriedWhatWaited) {
   base::NullLog log;
   SharedNode shared({}, log);
-  Crew crew(shared);
+  const auto loop = os::Loop::create().value();
+  Worker first(*loop, shared,
+               {.tun_gone = [](const base::Error&) {}, .idle = [] {}, .busy = [] {}});
+  Crew crew(shared, first);
   ASSERT_TRUE(crew.start(1));
   for (int round = 0; round < 3; ++round) {
     auto queue = os::unix_pair(os::UnixType::SeqPacket).value();

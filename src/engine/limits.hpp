@@ -42,8 +42,11 @@ inline constexpr std::size_t kMaxWorkers = 8;
 inline constexpr base::Duration kSettled = std::chrono::seconds(2);
 /// How often it is looked at how busy the workers are.
 inline constexpr base::Duration kLoadTick = std::chrono::seconds(1);
-/// Another worker joins when every one that runs has used more than this share of a tick.
-inline constexpr double kBusyShare = 0.85;
+/// Another worker joins when every one that runs has used more than this share of so many ticks on
+/// end. It is the processor time that counts: a worker that waits for a processor does not reach
+/// it, and one more would only wait beside it.
+inline constexpr double kBusyShare = 0.9;
+inline constexpr int kBusyTicks = 2;
 /// Quiet: the workers together used less than this share of what one fewer of them could. When that
 /// has lasted, one leaves.
 inline constexpr double kQuietShare = 0.5;

@@ -14,6 +14,7 @@ LoadPolicy::Verdict LoadPolicy::handle_tick(base::Instant now,
   const auto wall = static_cast<double>((now - std::exchange(last_, now)).count());
   if (before.size() != used.size() || wall <= 0) {
     quiet_since_.reset();
+    busy_ticks_ = 0;
     return Verdict::Stay;
   }
   double least = 1;
@@ -23,7 +24,11 @@ LoadPolicy::Verdict LoadPolicy::handle_tick(base::Instant now,
     least = std::min(least, share);
     sum += share;
   }
-  if (least >= kBusyShare) return Verdict::Grow;
+  busy_ticks_ = least >= kBusyShare ? busy_ticks_ + 1 : 0;
+  if (busy_ticks_ >= kBusyTicks) {
+    busy_ticks_ = 0;
+    return Verdict::Grow;
+  }
   if (used.size() == 1 || sum >= kQuietShare * static_cast<double>(used.size() - 1)) {
     quiet_since_.reset();
     return Verdict::Stay;

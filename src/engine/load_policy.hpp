@@ -20,6 +20,7 @@ class LoadPolicy {
  private:
   base::Instant last_{};
   std::vector<base::Duration> before_;
+  int busy_ticks_ = 0;
   std::optional<base::Instant> quiet_since_;
 };
 

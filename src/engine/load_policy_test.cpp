@@ -31,15 +31,20 @@ class Ticks {
 TEST(LoadPolicy, GrowsWhenAllAreBusy) {
   Ticks ticks;
   EXPECT_EQ(ticks.tick({0.99}), Verdict::Stay) << "the first only remembers";
-  EXPECT_EQ(ticks.tick({0.80}), Verdict::Stay);
+  EXPECT_EQ(ticks.tick({0.85}), Verdict::Stay);
+  EXPECT_EQ(ticks.tick({0.95}), Verdict::Stay) << "a moment is not a load";
+  EXPECT_EQ(ticks.tick({0.85}), Verdict::Stay);
+  EXPECT_EQ(ticks.tick({0.95}), Verdict::Stay);
   EXPECT_EQ(ticks.tick({0.95}), Verdict::Grow);
+  EXPECT_EQ(ticks.tick({0.95}), Verdict::Stay) << "what it changes shows first";
 }
 
 TEST(LoadPolicy, DoesNotGrowWhileAWorkerHasLittleToDo) {
   Ticks ticks;
   EXPECT_EQ(ticks.tick({1, 0}), Verdict::Stay);
   for (int i = 0; i < 100; ++i) EXPECT_EQ(ticks.tick({1, 0}), Verdict::Stay);
-  EXPECT_EQ(ticks.tick({0.9, 0.9}), Verdict::Grow);
+  EXPECT_EQ(ticks.tick({0.95, 0.95}), Verdict::Stay);
+  EXPECT_EQ(ticks.tick({0.95, 0.95}), Verdict::Grow);
 }
 
 TEST(LoadPolicy, ShrinksAfterALongQuietTime) {

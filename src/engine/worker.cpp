@@ -23,11 +23,14 @@
 // then data is lost, too.
 //
 // Order. Within a worker a peer's packets keep their order. Across workers the kernel keeps flows
-// apart: a tun gives a flow's packets to the queue to which packets of the flow were written last
-// (or by hash before that), and SO_REUSEPORT gives a remote's datagrams to a socket by the hash of
-// addresses and ports, so both directions of a flow settle on one worker. A peer that roams gets
-// another hash: its datagrams may move to another worker, the few that the former one still has in
-// work may come out late, as if the network had delayed them; the replay window covers it.
+// apart: SO_REUSEPORT gives a remote's datagrams to a socket by the hash of addresses and ports,
+// and a tun gives a flow's packets to the queue to which packets of the flow were written last (or
+// by hash before that). So each direction of a flow stays on one worker. Which one seals is decided
+// by whoever opens: it writes to its neighbour's queue (set_output, Crew), so that the two
+// directions of one heavy peer are the work of two workers, and neither is spread. A peer that
+// roams gets another hash: its datagrams may move to another worker, the few that the former one
+// still has in work may come out late, as if the network had delayed them; the replay window covers
+// it.
 //
 // The epoch is how a removal becomes final: see epoch(), Batch, and Crew::pass_epoch.
 #include "engine/worker.hpp"
@@ -222,7 +225,7 @@ void Worker::handle_received(std::span<node::Datagram> datagrams) {
 // HOT PATH
 void Worker::write_incoming() {
   const auto packets = incoming_.packets();
-  if (packets.empty() || !tun_) return;
+  if (packets.empty() || !*output_) return;
   for (const base::MutableBytes packet : packets) coalescer_->add(packet);
   coalescer_->finish();
   const std::size_t count = coalescer_->result_count();
@@ -241,7 +244,7 @@ void Worker::write_coalesced(const wire::Coalesced& packet) {
     pieces_.push_back(header);
   }
   pieces_.insert(pieces_.end(), packet.pieces.begin(), packet.pieces.end());
-  const auto written = os::write_pieces(tun_, pieces_);
+  const auto written = os::write_pieces(*output_, pieces_);
   // A tun that is gone shows itself when it is read.
   if (!written || !*written) counters_.tun_full.add(packet.packets);
 }

@@ -54,6 +54,10 @@ class Worker {
   [[nodiscard]] base::Status set_tun(os::Fd tun, os::TunOffloads offloads);
   [[nodiscard]] const os::Fd& tun() const { return tun_; }
   [[nodiscard]] const os::TunOffloads& offloads() const { return offloads_; }
+  /// Writes what it opens to this queue of the same tun from now on; it must stay open until
+  /// another is set. Its own, unless told: the kernel gives a flow's packets to the queue that it
+  /// was last written to, so whoever reads that queue seals the other direction.
+  void set_output(const os::Fd& queue) { output_ = &queue; }
   /// As UdpPort::replace.
   [[nodiscard]] base::Status set_sockets(os::Fd v4, os::Fd v6, std::uint16_t port);
   [[nodiscard]] const UdpPort& udp() const { return udp_; }
@@ -117,6 +121,7 @@ class Worker {
   wire::PacketPool pool_;
   UdpPort udp_;
   os::Fd tun_;
+  const os::Fd* output_ = &tun_;
   os::TunOffloads offloads_;
   bool tun_paused_ = false;
 
