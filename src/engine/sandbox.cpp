@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/landlock.h>
+#include <malloc.h>
 #include <netinet/udp.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -223,6 +224,9 @@ base::Status load_filter(const SandboxOptions& options) {
 base::Result<SandboxReport> enter_sandbox(std::move_only_function<base::Status()> start_threads,
                                           const SandboxOptions& options) {
   warm_up();
+  // One heap for all threads: before glibc gives memory of a further one back it reads a file
+  // (/proc/sys/vm/overcommit_memory), which would be the end of the process. It is smaller, too.
+  mallopt(M_ARENA_MAX, 1);
   SandboxReport report;
   int parent_death_signal = 0;
   if (prctl(PR_GET_PDEATHSIG, &parent_death_signal) < 0) return base::os_error("ask who ends us");

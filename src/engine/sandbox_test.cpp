@@ -10,13 +10,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <latch>
+#include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "engine/limits.hpp"
 
@@ -95,6 +98,16 @@ TEST_F(SandboxDeathTest, AThreadThatWasThereBeforeIsLockedToo) {
   EXPECT_EXIT(lock_with_thread([] { std::ignore = open("/etc/passwd", O_RDONLY); }),
               testing::KilledBySignal(SIGSYS), "");
   EXPECT_EXIT(lock_with_thread([] { std::string text(1 << 20, 'x'); }),
+              testing::ExitedWithCode(kSurvived), "");
+}
+
+TEST_F(SandboxDeathTest, AThreadMayGiveMuchMemoryBack) {
+  EXPECT_EXIT(lock_with_thread([] {
+                using Block = std::array<char, 64 << 10>;
+                std::vector<std::unique_ptr<Block>> many;
+                for (int i = 0; i < 500; ++i) many.push_back(std::make_unique<Block>());
+                while (!many.empty()) many.pop_back();
+              }),
               testing::ExitedWithCode(kSurvived), "");
 }
 
