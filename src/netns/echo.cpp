@@ -55,22 +55,6 @@ bool may_pass(int error_number) {
          error_number == ECONNREFUSED || error_number == ENOKEY || error_number == EDESTADDRREQ;
 }
 
-base::Status send_request(const os::Fd& socket, const base::IpAddress& target,
-                          std::uint16_t sequence) {
-  std::array<std::uint8_t, kHeader + 8> packet{};
-  packet[0] = target.is_v4() ? static_cast<std::uint8_t>(ICMP_ECHO) : kEcho6Request;
-  packet[6] = static_cast<std::uint8_t>(sequence >> 8);
-  packet[7] = static_cast<std::uint8_t>(sequence);
-  const Target to = socket_address(target);
-  const auto* address = reinterpret_cast<const sockaddr*>(&to.storage);
-  const ssize_t sent =
-      sendto(socket.get(), packet.data(), packet.size(), MSG_NOSIGNAL, address, to.size);
-  if (sent < 0 && !may_pass(errno)) {
-    return base::os_error("send an echo request to " + target.to_string());
-  }
-  return {};
-}
-
 /// The sequence number of a waiting answer.
 std::optional<std::uint16_t> receive_answer(const os::Fd& socket, bool v4) {
   std::array<std::uint8_t, 512> packet;
@@ -91,6 +75,22 @@ base::Result<os::Fd> open_echo_socket(base::Family family) {
   return opened;
 }
 
+base::Status send_echo(const os::Fd& socket, const base::IpAddress& target,
+                       std::uint16_t sequence) {
+  std::array<std::uint8_t, kHeader + 8> packet{};
+  packet[0] = target.is_v4() ? static_cast<std::uint8_t>(ICMP_ECHO) : kEcho6Request;
+  packet[6] = static_cast<std::uint8_t>(sequence >> 8);
+  packet[7] = static_cast<std::uint8_t>(sequence);
+  const Target to = socket_address(target);
+  const auto* address = reinterpret_cast<const sockaddr*>(&to.storage);
+  const ssize_t sent =
+      sendto(socket.get(), packet.data(), packet.size(), MSG_NOSIGNAL, address, to.size);
+  if (sent < 0 && !may_pass(errno)) {
+    return base::os_error("send an echo request to " + target.to_string());
+  }
+  return {};
+}
+
 base::Result<std::optional<base::Duration>> wait_for_echo(const os::Fd& socket,
                                                           const base::IpAddress& target,
                                                           base::Instant deadline,
@@ -101,7 +101,7 @@ base::Result<std::optional<base::Duration>> wait_for_echo(const os::Fd& socket,
   for (base::Instant at = send_next; at < deadline || next == 0; at = os::now()) {
     if (at >= send_next) {
       sent_at[next % kRemembered] = at;
-      WARREN_TRY(send_request(socket, target, next++));
+      WARREN_TRY(send_echo(socket, target, next++));
       send_next = at + kEchoInterval;
     }
     const base::Duration room = std::max(base::Duration(0), std::min(send_next, deadline) - at);
