@@ -169,14 +169,14 @@ void answer_handshake(benchmark::State& state) {
 BENCHMARK(answer_handshake);
 
 /// The same in the steps of a worker: the lock is held for `locked_us` per handshake, in pieces of
-/// which the longest took `longest_us`.
+/// which one in a thousand takes longer than `p999_us`. (The longest is the scheduler's.)
 void answer_handshake_in_steps(benchmark::State& state) {
   Linked world;
   world.hook = [](Travelled&) { return false; };
   SeededRandom random(5);
   HandshakeWork work(random);
   double locked = 0;
-  double longest = 0;
+  std::vector<double> holds;
   double free = 0;
   for (auto _ : state) {
     state.PauseTiming();
@@ -195,7 +195,7 @@ void answer_handshake_in_steps(benchmark::State& state) {
       const bool more = world.b.node.advance(work, budget, world.now, world.wall);
       const double held = since(start);
       locked += held;
-      longest = std::max(longest, held);
+      holds.push_back(held);
       if (!more) break;
       const auto free_from = Clock::now();
       work.compute();
@@ -208,7 +208,9 @@ void answer_handshake_in_steps(benchmark::State& state) {
   }
   const auto count = static_cast<double>(state.iterations());
   state.counters["locked_us"] = locked / count / 1000;
-  state.counters["longest_us"] = longest / 1000;
+  const auto late = holds.begin() + static_cast<std::ptrdiff_t>(holds.size() * 999 / 1000);
+  std::ranges::nth_element(holds, late);
+  state.counters["p999_us"] = *late / 1000;
   state.counters["free_us"] = free / count / 1000;
   state.SetItemsProcessed(state.iterations());
 }
