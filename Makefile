@@ -11,7 +11,7 @@ STAMP  := build/packages.stamp
 BENCH_ROUNDS ?= 3
 BENCH_STAMP  := build/bench-packages.stamp
 
-.PHONY: help build test test-fast slow demo bench bench-run asan tsan interop fuzz tidy format packages install clean
+.PHONY: help build portable test test-fast slow demo bench bench-run asan tsan interop fuzz tidy format packages install clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -63,6 +63,12 @@ asan: $(STAMP)
 tsan: $(STAMP)
 	cmake --preset tsan && cmake --build build/tsan -j $(JOBS)
 	ctest --test-dir build/tsan --output-on-failure -j $(JOBS) -L 'unit|sanitized'
+
+## portable   the member's programs as one folder for any x86-64 Linux, in build/release/portable
+portable: $(STAMP)
+	@cmake --preset release >build/configure.log || { cat build/configure.log; exit 1; }
+	@cmake --build $(BUILD) -j $(JOBS) --target warren warren-engine
+	tools/pack_portable.sh $(BUILD)/bin $(BUILD)/portable
 
 ## fuzz       each fuzz target for a minute (clang-19)
 fuzz: $(STAMP)
