@@ -27,7 +27,7 @@ enum class AnyConnectType : char {
   Start = 's',   ///< first message: what to connect to; fields below
   Answer = 'a',  ///< text: to its oldest question
   Tun = 't',     ///< descriptor: the tun; only after Session
-  End = 'e',  ///< log out and end
+  End = 'e',     ///< log out and end
   // from it
   Question = 'Q',  ///< name, label, message, attempt; secret=1: not to be shown while typed
   Session = 'S',   ///< an AnyConnectSession: the server accepted us

@@ -209,23 +209,6 @@ def test_options_of_another_kind_of_network(vpn):
 # --- staying ---
 
 
-def held_connection(vpn):
-    """A run whose TCP connection inside answers, line by line."""
-    script = """
-import http.client, sys
-link = http.client.HTTPConnection("10.77.0.1", 8080, timeout=60)
-for line in sys.stdin:
-    link.request("GET", "/3"); print(len(link.getresponse().read()), flush=True)
-"""
-    return vpn.begin("/usr/bin/python3", "-c", script, stdin=subprocess.PIPE, **vpn.login())
-
-
-def ask(run):
-    run.stdin.write("\n")
-    run.stdin.flush()
-    return run.stdout.readline()
-
-
 def test_a_killed_session_process_is_replaced(vpn):
     run = talk(vpn)
     state = supervisor(vpn)
@@ -239,6 +222,24 @@ def test_a_killed_session_process_is_replaced(vpn):
     assert namespaces_of(supervisor(vpn)["init"]) == inside
     end(run)
     nothing_left(vpn)
+
+
+def test_a_connection_inside_outlives_the_session_process(vpn):
+    """The new one resumes the session by its cookie, with the address it had."""
+    run = vpn.begin("/usr/bin/python3", "-c", """
+import socket
+s = socket.create_connection(("10.77.0.1", 8080), 10)
+s.sendall(b"GET /3 HTTP/1.0\\r\\n")
+print("half", flush=True)
+input()
+s.settimeout(30)
+s.sendall(b"\\r\\n")
+print(s.makefile("rb").read()[-3:])
+""", stdin=subprocess.PIPE, **vpn.login())
+    assert run.stdout.readline() == "half\n", run.stderr.read()
+    os.kill(vpn.holder_of_session(supervisor(vpn)["pid"]), signal.SIGKILL)
+    said, complaint = run.communicate("\n", timeout=40)
+    assert said == "b'xxx'\n", complaint
 
 
 def test_a_restarted_server_is_found_again(vpn):
@@ -267,7 +268,8 @@ def test_other_addresses_after_a_restart(vpn):
     try:
         look = ["nsenter", f"--net=/proc/{state['init']}/ns/net", "ip", "-j", "addr", "show", "warren0"]
         now = lambda: [a["local"] for a in json.loads(output(*look))[0]["addr_info"] if a["family"] == "inet"]
-        wait_until(lambda: len(now()) == 1 and now()[0].startswith("10.98.7."), lambda: f"{now()}{vpn.server_log()}", 30)
+        wait_until(lambda: [address[:8] for address in now()] == ["10.98.7."],
+                   lambda: f"{now()}{vpn.server_log()}", 30)
         heard(run, "silent", vpn)
         heard(run, "answered", vpn)
         wait_until(lambda: supervisor(vpn)["addresses"].startswith("10.98.7."), "the state tells it")
@@ -332,8 +334,9 @@ def test_ps_status_attach_stop_and_detach(vpn):
 
 
 def test_an_exposed_port(vpn):
-    run = vpn.begin("/usr/bin/python3", "-c", "import socket; s = socket.create_server(('', 80)); print('up', flush=True)"
-                    "\nc, _ = s.accept(); c.sendall(b'hello')", profile=vpn.url(),
+    serve = ("import socket\ns = socket.create_server(('', 80))\nprint('up', flush=True)\n"
+             "c, _ = s.accept()\nc.sendall(b'hello')")
+    run = vpn.begin("/usr/bin/python3", "-c", serve, profile=vpn.url(),
                     options=(*vpn.login()["options"], "--expose", "8080:80/tcp"))
     assert run.stdout.readline() == "up\n", run.stderr.read()
     got = output(*vpn.in_host("/usr/bin/python3", "-c", "import socket; "
@@ -344,8 +347,9 @@ def test_an_exposed_port(vpn):
 
 def test_a_run_that_starts_without_its_tunnel(vpn):
     login = vpn.login()
-    run = vpn.begin("sh", "-c", "ip -o link | grep -c warren0; read go; ping -c 1 -W 5 10.77.0.1", stdin=subprocess.PIPE,
-                    profile=login["profile"], options=(*login["options"], "--no-net", "--name", "bare"))
+    run = vpn.begin("sh", "-c", "ip -o link | grep -c warren0; read go; ping -c 1 -W 5 10.77.0.1",
+                    stdin=subprocess.PIPE, profile=login["profile"],
+                    options=(*login["options"], "--no-net", "--name", "bare"))
     assert run.stdout.readline() == "0\n", run.stderr.read()
     subprocess.run(vpn.warren("attach", "bare", "--start-net"), check=True, timeout=20)
     said, _ = run.communicate("go\n", timeout=20)
@@ -369,8 +373,8 @@ def test_nothing_but_the_session_is_on_the_wire(vpn):
     pcap = vpn.directory / "leak.pcap"
     pcap.touch(mode=0o666)
     pcap.chmod(0o666)
-    capture = vpn.start(vpn.in_host("tcpdump", "-i", "any", "-U", "-w", pcap, "--immediate-mode"), stderr=subprocess.PIPE,
-                        text=True)
+    capture = vpn.start(vpn.in_host("tcpdump", "-i", "any", "-U", "-w", pcap, "--immediate-mode"),
+                        stderr=subprocess.PIPE, text=True)
     while "listening on" not in capture.stderr.readline():
         pass
     shout = """

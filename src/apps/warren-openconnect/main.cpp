@@ -14,7 +14,10 @@
 
 namespace {
 
-using namespace warren;
+namespace app = warren::app;
+namespace base = warren::base;
+namespace ipc = warren::ipc;
+namespace os = warren::os;
 
 base::Status hold_session(app::Channel& channel) {
   WARREN_TRY_ASSIGN(ipc::AnyConnectMessage start, channel.receive());
