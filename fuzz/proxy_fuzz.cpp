@@ -31,7 +31,8 @@ void parse_socks(base::Bytes bytes) {
     require(socks::parse_request(bytes.first(request.used)).target == request.target);
   }
   const auto datagram = socks::parse_datagram(bytes);
-  if (!datagram || !datagram->target.address) return;
+  constexpr std::uint8_t kName = 3;  // an address may be written as a name, and is shorter so
+  if (!datagram || bytes[3] == kName) return;
   const auto header = socks::write_datagram_header(
       {.address = *datagram->target.address, .port = datagram->target.port});
   require(header.size() + datagram->payload.size() == bytes.size());

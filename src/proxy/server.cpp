@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -41,6 +42,13 @@ constexpr std::size_t kAcceptsPerTurn = 32;
 constexpr std::size_t kPacketRoom = 65536;
 constexpr int kTicksPerLook = 4;
 
+/// What we need, or what the user's own limit leaves.
+std::size_t allowed_descriptors() {
+  rlimit now{};
+  if (getrlimit(RLIMIT_NOFILE, &now) < 0) return kStackDescriptors;
+  return std::min<std::size_t>(kStackDescriptors, now.rlim_max);
+}
+
 class Server {
  public:
   Server(ipc::StackSettings settings, os::Fd control);
@@ -54,6 +62,8 @@ class Server {
   void handle_packets(os::Ready ready);
   bool send_packet(base::Bytes packet);
   void accept_all();
+  void pause_accepting();
+  void resume_accepting();
   void attend();
   void arm_tick();
   void tick();
@@ -149,7 +159,8 @@ void Server::handle_control() {
 }
 
 base::Status Server::run() {
-  WARREN_TRY(engine::enter_sandbox({}, {.max_descriptors = kStackDescriptors, .clients = true}));
+  WARREN_TRY(
+      engine::enter_sandbox({}, {.max_descriptors = allowed_descriptors(), .clients = true}));
   if (settings_.echo_target) {
     WARREN_TRY_ASSIGN(
         echo_, EchoPipe::open(*stack_, *settings_.echo_target, [this] { echo_answered_ = true; }));
@@ -210,15 +221,28 @@ void Server::handle_packets(os::Ready ready) {
 void Server::accept_all() {
   for (std::size_t i = 0; i < kAcceptsPerTurn; ++i) {
     if (connections_.size() >= kMaxConnections) {
-      accepting_ = false;
-      std::ignore = loop_->set_want_read(listener_.get(), false);
+      pause_accepting();
       break;
     }
     os::Fd client(accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-    if (!client) break;
+    if (!client) {
+      if (errno == EMFILE || errno == ENFILE) pause_accepting();
+      break;
+    }
     connections_.push_back(std::make_unique<Connection>(std::move(client), *services_));
     if (!connections_.back()->start()) connections_.pop_back();
   }
+}
+
+/// Clients wait in the listener's queue.
+void Server::pause_accepting() {
+  accepting_ = false;
+  std::ignore = loop_->set_want_read(listener_.get(), false);
+}
+
+void Server::resume_accepting() {
+  if (std::exchange(accepting_, true)) return;
+  std::ignore = loop_->set_want_read(listener_.get(), true);
 }
 
 void Server::attend() {
@@ -228,21 +252,19 @@ void Server::attend() {
     for (Connection* one : now) {
       if (!one->is_over()) one->proceed();
     }
-    connections_.remove_if([](const auto& one) { return one->is_over(); });
+    if (connections_.remove_if([](const auto& one) { return one->is_over(); }) > 0) {
+      resume_accepting();
+    }
     std::erase_if(attention_, [&](const Connection* one) {
       return std::ranges::none_of(connections_, [&](const auto& c) { return c.get() == one; });
     });
-  }
-  if (!accepting_ && connections_.size() < kMaxConnections) {
-    accepting_ = true;
-    std::ignore = loop_->set_want_read(listener_.get(), true);
   }
 }
 
 // --- time ---
 
 void Server::arm_tick() {
-  const bool needed = stack_->is_busy() || !connections_.empty();
+  const bool needed = stack_->is_busy() || !connections_.empty() || !accepting_;
   if (!needed || std::exchange(tick_armed_, true)) return;
   loop_->at(os::now() + kStackTick, [this] { tick(); });
 }
@@ -253,6 +275,7 @@ void Server::tick() {
   if (++ticks_ % kTicksPerLook == 0) {
     const base::Instant now = os::now();
     for (const auto& connection : connections_) connection->handle_tick(now);
+    if (connections_.size() < kMaxConnections) resume_accepting();
   }
 }
 

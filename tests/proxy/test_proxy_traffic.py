@@ -135,6 +135,22 @@ print(all(read(sock, 20_000) == bytes([i]) * 20_000 for i, sock in enumerate(soc
 """) == "True\n"
 
 
+def test_more_clients_than_the_limit_wait_for_their_turn(lab):
+    assert lab.script("""
+held = [connection() for _ in range(512)]
+late = connection()
+late.sendall(b"\\5\\1\\2")
+late.settimeout(0.5)
+try:
+    print(late.recv(2))
+except TimeoutError:
+    print("waits")
+held.pop().close()
+late.settimeout(10)
+print(read(late, 2))
+""") == "waits\nb'\\x05\\x02'\n"
+
+
 def test_a_slow_reader_costs_little_memory(lab):
     proxy = lab.begin_proxy("/usr/bin/python3", "-c", """
 from socks_client import *
