@@ -196,6 +196,7 @@ struct Node::State {
 
   Options options;
   base::RandomSource& random;
+  std::uint64_t jitter_state = 0;  ///< 0: not seeded yet
   wire::PacketPool& pool;
 
   crypto::PrivateKey no_key;  ///< what private_key() shows while none is set

@@ -10,8 +10,12 @@ void Node::State::arm(wg::Peer& peer, wg::Timer timer, base::Instant at) {
 }
 
 base::Duration Node::State::jitter() {
+  // No secret, and drawn once per batch: a generator of our own (PCG's multiplier), seeded once.
+  // The kernel's would be a system call under the lock.
+  if (jitter_state == 0) jitter_state = std::uint64_t{random.u32()} << 1 | 1;
+  jitter_state = jitter_state * 6364136223846793005U + 1442695040888963407U;
   const std::int64_t range = options.timing.rekey_jitter.count();
-  return base::Duration(range > 0 ? static_cast<std::int64_t>(random.u32()) % range : 0);
+  return base::Duration(range > 0 ? static_cast<std::int64_t>(jitter_state >> 32) % range : 0);
 }
 
 void Node::State::run_timers(wg::Peer& peer, Moment at) {
