@@ -114,6 +114,10 @@ class Wireguard(Contender):
 
     def start_end(self, side):
         self.ends[side] = start_wireguard(self.wire, side, self.command, self.interface(side))
+        for pid in process_tree(self.ends[side].pid):  # and no other program that it starts
+            running = os.path.realpath(f"/proc/{pid}/exe")
+            if running != os.path.realpath(self.command[0]):
+                raise RuntimeError(f"{self.command[0]} runs {running}")
 
     def configure(self, side, conf, inner):
         interface = self.interface(side)
