@@ -50,6 +50,22 @@ base::Error with_owner(base::Error refusal, const std::string& from) {
   return refusal;
 }
 
+/// A forward opens nothing that the network's policy denies.
+void warn_of_policy(const client::Daemon& daemon, const api::ForwardView& forward) {
+  const auto port = model::PublicPort::parse(forward.from);
+  if (!port) return;
+  const std::string_view protocol = model::to_string(port->protocol);
+  const auto answer = daemon.test_policy(forward.network,
+                                         {.from = "internet",
+                                          .to = "peer:" + forward.peer,
+                                          .port = fmt::format("{}/{}", protocol, forward.to_port)});
+  if (!answer || answer->allowed) return;
+  fmt::print(stderr,
+             "warren: warning: the policy of network {} lets nobody through it; the rule would be\n"
+             "  - internet -> {}: {} {}\n",
+             forward.network, forward.peer, protocol, forward.to_port);
+}
+
 base::Status add(const Invocation& invocation, const std::string& network, const std::string& from,
                  const std::string& to) {
   WARREN_TRY(parse_port(from));
@@ -60,6 +76,7 @@ base::Status add(const Invocation& invocation, const std::string& network, const
   auto added = daemon.add_forward(chosen, request);
   if (!added) return with_owner(std::move(added).error(), from);
   const api::ForwardView& forward = *added;
+  warn_of_policy(daemon, forward);
   if (invocation.json) {
     print_line(api::encode(forward));
   } else {
