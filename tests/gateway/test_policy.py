@@ -183,3 +183,18 @@ def test_what_cannot_be_is_refused_with_its_place(project):
     second = gateway.call("peer", "add", "one", "y", "--network", network)
     assert second.returncode == 6, second
     assert "range 10.220.9.9 of role one is full: 1 addresses are used" in second.stderr
+
+
+def test_a_forward_that_the_policy_denies_is_warned_of(project):
+    gateway, _, _ = project
+
+    def add(port):
+        done = gateway.call("forward", "add", port, "broker:22", "--network", gateway.network("a"))
+        assert done.returncode == 0, done
+        return done.stderr
+
+    set_policy(gateway, TIGHT)
+    assert "- internet -> broker: tcp 22" in add("8080/tcp")
+    set_policy(gateway, TIGHT + "  - internet -> broker: tcp 22\n")
+    assert add("8081/tcp") == ""
+    assert differences(gateway) == []
