@@ -53,8 +53,9 @@ function(warren_foreign out)
         set(archives "${WARREN_YAML-CPP_ARCHIVE}")
       elseif(library STREQUAL "ZLIB::ZLIB")
         set(archives "${WARREN_Z_ARCHIVE}")
-      elseif(library MATCHES "^PkgConfig::(QRENCODE|ARCHIVE)$")
-        set(archives)  # for bundles, which no static program makes
+      elseif(library MATCHES "^PkgConfig::(QRENCODE|ARCHIVE|NFTABLES|CONNTRACK)$")
+        # For parts of our libraries that no static program reaches: one that did would not link.
+        set(archives)
       else()
         list(APPEND result "${library}")
         continue()
