@@ -91,7 +91,7 @@ bool read_body(const std::vector<Field>& fields, Request& request) {
       const auto length = base::parse_number(field.value, 0, ~std::uint64_t{0} >> 1);
       if (!length || length_seen) return false;
       length_seen = true;
-      request.body = *length;
+      request.body = length;
     } else if (same(field.name, "transfer-encoding")) {
       if (coding_seen || !same(field.value, "chunked")) return false;
       coding_seen = true;

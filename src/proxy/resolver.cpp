@@ -173,7 +173,7 @@ void Resolver::finish_later(LookupId id, Outcome outcome) {
   later(id, os::now(), [this, id, outcome = std::move(outcome)] { finish(id, outcome); });
 }
 
-void Resolver::finish(LookupId id, Outcome outcome) {
+void Resolver::finish(LookupId id, const Outcome& outcome) {
   const auto node = lookups_.extract(id);
   loop_.cancel(node.mapped()->timer);
   node.mapped()->done(id, outcome);

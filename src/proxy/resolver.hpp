@@ -51,7 +51,7 @@ class Resolver {
   void handle_timeout(LookupId id);
   void settle(LookupId id);
   void next_server(LookupId id);
-  void finish(LookupId id, Outcome outcome);
+  void finish(LookupId id, const Outcome& outcome);
   void finish_later(LookupId id, Outcome outcome);
   void remember(const std::string& name, const Lookup& lookup);
   [[nodiscard]] std::vector<std::string> candidates(const std::string& name) const;
