@@ -108,6 +108,7 @@ bool may_change(const base::Error& error) {
 }  // namespace
 
 base::Result<std::vector<RunStatus>> list_runs(const std::string& runtime_dir) {
+  remove_stale(runtime_dir);
   WARREN_TRY_ASSIGN(auto states, live_states(runtime_dir));
   std::vector<RunStatus> out;
   for (RunState& state : states) out.push_back(status_of(std::move(state)));

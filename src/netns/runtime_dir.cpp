@@ -57,6 +57,15 @@ void remove_files(const std::string& directory, const std::string& name) {
   for (const std::string& path : {files.state, files.uapi, files.control}) unlink(path.c_str());
 }
 
+/// The pid file of a dead run that was detached, unless another process is named there now.
+void remove_pid_file(const std::string& directory, const std::string& name) {
+  auto state = read_state(RunFiles(directory, name).state);
+  if (!state || !state->contains("pid_file")) return;
+  const std::string& path = (*state)["pid_file"];
+  const auto text = os::read_file(path, 64);
+  if (text && *text == (*state)["pid"] + "\n") unlink(path.c_str());
+}
+
 /// Whether the path still names this open file: between open and flock a run may have removed its
 /// lock, and another may have made a new one of the same name.
 bool still_named(const os::Fd& file, const std::string& path) {
@@ -66,6 +75,8 @@ bool still_named(const os::Fd& file, const std::string& path) {
          held.st_ino == named.st_ino && held.st_dev == named.st_dev;
 }
 
+}  // namespace
+
 void remove_stale(const std::string& directory) {
   for (const std::string& entry : names_in(directory)) {
     if (!entry.ends_with(kLockSuffix)) continue;
@@ -74,11 +85,15 @@ void remove_stale(const std::string& directory) {
     if (!lock || flock(lock.get(), LOCK_EX | LOCK_NB) < 0) continue;
     if (!still_named(lock, path)) continue;
     if (!entry.starts_with(kKeyPrefix)) {
-      remove_files(directory, entry.substr(0, entry.size() - kLockSuffix.size()));
+      const std::string name = entry.substr(0, entry.size() - kLockSuffix.size());
+      remove_pid_file(directory, name);
+      remove_files(directory, name);
     }
     unlink(path.c_str());
   }
 }
+
+namespace {
 
 /// Who holds a lock, as far as its file tells.
 struct Holder {

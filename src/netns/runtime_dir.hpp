@@ -23,6 +23,9 @@ struct RunFiles {
   std::string control;  ///< hands out echo sockets
 };
 
+/// Removes the files of runs that were killed, with the pid files of the detached ones.
+void remove_stale(const std::string& directory);
+
 /// Holds a name and a key against every other run of this user, and removes the run's files when it
 /// dies. Files of dead runs are removed on the way.
 class RunLock {
