@@ -3,6 +3,19 @@
 import subprocess
 
 import pytest
+from lab import output, wait_until
+
+
+def footprint(lab):
+    return lab.files(), lab.mounts(), lab.own_processes()
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(lab):
+    lab.run("true")  # makes the runtime directory
+    before = footprint(lab)
+    yield
+    wait_until(lambda: footprint(lab) == before, lambda: f"{before} again, not {footprint(lab)}")
 
 
 def refused(lab, text, *options, name="e"):
@@ -146,3 +159,44 @@ def test_runtime_directory_of_somebody_else_is_refused(lab):
     for path in (lab.runtime / "warren").iterdir():
         path.unlink()
     (lab.runtime / "warren").rmdir()
+    lab.run("true")  # makes it again
+
+
+def test_the_server_does_not_know_the_key_or_has_another(lab):
+    wrong = output("wg", "pubkey", input=output("wg", "genkey"))
+    for name, text in (("theirs", lab.conf().replace(lab.far_public, wrong)),
+                       ("ours", lab.conf().replace(lab.user_key, output("wg", "genkey")))):
+        lab.profile(name, text)
+        done = lab.run("true", profile=name, options=("--wait-ready", "1"))
+        assert done.returncode == 125 and done.stdout == ""
+        assert done.stderr.splitlines() == [
+            "warren: the tunnel is not ready: no echo from 10.77.0.1",
+            "  hint: check Endpoint, that UDP reaches it, and that both sides know each other's "
+            "public key"], done.stderr
+
+
+# A kernel without IPv6 (ipv6.disable=1) makes no such socket.
+WITHOUT_IPV6 = """
+import ctypes, os, struct, sys
+def op(code, k, t=0, f=0): return struct.pack("HBBI", code, t, f, k)
+program = b"".join([op(0x20, 0), op(0x15, 41, 0, 3), op(0x20, 16), op(0x15, 10, 0, 1),
+                    op(0x06, 0x00050000 | 97), op(0x06, 0x7fff0000)])
+buffer = ctypes.create_string_buffer(program)
+class Filter(ctypes.Structure): _fields_ = [("n", ctypes.c_ushort), ("p", ctypes.c_void_p)]
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+f = Filter(len(program) // 8, ctypes.addressof(buffer))
+assert libc.prctl(22, 2, ctypes.byref(f)) == 0, ctypes.get_errno()
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_a_kernel_without_ipv6(lab):
+    def run(profile):
+        return subprocess.run(lab.as_user("/usr/bin/python3", "-c", WITHOUT_IPV6,
+                                          lab.directory / "warren", "run", "--wait-ready", "5",
+                                          profile, "--", "echo", "up"),
+                              capture_output=True, text=True, timeout=30)
+    lab.profile("four", lab.conf())
+    done = run("four")
+    assert (done.returncode, done.stdout) == (0, "up\n"), done
