@@ -33,9 +33,9 @@ void try_as_each(std::string_view text) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   try_as_each<api::Empty, api::NetworkCreate, api::NetworkView, api::NetworkList,
-              api::InviteRequest, api::Invitation, api::PeerAdd, api::PeerKey, api::PeerRename,
-              api::PeerView, api::PeerList, api::Revocation, api::Status, api::AuditEntry,
-              api::AuditList, api::EnrolRequest, api::EnrolAnswer>(text);
+              api::InviteRequest, api::Invitation, api::PeerAdd, api::PeerBatch, api::PeerKey,
+              api::PeerRename, api::PeerView, api::PeerList, api::Revocation, api::Status,
+              api::AuditEntry, api::AuditList, api::EnrolRequest, api::EnrolAnswer>(text);
   if (const auto error = api::decode_error(text)) {
     const auto again = api::decode_error(api::encode_error(*error));
     WARREN_ASSERT(again && again->kind == error->kind && again->message == error->message &&

@@ -251,6 +251,11 @@ struct Fields {
   }
 
   template <typename D>
+  void of(PeerBatch*, D& d) {
+    v.required("peers", d.peers);
+  }
+
+  template <typename D>
   void of(PeerKey*, D& d) {
     v.required("public_key", d.public_key);
   }
@@ -293,11 +298,22 @@ struct Fields {
 
   template <typename D>
   void of(AuditEntry*, D& d) {
+    v.required("number", d.number);
     v.required("time", d.time);
+    v.required("time_ns", d.time_ns);
     v.required("actor", d.actor);
     v.required("action", d.action);
     v.required("target", d.target);
     v.required("result", d.result);
+    v.required("chain", d.chain);
+  }
+
+  template <typename D>
+  void of(AuditSpan*, D& d) {
+    v.required("before", d.before);
+    v.required("anchor", d.anchor);
+    v.required("last", d.last);
+    v.required("head", d.head);
   }
 
   template <typename D>

@@ -100,8 +100,11 @@ TEST(Json, EveryTypeReadsBack) {
   expect_round_trip(PeerList{{peer_view()}});
   expect_round_trip(Revocation{"lab", "ann", {{"committed", 0.25}, {"engine", 1e-3}}, 1.5, {"x"}});
   expect_round_trip(Status{"0.1.0", "/var/lib/warren", 5, 1, 2, true, {"no engine"}});
-  expect_round_trip(AuditEntry{1, "uid 0", "network.create", "lab", "ok"});
-  expect_round_trip(AuditList{{{1, "uid 0", "network.create", "lab", "ok"}}});
+  expect_round_trip(
+      AuditEntry{7, 1, 1'000'000'000, "uid 0", "network.create", "lab", "ok", "00ff"});
+  expect_round_trip(AuditList{{{7, 1, 1'000'000'000, "uid 0", "network.create", "lab", "ok", ""}}});
+  expect_round_trip(AuditSpan{2, "00", 9, "ff"});
+  expect_round_trip(PeerBatch{{{.name = "ann", .role = "node"}}});
   expect_round_trip(EnrolRequest{"c2VjcmV0", "key", -1, true});
   expect_round_trip(EnrolAnswer{"lab",
                                 "ann",

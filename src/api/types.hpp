@@ -17,19 +17,23 @@
 //   DELETE /networks/N/policy                       -> PolicyView
 //   POST   /networks/N/policy/test  PolicyTest      -> PolicyAnswer
 //   GET    /verify, /networks/N/verify              -> VerifyReport
+//   POST   /networks/N/repair                       -> VerifyReport (what still differs then)
 //   GET    /forwards                                -> ForwardList
 //   POST   /networks/N/forwards ForwardAdd          -> ForwardView
 //   DELETE /forwards/tcp/8080                       -> Empty
 //   POST   /networks/N/invites  InviteRequest       -> Invitation
 //   GET    /networks/N/peers                        -> PeerList
 //   POST   /networks/N/peers    PeerAdd             -> PeerView
+//   POST   /networks/N/peers/batch  PeerBatch       -> PeerList     (all of them, or none)
 //   GET    /networks/N/peers/P                      -> PeerView
 //   POST   /networks/N/peers/P/key     PeerKey      -> PeerView
 //   POST   /networks/N/peers/P/rename  PeerRename   -> PeerView
 //   GET    /networks/N/peers/P/profile              -> EnrolAnswer  (what its conf is made of)
 //   POST   /networks/N/peers/P/revoke               -> Revocation
 //   POST   /reload                                  -> Empty        (re-reads the settings)
-//   GET    /audit?limit=N                           -> AuditList
+//   GET    /audit?limit=N                           -> AuditList    (the newest, newest first)
+//   GET    /audit?after=K&limit=N                   -> AuditList    (behind record K, oldest first)
+//   GET    /audit/span                              -> AuditSpan
 // and on the enrolment listener (TLS):
 //   POST   /enrol               EnrolRequest        -> EnrolAnswer
 //   POST   /member/sync         MemberRequest       -> MemberState  (may wait; renews a lease)
@@ -239,6 +243,10 @@ struct PeerAdd {
   std::vector<std::string> addresses;      ///< at most one per family; absent: the first free one
   std::optional<std::uint32_t> expires_s;  ///< absent: its membership does not end by itself
 };
+/// Several, in one transaction.
+struct PeerBatch {
+  std::vector<PeerAdd> peers;
+};
 struct PeerKey {
   std::string public_key;
 };
@@ -296,11 +304,21 @@ struct Status {
 };
 
 struct AuditEntry {
+  std::uint64_t number = 0;  ///< 1, 2, 3 … without gaps
   std::int64_t time = 0;
+  std::int64_t time_ns = 0;  ///< since 1970, as `chain` covers it
   std::string actor;
   std::string action;
   std::string target;
   std::string result;
+  std::string chain;  ///< hex; empty in records that are older than the chain
+};
+/// What the audit's chain covers: the records behind `before`, up to `last`.
+struct AuditSpan {
+  std::uint64_t before = 0;
+  std::string anchor;  ///< hex, of record `before`
+  std::uint64_t last = 0;
+  std::string head;  ///< hex, of record `last`
 };
 struct AuditList {
   std::vector<AuditEntry> records;

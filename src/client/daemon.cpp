@@ -134,6 +134,11 @@ base::Result<api::PeerView> Daemon::add_peer(const std::string& network,
   return call<api::PeerView>("POST", network_path(network) + "/peers", api::encode(request));
 }
 
+base::Result<api::PeerList> Daemon::add_peers(const std::string& network,
+                                              const api::PeerBatch& request) const {
+  return call<api::PeerList>("POST", network_path(network) + "/peers/batch", api::encode(request));
+}
+
 base::Result<api::PeerView> Daemon::set_peer_key(const std::string& network,
                                                  const std::string& peer,
                                                  const api::PeerKey& request) const {
@@ -157,6 +162,19 @@ base::Result<api::Revocation> Daemon::revoke(const std::string& network,
 
 base::Status Daemon::reload() const {
   return without_value(call<api::Empty>("POST", "/v1/reload"));
+}
+
+base::Result<api::VerifyReport> Daemon::repair(const std::string& network) const {
+  return call<api::VerifyReport>("POST", network_path(network) + "/repair");
+}
+
+base::Result<api::AuditList> Daemon::audit_after(std::uint64_t number, std::size_t limit) const {
+  return call<api::AuditList>(
+      "GET", "/v1/audit?after=" + std::to_string(number) + "&limit=" + std::to_string(limit));
+}
+
+base::Result<api::AuditSpan> Daemon::audit_span() const {
+  return call<api::AuditSpan>("GET", "/v1/audit/span");
 }
 
 base::Result<api::AuditList> Daemon::audit(std::size_t limit) const {

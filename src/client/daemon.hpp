@@ -55,6 +55,8 @@ class Daemon {
                                                       const std::string& peer) const;
   [[nodiscard]] base::Result<api::PeerView> add_peer(const std::string& network,
                                                      const api::PeerAdd& request) const;
+  [[nodiscard]] base::Result<api::PeerList> add_peers(const std::string& network,
+                                                      const api::PeerBatch& request) const;
   [[nodiscard]] base::Result<api::PeerView> set_peer_key(const std::string& network,
                                                          const std::string& peer,
                                                          const api::PeerKey& request) const;
@@ -66,7 +68,13 @@ class Daemon {
   [[nodiscard]] base::Result<api::Revocation> revoke(const std::string& network,
                                                      const std::string& peer) const;
   [[nodiscard]] base::Status reload() const;
+  [[nodiscard]] base::Result<api::VerifyReport> repair(const std::string& network) const;
+  /// The newest records, newest first.
   [[nodiscard]] base::Result<api::AuditList> audit(std::size_t limit) const;
+  /// Those behind `number`, oldest first.
+  [[nodiscard]] base::Result<api::AuditList> audit_after(std::uint64_t number,
+                                                         std::size_t limit) const;
+  [[nodiscard]] base::Result<api::AuditSpan> audit_span() const;
 
  private:
   template <typename T>

@@ -133,6 +133,74 @@ base::Result<api::PeerView> Control::Impl::add_peer(const Request& request,
   return peer_view(network, peer, known_of(network.id));
 }
 
+base::Result<std::vector<model::Peer>> Control::Impl::new_peers(const model::Network& network,
+                                                                const api::PeerBatch& wanted) {
+  // Each must see those before it: they are in the state while the others are checked.
+  std::vector<model::Peer> peers;
+  const std::uint32_t next_id = state.next_peer_id;
+  const auto forget = [&] {
+    for (const model::Peer& peer : peers) state.peers.erase(peer.id);
+    state.next_peer_id = next_id;
+  };
+  for (const api::PeerAdd& one : wanted.peers) {
+    auto peer = new_peer(network, one);
+    if (!peer) {
+      forget();
+      return std::move(peer).error().within("add peer " + one_line(one.name, 80));
+    }
+    state.peers.emplace(peer->id, *peer);
+    ++state.next_peer_id;
+    peers.push_back(std::move(*peer));
+  }
+  forget();
+  return peers;
+}
+
+base::Status Control::Impl::configure_all(const model::Network& network,
+                                          const std::vector<model::Peer>& peers) {
+  if (policy_of(network) != nullptr && !unapplied.contains(network.id)) {
+    WARREN_TRY(reconcile_host().within("let the policy know them"));
+  }
+  if (network.stopped) return {};
+  for (const model::Peer& peer : peers) {
+    if (!peer.public_key) continue;
+    WARREN_TRY(deps.engines.add_peer(network.id, engine_peer(peer)).within("configure the engine"));
+  }
+  return {};
+}
+
+base::Result<api::PeerList> Control::Impl::add_peers(const Request& request,
+                                                     const std::string& network_name,
+                                                     const api::PeerBatch& wanted) {
+  WARREN_TRY_ASSIGN(const model::Network network, find_network(network_name));
+  WARREN_TRY_ASSIGN(const std::vector<model::Peer> peers, new_peers(network, wanted));
+  std::vector<store::Change> changes;
+  std::vector<store::Change> inverse;
+  for (const model::Peer& peer : peers) {
+    changes.emplace_back(store::PutPeer{peer});
+    inverse.emplace_back(store::DeletePeer{peer.id});
+  }
+  WARREN_TRY(commit(changes, request));
+  if (auto done = configure_all(network, peers); !done) {
+    base::Error reason = std::move(done).error();
+    const Request undo{request.actor, request.action + ".undo", request.target};
+    if (const auto undone = commit(inverse, undo); !undone) {
+      reason.message += "; it could not be undone: " + undone.error().message;
+      return reason;
+    }
+    for (const model::Peer& peer : peers) {
+      if (peer.public_key) keys_to_remove.emplace(network.id, *peer.public_key);
+    }
+    host_to_reconcile = true;
+    host_problem = reason.message;
+    return reason;
+  }
+  const Known known = known_of(network.id);
+  api::PeerList list;
+  for (const model::Peer& peer : peers) list.peers.push_back(peer_view(network, peer, known));
+  return list;
+}
+
 base::Result<api::PeerView> Control::Impl::set_peer_key(const Request& request,
                                                         const std::string& network_name,
                                                         const std::string& name,

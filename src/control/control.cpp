@@ -291,6 +291,14 @@ base::Result<api::PeerView> Control::add_peer(const std::string& actor, const st
                         [&] { return impl_->add_peer(what, network, request); });
 }
 
+base::Result<api::PeerList> Control::add_peers(const std::string& actor, const std::string& network,
+                                               const api::PeerBatch& request) {
+  const Request what{actor, "peers.add",
+                     fmt::format("{} ({} peers)", network, request.peers.size())};
+  return impl_->audited(what, fmt::format("add {} peers", request.peers.size()),
+                        [&] { return impl_->add_peers(what, network, request); });
+}
+
 base::Result<api::PeerView> Control::set_peer_key(const std::string& actor,
                                                   const std::string& network,
                                                   const std::string& peer,
@@ -330,17 +338,58 @@ base::Result<api::Revocation> Control::revoke(const std::string& actor, const st
                         [&] { return impl_->revoke(what, network, peer); });
 }
 
+base::Result<api::VerifyReport> Control::repair(const std::string& actor,
+                                                const std::string& network) {
+  const Request what{actor, "network.repair", network};
+  return impl_->audited(what, "repair network " + one_line(network, 80),
+                        [&] { return impl_->repair(what, network); });
+}
+
 api::Status Control::status() { return impl_->status(); }
 
-base::Result<api::AuditList> Control::audit(std::size_t limit) {
-  WARREN_TRY_ASSIGN(const auto records,
-                    impl_->deps.store.audit(std::min(limit, kMaxAuditAnswer)).within("read audit"));
+namespace {
+
+std::string chain_text(const store::ChainHash& hash) {
+  return hash == store::ChainHash{} ? std::string() : base::to_hex(hash);
+}
+
+api::AuditList audit_list(const std::vector<store::AuditEntry>& entries) {
   api::AuditList list;
-  for (const store::AuditRecord& record : records) {
-    list.records.push_back(
-        {record.time.seconds(), record.actor, record.action, record.target, record.result});
+  for (const auto& [number, record, chain] : entries) {
+    list.records.push_back({.number = number,
+                            .time = record.time.seconds(),
+                            .time_ns = record.time.ns,
+                            .actor = record.actor,
+                            .action = record.action,
+                            .target = record.target,
+                            .result = record.result,
+                            .chain = chain_text(chain)});
   }
   return list;
+}
+
+}  // namespace
+
+base::Result<api::AuditList> Control::audit(std::size_t limit) {
+  WARREN_TRY_ASSIGN(const auto entries,
+                    impl_->deps.store.audit(std::min(limit, kMaxAuditAnswer)).within("read audit"));
+  return audit_list(entries);
+}
+
+base::Result<api::AuditList> Control::audit_after(std::uint64_t number, std::size_t limit) {
+  WARREN_TRY_ASSIGN(
+      const auto entries,
+      impl_->deps.store.audit_after(number, std::min(limit, kMaxAuditAnswer)).within("read audit"));
+  return audit_list(entries);
+}
+
+base::Result<api::AuditSpan> Control::audit_span() {
+  WARREN_TRY_ASSIGN(const store::AuditSpan span,
+                    impl_->deps.store.audit_span().within("read audit"));
+  return api::AuditSpan{.before = span.before,
+                        .anchor = base::to_hex(span.anchor),
+                        .last = span.last,
+                        .head = base::to_hex(span.head)};
 }
 
 bool Control::retry_pending() {

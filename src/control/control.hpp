@@ -170,6 +170,9 @@ class Control {
                                                             const api::PolicyTest& request);
   /// What is in force, read back, beside what is declared; of all networks for an empty name.
   [[nodiscard]] base::Result<api::VerifyReport> verify(const std::string& network);
+  /// Puts right what differs; what still does then is in the answer.
+  [[nodiscard]] base::Result<api::VerifyReport> repair(const std::string& actor,
+                                                       const std::string& network);
   [[nodiscard]] api::NetworkList list_networks();
   [[nodiscard]] base::Result<api::NetworkView> show_network(const std::string& name);
   [[nodiscard]] base::Result<api::Invitation> invite(const std::string& actor,
@@ -193,6 +196,10 @@ class Control {
   [[nodiscard]] base::Result<api::PeerView> add_peer(const std::string& actor,
                                                      const std::string& network,
                                                      const api::PeerAdd& request);
+  /// All of them in one transaction, or none.
+  [[nodiscard]] base::Result<api::PeerList> add_peers(const std::string& actor,
+                                                      const std::string& network,
+                                                      const api::PeerBatch& request);
   /// The key of a peer that waits for one. The same key again changes nothing.
   [[nodiscard]] base::Result<api::PeerView> set_peer_key(const std::string& actor,
                                                          const std::string& network,
@@ -212,7 +219,11 @@ class Control {
                                                      const std::string& network,
                                                      const std::string& peer);
   [[nodiscard]] api::Status status();
+  /// The newest records, newest first.
   [[nodiscard]] base::Result<api::AuditList> audit(std::size_t limit);
+  /// Those behind record `number`, oldest first.
+  [[nodiscard]] base::Result<api::AuditList> audit_after(std::uint64_t number, std::size_t limit);
+  [[nodiscard]] base::Result<api::AuditSpan> audit_span();
   /// Ends the memberships whose time is over, tries again what a denial could not apply and
   /// networks that could not be brought up; true when nothing is left.
   bool retry_pending();

@@ -255,6 +255,10 @@ struct Control::Impl {
 
   // --- verify.cpp ---
   [[nodiscard]] base::Result<api::VerifyReport> verify(const std::string& network);
+  /// Makes host and engine of a network what they should be; what still differs then.
+  [[nodiscard]] base::Result<api::VerifyReport> repair(const Request& request,
+                                                       const std::string& network);
+  [[nodiscard]] base::Status repair_engine(const model::Network& network);
   void verify_host(api::VerifyReport& report);
   void verify_engine(const model::Network& network, api::VerifyReport& report);
 
@@ -262,6 +266,14 @@ struct Control::Impl {
   [[nodiscard]] base::Result<api::PeerView> add_peer(const Request& request,
                                                      const std::string& network,
                                                      const api::PeerAdd& wanted);
+  [[nodiscard]] base::Result<api::PeerList> add_peers(const Request& request,
+                                                      const std::string& network,
+                                                      const api::PeerBatch& wanted);
+  /// The peers that a batch asks for, in its order; none of them is in the state afterwards.
+  [[nodiscard]] base::Result<std::vector<model::Peer>> new_peers(const model::Network& network,
+                                                                 const api::PeerBatch& wanted);
+  [[nodiscard]] base::Status configure_all(const model::Network& network,
+                                           const std::vector<model::Peer>& peers);
   [[nodiscard]] base::Result<model::Peer> new_peer(const model::Network& network,
                                                    const api::PeerAdd& wanted);
   [[nodiscard]] base::Status take_addresses(const model::Network& network, const model::Role& role,

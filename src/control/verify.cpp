@@ -154,6 +154,46 @@ void Control::Impl::verify_engine(const model::Network& network, api::VerifyRepo
   }
 }
 
+base::Status Control::Impl::repair_engine(const model::Network& network) {
+  if (network.stopped || unapplied.contains(network.id)) return {};
+  const auto facts = deps.engines.read_back(network.id);
+  if (!facts || !facts->has_the_key || facts->port != network.port) {
+    // What it is cannot be changed under way, only begun again.
+    if (const auto gone = deps.engines.stop(network.id);
+        !gone && gone.error().kind != base::ErrorKind::NotFound) {
+      return gone;
+    }
+    return start_engine(network.id);
+  }
+  std::map<base::PublicKey, EnginePeer> wanted;
+  for (const auto& [id, peer] : state.peers) {
+    const bool member = peer.network == network.id && peer.state == model::PeerState::Enrolled &&
+                        !peer.is_over(deps.clock.wall());
+    if (member && peer.public_key) wanted.emplace(*peer.public_key, engine_peer(peer));
+  }
+  for (const EnginePeer& is : facts->peers) {
+    const auto found = wanted.find(is.public_key);
+    if (found == wanted.end()) {
+      WARREN_TRY(deps.engines.remove_peer(network.id, is.public_key));
+    } else if (sorted(is.allowed_ips) == sorted(found->second.allowed_ips)) {
+      wanted.erase(found);
+    }
+  }
+  for (const auto& [key, peer] : wanted) WARREN_TRY(deps.engines.add_peer(network.id, peer));
+  return {};
+}
+
+base::Result<api::VerifyReport> Control::Impl::repair(const Request& request,
+                                                      const std::string& name) {
+  WARREN_TRY_ASSIGN(const model::Network network, find_network(name));
+  WARREN_TRY_ASSIGN(api::VerifyReport before, verify(name));
+  if (before.differences.empty()) return before;
+  WARREN_TRY(commit({}, request));
+  WARREN_TRY(reconcile_host());
+  WARREN_TRY(repair_engine(network).within("repair its engine"));
+  return verify(name);
+}
+
 base::Result<api::VerifyReport> Control::Impl::verify(const std::string& name) {
   api::VerifyReport report;
   std::optional<model::Network> only;

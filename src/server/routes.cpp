@@ -104,6 +104,9 @@ void add_policy_routes(Router& router, control::Control& control) {
   router.add("GET", "/v1/verify", [&control](const Call&) { return encoded(control.verify("")); });
   router.add("GET", "/v1/networks/*/verify",
              [&control](const Call& call) { return encoded(control.verify(call.parameters[0])); });
+  router.add("POST", "/v1/networks/*/repair", [&control](const Call& call) {
+    return encoded(control.repair(std::string(call.actor), call.parameters[0]));
+  });
 }
 
 void add_forward_routes(Router& router, control::Control& control) {
@@ -137,6 +140,12 @@ void add_peer_routes(Router& router, control::Control& control) {
       "POST", "/v1/networks/*/peers", [&control](const Call& call) -> base::Result<std::string> {
         WARREN_TRY_ASSIGN(const auto request, api::decode<api::PeerAdd>(call.body));
         return encoded(control.add_peer(std::string(call.actor), call.parameters[0], request));
+      });
+  router.add(
+      "POST", "/v1/networks/*/peers/batch",
+      [&control](const Call& call) -> base::Result<std::string> {
+        WARREN_TRY_ASSIGN(const auto request, api::decode<api::PeerBatch>(call.body));
+        return encoded(control.add_peers(std::string(call.actor), call.parameters[0], request));
       });
   router.add("POST", "/v1/networks/*/peers/*/key",
              [&control](const Call& call) -> base::Result<std::string> {
@@ -179,8 +188,15 @@ Router api_routes(control::Control& control, std::function<base::Status()> reloa
   });
   router.add("GET", "/v1/audit", [&control](const Call& call) -> base::Result<std::string> {
     WARREN_TRY_ASSIGN(const std::size_t limit, audit_limit(call));
-    return encoded(control.audit(limit));
+    const auto after = call.query.find("after");
+    if (after == call.query.end()) return encoded(control.audit(limit));
+    const auto number = base::parse_number(after->second, 0, INT64_MAX);
+    if (number) return encoded(control.audit_after(*number, limit));
+    return base::make_error(base::ErrorKind::Invalid, "after=" + after->second + " is not valid",
+                            "give the number of a record");
   });
+  router.add("GET", "/v1/audit/span",
+             [&control](const Call&) { return encoded(control.audit_span()); });
   return router;
 }
 

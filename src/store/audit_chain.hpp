@@ -28,7 +28,7 @@ using ChainHash = std::array<std::uint8_t, 32>;
 struct AuditEntry {
   std::uint64_t number = 0;  ///< 1, 2, 3 …: never given twice, no gaps
   AuditRecord record;
-  ChainHash chain{};
+  ChainHash chain{};  ///< zero in records that are older than the chain
   bool operator==(const AuditEntry&) const = default;
 };
 

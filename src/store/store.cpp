@@ -168,11 +168,11 @@ base::Status MemoryStore::commit(const std::vector<Change>& changes, const Audit
   return {};
 }
 
-base::Result<std::vector<AuditRecord>> MemoryStore::audit(std::size_t limit) {
+base::Result<std::vector<AuditEntry>> MemoryStore::audit(std::size_t limit) {
   if (failure_) return *failure_;
-  std::vector<AuditRecord> newest;
+  std::vector<AuditEntry> newest;
   for (auto at = entries_.rbegin(); at != entries_.rend() && newest.size() < limit; ++at) {
-    newest.push_back(at->record);
+    newest.push_back(*at);
   }
   return newest;
 }

@@ -102,7 +102,7 @@ class Store {
     return commit(changes, record);
   }
   /// The newest records first.
-  [[nodiscard]] virtual base::Result<std::vector<AuditRecord>> audit(std::size_t limit) = 0;
+  [[nodiscard]] virtual base::Result<std::vector<AuditEntry>> audit(std::size_t limit) = 0;
   [[nodiscard]] virtual base::Result<AuditSpan> audit_span() = 0;
   /// The records after this number, oldest first, that the chain covers.
   [[nodiscard]] virtual base::Result<std::vector<AuditEntry>> audit_after(std::uint64_t number,
@@ -118,7 +118,7 @@ class MemoryStore final : public Store {
   [[nodiscard]] base::Result<State> load() override;
   [[nodiscard]] base::Status commit(const std::vector<Change>& changes,
                                     const AuditRecord& record) override;
-  [[nodiscard]] base::Result<std::vector<AuditRecord>> audit(std::size_t limit) override;
+  [[nodiscard]] base::Result<std::vector<AuditEntry>> audit(std::size_t limit) override;
   [[nodiscard]] base::Result<AuditSpan> audit_span() override;
   [[nodiscard]] base::Result<std::vector<AuditEntry>> audit_after(std::uint64_t number,
                                                                   std::size_t limit) override;

@@ -136,7 +136,7 @@ class StoreContract : public testing::Test {
     EXPECT_EQ(reopened(), expected_);
     const auto records = traits_.open()->audit(1);
     ASSERT_TRUE(records);
-    EXPECT_TRUE(records->empty() || records->front().target != "refused");
+    EXPECT_TRUE(records->empty() || records->front().record.target != "refused");
   }
 
   Traits traits_;
@@ -257,7 +257,10 @@ TYPED_TEST_P(StoreContract, AuditIsNewestFirstAndLimited) {
   }
   const auto newest = this->traits_.open()->audit(2);
   ASSERT_TRUE(newest);
-  EXPECT_EQ(*newest, (std::vector{record("t4"), record("t3")}));
+  ASSERT_EQ(newest->size(), 2U);
+  EXPECT_EQ(newest->front().record, record("t4"));
+  EXPECT_EQ(newest->front().number, 5U);
+  EXPECT_EQ(newest->back().record, record("t3"));
   EXPECT_EQ(this->traits_.open()->audit(100)->size(), 5U);
   EXPECT_TRUE(this->traits_.open()->audit(0)->empty());
 }

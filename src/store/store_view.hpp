@@ -13,7 +13,7 @@ class StoreView : public Store {
   base::Status commit(const std::vector<Change>& changes, const AuditRecord& record) override {
     return store_.commit(changes, record);
   }
-  base::Result<std::vector<AuditRecord>> audit(std::size_t limit) override {
+  base::Result<std::vector<AuditEntry>> audit(std::size_t limit) override {
     return store_.audit(limit);
   }
   base::Result<AuditSpan> audit_span() override { return store_.audit_span(); }

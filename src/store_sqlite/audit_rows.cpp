@@ -18,30 +18,34 @@ std::int64_t clamped(std::uint64_t number) {
       std::min<std::uint64_t>(number, std::numeric_limits<std::int64_t>::max()));
 }
 
-store::AuditRecord read_record(Row& row) {
-  store::AuditRecord record;
-  record.time = row.time();
-  record.actor = row.text();
-  record.action = row.text();
-  record.target = row.text();
-  record.result = row.text();
-  return record;
+/// Columns: id, time, actor, action, target, result, chain.
+std::vector<store::AuditEntry> read_entries(SQLite::Statement& rows) {
+  std::vector<store::AuditEntry> entries;
+  while (rows.executeStep()) {
+    Row row(rows);
+    store::AuditEntry entry;
+    entry.number = row.number<std::uint64_t>();
+    entry.record.time = row.time();
+    entry.record.actor = row.text();
+    entry.record.action = row.text();
+    entry.record.target = row.text();
+    entry.record.result = row.text();
+    constexpr int kChain = 6;
+    if (!rows.isColumnNull(kChain)) entry.chain = row.bytes32();
+    entries.push_back(std::move(entry));
+  }
+  return entries;
 }
 
 }  // namespace
 
-base::Result<std::vector<store::AuditRecord>> read_audit(SQLite::Database& database,
-                                                         std::size_t limit) {
+base::Result<std::vector<store::AuditEntry>> read_audit(SQLite::Database& database,
+                                                        std::size_t limit) {
   SQLite::Statement rows(database,
-                         "SELECT time, actor, action, target, result FROM audit "
+                         "SELECT id, time, actor, action, target, result, chain FROM audit "
                          "ORDER BY id DESC LIMIT ?");
   Binder(rows).add(clamped(limit));
-  std::vector<store::AuditRecord> records;
-  while (rows.executeStep()) {
-    Row row(rows);
-    records.push_back(read_record(row));
-  }
-  return records;
+  return read_entries(rows);
 }
 
 store::AuditSpan read_audit_span(SQLite::Database& database) {
@@ -73,16 +77,7 @@ base::Result<std::vector<store::AuditEntry>> read_audit_after(SQLite::Database& 
                          "WHERE id > max(?, (SELECT number FROM audit_anchor)) "
                          "ORDER BY id LIMIT ?");
   Binder(rows).add(clamped(number)).add(clamped(limit));
-  std::vector<store::AuditEntry> entries;
-  while (rows.executeStep()) {
-    Row row(rows);
-    store::AuditEntry entry;
-    entry.number = row.number<std::uint64_t>();
-    entry.record = read_record(row);
-    entry.chain = row.bytes32();
-    entries.push_back(std::move(entry));
-  }
-  return entries;
+  return read_entries(rows);
 }
 
 std::uint64_t forget_audit(SQLite::Database& database, base::WallTime time) {

@@ -10,8 +10,8 @@
 namespace warren::store_sqlite {
 
 [[nodiscard]] base::Result<store::State> read_state(SQLite::Database& database);
-[[nodiscard]] base::Result<std::vector<store::AuditRecord>> read_audit(SQLite::Database& database,
-                                                                       std::size_t limit);
+[[nodiscard]] base::Result<std::vector<store::AuditEntry>> read_audit(SQLite::Database& database,
+                                                                      std::size_t limit);
 [[nodiscard]] store::AuditSpan read_audit_span(SQLite::Database& database);
 [[nodiscard]] base::Result<std::vector<store::AuditEntry>> read_audit_after(
     SQLite::Database& database, std::uint64_t number, std::size_t limit);

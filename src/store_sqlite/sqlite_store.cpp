@@ -101,7 +101,7 @@ class SqliteStore final : public store::Store {
     return write(changes, record, "NORMAL");
   }
 
-  base::Result<std::vector<store::AuditRecord>> audit(std::size_t limit) override {
+  base::Result<std::vector<store::AuditEntry>> audit(std::size_t limit) override {
     return guarded("read the audit", [&] { return read_audit(database_, limit); });
   }
 

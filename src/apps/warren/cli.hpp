@@ -77,6 +77,9 @@ void add_attach_commands(CLI::App& app, Invocation& invocation);
 void add_ps_commands(CLI::App& app, Invocation& invocation);
 void add_doctor_command(CLI::App& app, Invocation& invocation);
 void add_cleanup_command(CLI::App& app, Invocation& invocation);
+void add_audit_command(CLI::App& app, Invocation& invocation);
+/// `apply`, `diff` and `export`.
+void add_apply_commands(CLI::App& app, Invocation& invocation);
 void add_status_commands(CLI::App& app, Invocation& invocation);
 
 }  // namespace warren::app

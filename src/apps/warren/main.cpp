@@ -135,8 +135,8 @@ std::vector<std::string> take_command(std::vector<std::string>& words) {
 int run_program(int argc, char** argv) {
   Invocation invocation;
   enter_program();
-  if (const auto code = leave_to_gateway(
-          invocation, std::vector<std::string>(argv + 1, argv + argc), argv)) {
+  if (const auto code =
+          leave_to_gateway(invocation, std::vector<std::string>(argv + 1, argv + argc), argv)) {
     return *code;
   }
   CLI::App app("Private networks for machines, containers, VMs and people", "warren");
@@ -157,6 +157,7 @@ int run_program(int argc, char** argv) {
   add_doctor_command(app, invocation);
   add_status_commands(app, invocation);
   add_verify_command(app, invocation);
+  add_apply_commands(app, invocation);
   // Last: subcommands inherit what is set before they exist.
   app.footer(
       "Start here: warren daemon, warren network create, warren invite, warren join, "

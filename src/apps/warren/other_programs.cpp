@@ -29,7 +29,7 @@ struct Part {
   std::string_view brings;
 };
 constexpr std::array kParts = {
-    Part{kGateway, "daemon, config check, cleanup, peer export"},
+    Part{kGateway, "daemon, config check, cleanup, peer export, apply, diff, export"},
     Part{"/warren-openconnect", "run openconnect://"},
     Part{"/warren-stack", "proxy"},
 };
@@ -57,8 +57,8 @@ std::array<std::string_view, 2> command_words(std::span<const std::string> words
 
 bool belongs_to_gateway(std::span<const std::string> words) {
   const auto [first, second] = command_words(words);
-  return first == "daemon" || first == "config" || first == "cleanup" ||
-         (first == "peer" && second == "export");
+  return first == "daemon" || first == "config" || first == "cleanup" || first == "apply" ||
+         first == "diff" || first == "export" || (first == "peer" && second == "export");
 }
 
 CLI::App* add_named(CLI::App& app, const char* name, const char* text) {
@@ -115,6 +115,13 @@ void add_daemon_command(CLI::App& app, Invocation&) {
 void add_cleanup_command(CLI::App& app, Invocation&) {
   add_named(app, "cleanup",
             "Remove everything of a stopped gateway from this host; its state stays");
+}
+
+void add_apply_commands(CLI::App& app, Invocation&) {
+  add_named(app, "apply",
+            "Make networks what a file says: networks, roles, policy, peers, forwards");
+  add_named(app, "diff", "Show what apply would change; exit code 1 if there is something");
+  add_named(app, "export", "Write networks as a file that apply understands");
 }
 
 void add_peer_export_command(CLI::App& peer, Invocation&) {

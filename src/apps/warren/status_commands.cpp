@@ -272,21 +272,7 @@ void add_status(CLI::App& app, Invocation& invocation) {
   });
 }
 
-// --- audit, reload, cleanup ---
-
-base::Status audit(const Invocation& invocation, std::size_t limit) {
-  WARREN_TRY_ASSIGN(const api::AuditList list, daemon_of(invocation).audit(limit));
-  if (invocation.json) {
-    print_line(api::encode(list));
-    return {};
-  }
-  Table table({"TIME", "WHO", "WHAT", "ON", "RESULT"});
-  for (const api::AuditEntry& entry : list.records) {
-    table.add({moment(entry.time), entry.actor, entry.action, entry.target, entry.result});
-  }
-  table.print();
-  return {};
-}
+// --- reload ---
 
 base::Status reload(const Invocation& invocation) {
   WARREN_TRY(daemon_of(invocation).reload());
@@ -300,15 +286,7 @@ base::Status reload(const Invocation& invocation) {
 void add_status_commands(CLI::App& app, Invocation& invocation) {
   add_status(app, invocation);
 
-  auto limit = std::make_shared<std::size_t>(50);
-  CLI::App* audit_command =
-      app.add_subcommand("audit", "Show who changed what on this gateway, newest first");
-  audit_command->add_option("--limit", *limit, "how many records")
-      ->check(CLI::Range(1, 10000))
-      ->capture_default_str();
-  audit_command->footer("Example: warren audit --limit 10");
-  audit_command->callback([&invocation, limit] { finish(invocation, audit(invocation, *limit)); });
-
+  add_audit_command(app, invocation);
   CLI::App* reload_command =
       app.add_subcommand("reload", "Let the daemon read its settings again; no session drops");
   reload_command->footer("Example: warren reload");

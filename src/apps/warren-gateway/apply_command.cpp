@@ -1,0 +1,261 @@
+// `warren apply`, `warren diff` and `warren export`: whole networks as a file.
+//
+// What there is and what is wanted are compared here, and every change is one call of the API that
+// any other command could make. A change that the daemon refuses ends it; what was done before it
+// is listed, and the same command goes on from there.
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "apps/warren/ask.hpp"
+#include "apps/warren/cli.hpp"
+#include "apps/warren/text.hpp"
+#include "document/document.hpp"
+#include "model/forward.hpp"
+#include "os/file.hpp"
+
+namespace warren::app {
+namespace {
+
+using document::Change;
+using document::ChangeKind;
+
+constexpr std::size_t kPeersPerCall = 1000;
+
+struct ApplyChoice {
+  std::string file;
+  bool prune = false;
+  bool yes = false;
+};
+
+base::Result<document::Document> read_document(const std::string& file) {
+  const std::string name = file == "-" ? "/dev/stdin" : file;
+  WARREN_TRY_ASSIGN(const std::string text, os::read_file(name, document::kMaxDocumentBytes));
+  auto parsed = document::Document::parse(text);
+  if (!parsed) return std::move(parsed).error().within(file == "-" ? "standard input" : file);
+  return parsed;
+}
+
+base::Result<document::Current> current_of(const client::Daemon& daemon,
+                                           const api::NetworkView& network,
+                                           const api::ForwardList& forwards) {
+  document::Current current;
+  current.network = network;
+  WARREN_TRY_ASSIGN(current.roles, daemon.list_roles(network.name));
+  WARREN_TRY_ASSIGN(current.policy, daemon.show_policy(network.name));
+  WARREN_TRY_ASSIGN(current.peers, daemon.list_peers(network.name));
+  WARREN_TRY_ASSIGN(current.verify, daemon.verify(network.name));
+  for (const api::ForwardView& forward : forwards.forwards) {
+    if (forward.network == network.name) current.forwards.forwards.push_back(forward);
+  }
+  return current;
+}
+
+/// What the gateway has of these networks; of those that it does not have, nothing.
+base::Result<std::map<std::string, document::Current>> look(const client::Daemon& daemon,
+                                                            const std::set<std::string>& names) {
+  WARREN_TRY_ASSIGN(const api::NetworkList networks, daemon.list_networks());
+  WARREN_TRY_ASSIGN(const api::ForwardList forwards, daemon.list_forwards());
+  std::map<std::string, document::Current> out;
+  for (const api::NetworkView& network : networks.networks) {
+    if (!names.contains(network.name)) continue;
+    WARREN_TRY_ASSIGN(out[network.name], current_of(daemon, network, forwards));
+  }
+  return out;
+}
+
+base::Result<document::Difference> compare(const client::Daemon& daemon,
+                                           const ApplyChoice& choice) {
+  WARREN_TRY_ASSIGN(const document::Document wanted, read_document(choice.file));
+  std::set<std::string> names;
+  for (const document::Network& network : wanted.networks) names.insert(network.name);
+  WARREN_TRY_ASSIGN(const auto current, look(daemon, names));
+  return document::difference(wanted, current, choice.prune);
+}
+
+base::Status add_peers(const client::Daemon& daemon, const Change& change) {
+  for (std::size_t at = 0; at < change.peers.size(); at += kPeersPerCall) {
+    const std::size_t end = std::min(at + kPeersPerCall, change.peers.size());
+    const auto begin = change.peers.begin();
+    const api::PeerBatch batch{
+        {begin + static_cast<std::ptrdiff_t>(at), begin + static_cast<std::ptrdiff_t>(end)}};
+    WARREN_TRY(daemon.add_peers(change.network, batch));
+  }
+  return {};
+}
+
+base::Status make(const client::Daemon& daemon, const Change& change) {
+  const std::string& network = change.network;
+  const auto done = [](const auto& answer) {
+    return answer ? base::Status() : base::Status(answer.error());
+  };
+  switch (change.kind) {
+    case ChangeKind::CreateNetwork:
+      return done(daemon.create_network(change.create));
+    case ChangeKind::SetNetwork:
+      return done(daemon.set_network(network, change.set));
+    case ChangeKind::StopNetwork:
+      return done(daemon.switch_network(network, "stop"));
+    case ChangeKind::StartNetwork:
+      return done(daemon.switch_network(network, "start"));
+    case ChangeKind::AddRole:
+      return done(daemon.add_role(network, change.role));
+    case ChangeKind::SetRole:
+      return done(daemon.set_role(network, change.target, change.role_set));
+    case ChangeKind::DeleteRole:
+      return daemon.delete_role(network, change.target);
+    case ChangeKind::SetPolicy:
+      return done(daemon.set_policy(network, change.policy));
+    case ChangeKind::ClearPolicy:
+      return done(daemon.clear_policy(network));
+    case ChangeKind::AddPeers:
+      return add_peers(daemon, change);
+    case ChangeKind::SetPeerKey:
+      return done(daemon.set_peer_key(network, change.target, change.key));
+    case ChangeKind::RemovePeer:
+      return done(daemon.revoke(network, change.target));
+    case ChangeKind::AddForward:
+      return done(daemon.add_forward(network, change.forward));
+    case ChangeKind::DeleteForward: {
+      const auto port = model::PublicPort::parse(change.target);
+      return daemon.delete_forward(port->protocol == model::Protocol::Tcp ? "tcp" : "udp",
+                                   port->port);
+    }
+    case ChangeKind::Repair:
+      return done(daemon.repair(network));
+  }
+  return {};
+}
+
+void print(const Invocation& invocation, const document::Difference& difference) {
+  std::vector<std::string> lines;
+  for (const Change& change : difference.changes) {
+    lines.insert(lines.end(), change.lines.begin(), change.lines.end());
+  }
+  if (invocation.json) {
+    const nlohmann::ordered_json document = {
+        {"schema", 1}, {"changes", lines}, {"conflicts", difference.conflicts}};
+    return print_line(
+        document.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  }
+  constexpr std::size_t kShown = 200;
+  for (std::size_t i = 0; i < std::min(lines.size(), kShown); ++i) fmt::print("{}\n", lines[i]);
+  if (lines.size() > kShown) {
+    fmt::print("… and {} more (--json lists them all)\n", lines.size() - kShown);
+  }
+}
+
+base::Status refuse_conflicts(const document::Difference& difference) {
+  if (difference.conflicts.empty()) return {};
+  std::string all;
+  for (const std::string& conflict : difference.conflicts) {
+    all += (all.empty() ? "" : "\n  ") + conflict;
+  }
+  return base::make_error(base::ErrorKind::Conflict, all,
+                          "nothing was changed; `warren export` shows what there is");
+}
+
+bool removes_something(const document::Difference& difference) {
+  return std::ranges::any_of(difference.changes, [](const Change& change) {
+    return change.kind == ChangeKind::RemovePeer || change.kind == ChangeKind::DeleteRole ||
+           change.kind == ChangeKind::DeleteForward || change.kind == ChangeKind::ClearPolicy;
+  });
+}
+
+base::Status apply(const Invocation& invocation, const ApplyChoice& choice) {
+  const client::Daemon daemon = daemon_of(invocation);
+  WARREN_TRY_ASSIGN(const document::Difference difference, compare(daemon, choice));
+  WARREN_TRY(refuse_conflicts(difference));
+  print(invocation, difference);
+  if (difference.changes.empty()) {
+    if (!invocation.json) fmt::print("nothing to do\n");
+    return {};
+  }
+  if (removes_something(difference) && !confirmed("Do this?", choice.yes)) {
+    return base::make_error(base::ErrorKind::Failed, "nothing was changed");
+  }
+  std::size_t made = 0;
+  for (const Change& change : difference.changes) {
+    if (base::Status done = make(daemon, change); !done) {
+      return std::move(done).error().within(fmt::format(
+          "apply {} ({} of {} changes are made)", choice.file, made, difference.changes.size()));
+    }
+    ++made;
+  }
+  if (!invocation.json) fmt::print("done\n");
+  return {};
+}
+
+base::Status diff(Invocation& invocation, const ApplyChoice& choice) {
+  WARREN_TRY_ASSIGN(const document::Difference difference, compare(daemon_of(invocation), choice));
+  print(invocation, difference);
+  if (!invocation.json) WARREN_TRY(refuse_conflicts(difference));
+  if (!difference.changes.empty() || !difference.conflicts.empty()) invocation.exit_code = kFailed;
+  return {};
+}
+
+base::Status export_networks(const Invocation& invocation, const std::vector<std::string>& names) {
+  const client::Daemon daemon = daemon_of(invocation);
+  WARREN_TRY_ASSIGN(const api::NetworkList networks, daemon.list_networks());
+  WARREN_TRY_ASSIGN(const api::ForwardList forwards, daemon.list_forwards());
+  std::set<std::string> missing(names.begin(), names.end());
+  document::Document document;
+  for (const api::NetworkView& network : networks.networks) {
+    if (!names.empty() && missing.erase(network.name) == 0) continue;
+    WARREN_TRY_ASSIGN(const auto current, current_of(daemon, network, forwards));
+    document.networks.push_back(document::describe(current));
+  }
+  if (!missing.empty()) {
+    return base::make_error(base::ErrorKind::NotFound, "there is no network " + *missing.begin(),
+                            "see: warren network list");
+  }
+  fmt::print("{}", document.write());
+  return {};
+}
+
+std::shared_ptr<ApplyChoice> add_options(CLI::App& command) {
+  auto choice = std::make_shared<ApplyChoice>();
+  command.add_option("-f,--file", choice->file, "the document; - for standard input")->required();
+  command.add_flag("--prune", choice->prune,
+                   "what the file does not name of its networks goes: roles, peers (revoked), "
+                   "forwards; never a network");
+  return choice;
+}
+
+}  // namespace
+
+void add_apply_commands(CLI::App& app, Invocation& invocation) {
+  CLI::App* apply_command = app.add_subcommand(
+      "apply", "Make networks what a file says: networks, roles, policy, peers, forwards");
+  const auto applied = add_options(*apply_command);
+  apply_command->add_flag("-y,--yes", applied->yes, "do not ask before something is removed");
+  apply_command->footer(
+      "What the file does not say stays as it is. Applying a file twice changes nothing.\n"
+      "Example: warren apply -f study.yaml");
+  apply_command->callback(
+      [&invocation, applied] { finish(invocation, apply(invocation, *applied)); });
+
+  CLI::App* diff_command =
+      app.add_subcommand("diff", "Show what apply would change; exit code 1 if there is something");
+  const auto compared = add_options(*diff_command);
+  diff_command->footer("Example: warren diff -f study.yaml");
+  diff_command->callback(
+      [&invocation, compared] { finish(invocation, diff(invocation, *compared)); });
+
+  CLI::App* export_command =
+      app.add_subcommand("export", "Write networks as a file that apply understands");
+  auto names = std::make_shared<std::vector<std::string>>();
+  export_command->add_option("NETWORK", *names, "these; by default all");
+  export_command->footer(
+      "No secret is in it; members that wait for their token, and those of a run, are left out.\n"
+      "Example: warren export study > study.yaml");
+  export_command->callback(
+      [&invocation, names] { finish(invocation, export_networks(invocation, *names)); });
+}
+
+}  // namespace warren::app
