@@ -273,7 +273,6 @@ void Worker::drain() {
   {
     const Batch batch(*this);
     work_on_handshakes(at_most);
-    send_collected();
   }
   finish_batch();
 }
@@ -281,16 +280,15 @@ void Worker::drain() {
 void Worker::work_on_handshakes(std::size_t at_most) {
   std::size_t budget = node::Node::handshake_budget(at_most);
   bool worked = false;
-  for (;;) {
+  for (bool more = true; more;) {
     {
       auto node = shared_.lock();
-      if (!node->advance(handshake_, budget, os::now(), os::wall_now())) {
-        collect(node);
-        break;
-      }
+      more = node->advance(handshake_, budget, os::now(), os::wall_now());
+      if (handshake_.is_idle()) collect(node);
     }
+    send_collected();  // the cookies of a storm: others get the lock meanwhile
+    worked |= !handshake_.is_idle();
     handshake_.compute();
-    worked = true;
   }
   if (worked) handshakes_ended_ = os::now();
 }

@@ -253,6 +253,27 @@ TEST(HandshakeWork, OurInitiationsAndThoseOfOthersTakeTurns) {
   EXPECT_EQ(world.output(), (Types{MessageType::Initiation, MessageType::Response}));
 }
 
+TEST(HandshakeWork, ManyCheapOnesAreNotHandledInOneGo) {
+  Bench world;
+  Travelled message = world.knock();
+  for (std::size_t i = 0; i < kMaxWaitingHandshakes; ++i) {  // far more than make it a load
+    message.from = {base::IpAddress::v4(static_cast<std::uint32_t>(0xc6336400 + i)), 7, 0};
+    world.arrive(world.gateway, message);
+  }
+  std::size_t budget = Node::handshake_budget(1);
+  std::size_t holds = 0;
+  std::size_t cookies = 0;
+  for (bool more = true; more; ++holds) {
+    more = world.gateway.node.advance(world.work, budget, world.now, world.wall);
+    EXPECT_TRUE(world.work.is_idle());
+    const std::size_t sent = world.output().size();
+    EXPECT_LE(sent, kCheapInARow);
+    cookies += sent;
+  }
+  EXPECT_EQ(cookies, kCheapHandshakes);
+  EXPECT_EQ(holds, kCheapHandshakes / kCheapInARow);
+}
+
 TEST(Removals, InPagesAreTheSameAsAtOnce) {
   World world;
   Host& gateway = world.add("10.0.0.1", "192.0.2.1:51820");

@@ -85,10 +85,12 @@ bool Node::advance(HandshakeWork& work, std::size_t& budget, base::Instant now,
 
 bool Node::State::advance(Work& work, std::size_t& budget, Moment at) {
   if (work.task.step != Work::Step::Idle && take_over(work, at)) return true;
-  while (budget != 0 && handshakes_wait()) {
+  for (std::size_t cheap_ones = 0; budget != 0 && handshakes_wait();) {
+    if (cheap_ones == kCheapInARow) return true;  // others may need the lock
     const bool cheap = begin(work, at) == Cost::Cheap;
     budget -= std::min(budget, cheap ? 1 : kCheapHandshakes);
     if (!cheap) return true;
+    ++cheap_ones;
   }
   if (!handshakes_wait() && !load.is_high(at.now)) {  // a storm's memory goes with it
     proven.release_memory();

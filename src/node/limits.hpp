@@ -23,6 +23,8 @@ inline constexpr std::size_t kUnderLoadWaiting = 512;
 /// A message that is answered with a cookie, or refused before any public-key work, costs this
 /// fraction of one that is not.
 inline constexpr std::size_t kCheapHandshakes = 32;
+/// So many of those are handled under one lock.
+inline constexpr std::size_t kCheapInARow = 8;
 /// handle_timeout stops when this many datagrams and initiations wait: far fewer than the pool has
 /// slots.
 inline constexpr std::size_t kTimeoutOutput = 128;

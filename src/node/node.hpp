@@ -182,8 +182,9 @@ class Node {
   /// ECN. Packets of a peer that was removed meanwhile are dropped.  HOT PATH
   void accept(Incoming& batch, base::Instant now, base::WallTime wall);
   /// Takes over what `work` has computed, then begins the next handshake that waits: a message that
-  /// came in or an initiation that is wanted. True when there is something for work.compute(),
-  /// which needs no lock. False when `budget` is used up (handshake_budget(count) is enough for
+  /// came in or an initiation that is wanted. True: call work.compute(), which needs no lock, and
+  /// come again. There may be nothing to compute (work.is_idle()), but others had their turn with
+  /// the lock. False when `budget` is used up (handshake_budget(count) is enough for
   /// `count` handshakes) or no more wait; then `work` holds nothing.
   [[nodiscard]] bool advance(HandshakeWork& work, std::size_t& budget, base::Instant now,
                              base::WallTime wall);
