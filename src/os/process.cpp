@@ -32,6 +32,7 @@
 #include "base/bytes.hpp"
 #include "os/clock.hpp"
 #include "os/file.hpp"
+#include "os/stream.hpp"
 
 namespace warren::os {
 
@@ -215,8 +216,7 @@ int exit_code_of(const siginfo_t& info) {
 
 base::Result<Child> spawn(const SpawnOptions& options) {
   const std::string what = "start " + (options.argv.empty() ? "a program" : options.argv[0]);
-  const Fd null_device(open("/dev/null", O_RDWR | O_CLOEXEC));
-  if (!null_device) return os_error(what + ": open /dev/null");
+  WARREN_TRY_ASSIGN(const Fd null_device, open_null().within(what));
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) < 0) return os_error(what + ": create a pipe");
   const Fd read_end(ends[0]);

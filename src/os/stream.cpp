@@ -1,6 +1,7 @@
 #include "os/stream.hpp"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -31,6 +32,8 @@ base::Result<std::size_t> write_some(const Fd& stream, base::Bytes bytes) {
 
 base::Result<Fd> open_null() {
   Fd fd(open("/dev/null", O_RDWR | O_CLOEXEC));
+  // An empty root file system has none: a file that nobody else will read does.
+  if (!fd && errno == ENOENT) fd = Fd(memfd_create("null", MFD_CLOEXEC));
   if (!fd) return base::os_error("open /dev/null");
   return fd;
 }

@@ -14,7 +14,8 @@ namespace warren::os {
                                                                  base::MutableBytes room);
 /// Bytes taken by the kernel, 0 when its buffer is full. Never raises SIGPIPE.
 [[nodiscard]] base::Result<std::size_t> write_some(const Fd& stream, base::Bytes bytes);
-/// A descriptor that swallows what is written, for a child's standard streams.
+/// A descriptor that swallows what is written and is at its end when read, for a child's standard
+/// streams: /dev/null, or an empty file in memory where there is no /dev.
 [[nodiscard]] base::Result<Fd> open_null();
 /// Puts in the place of this descriptor (a terminal, say) the same file opened for writing alone,
 /// or /dev/null where that is not allowed. A socket, and what cannot be read anyway, stays as it
