@@ -22,6 +22,7 @@
 #include "client/limits.hpp"
 #include "client/profile.hpp"
 #include "model/conf_key.hpp"
+#include "os/clock.hpp"
 #include "os/file.hpp"
 #include "os/process.hpp"
 #include "os/unix_socket.hpp"
@@ -32,6 +33,7 @@ namespace {
 
 constexpr char kState = 'S';
 constexpr char kOver = 'E';
+constexpr char kMoved = 'M';
 
 class Follow {
  public:
@@ -43,7 +45,9 @@ class Follow {
   [[nodiscard]] base::Duration longest_wait() const;
   [[nodiscard]] bool pause(base::Duration time) const;
   void take(const api::MemberState& state);
-  void tell_state();
+  [[nodiscard]] std::string endpoint_text() const;
+  void tell_state(const api::MemberState& state);
+  void tell_moved();
   void tell_over(const base::Error& error);
   /// True when the endpoint's name leads elsewhere now.
   bool look_up_again();
@@ -52,7 +56,6 @@ class Follow {
 
   FollowOptions options_;
   const os::Fd& listener_;
-  std::optional<api::MemberState> state_;
   bool listened_ = true;
 };
 
@@ -69,19 +72,28 @@ bool Follow::pause(base::Duration time) const {
 void Follow::run() {
   base::Duration retry = kFirstRetry;
   while (listened_ && pause(base::Duration(0))) {
+    const base::Instant asked = os::now();
     const auto answer = sync(options_.member, options_.revision, longest_wait());
     if (answer) {
       retry = kFirstRetry;
       const bool changed = answer->revision != options_.revision;
       if (changed) take(*answer);
-      if ((look_up_again() || changed) && state_) tell_state();
-      const base::Duration rest =
-          answer->come_back ? std::min(kComeBack, longest_wait()) : base::Duration(0);
-      if (!pause(rest)) return;
+      const bool moved = look_up_again();
+      if (changed) {
+        tell_state(*answer);
+      } else if (moved) {
+        tell_moved();
+      }
+      // Answered early for no reason: somebody else asks with our key, or too many wait.
+      const bool early = !changed && os::now() - asked < longest_wait() / 2;
+      const base::Duration rest = !early              ? base::Duration(0)
+                                  : answer->come_back ? kComeBack
+                                                      : kEarlyPause;
+      if (!pause(std::min(rest, longest_wait()))) return;
       continue;
     }
     if (answer.error().final) return tell_over(answer.error().error);
-    if (look_up_again() && state_) tell_state();
+    if (look_up_again()) tell_moved();
     if (!pause(std::min(retry, longest_wait()))) return;
     retry = std::min(retry * 2, kLastRetry);
   }
@@ -89,7 +101,6 @@ void Follow::run() {
 
 void Follow::take(const api::MemberState& state) {
   options_.revision = state.revision;
-  state_ = state;
   if (state.profile.endpoint != options_.endpoint) {
     options_.endpoint = state.profile.endpoint;
     options_.endpoint_address = {};
@@ -110,12 +121,18 @@ bool Follow::look_up_again() {
   return true;
 }
 
-void Follow::tell_state() {
+std::string Follow::endpoint_text() const {
   const auto at = base::HostPort::parse(options_.endpoint);
-  if (!at) return;
-  const base::Endpoint endpoint{options_.endpoint_address, at->port, 0};
-  send(std::string(1, kState) + endpoint.to_string() + '\n' + api::encode(*state_));
+  const bool known = options_.endpoint_address != base::IpAddress{};
+  return at && known ? base::Endpoint{options_.endpoint_address, at->port, 0}.to_string()
+                     : std::string();
 }
+
+void Follow::tell_state(const api::MemberState& state) {
+  send(std::string(1, kState) + endpoint_text() + '\n' + api::encode(state));
+}
+
+void Follow::tell_moved() { send(std::string(1, kMoved) + endpoint_text()); }
 
 void Follow::tell_over(const base::Error& error) {
   send(std::string(1, kOver) + api::encode_error(error));
@@ -166,14 +183,14 @@ base::Result<Heard> read_heard(base::Bytes datagram) {
     heard.over = api::decode_error(text.substr(1));
     if (heard.over) return heard;
   }
-  const std::size_t line = text.find('\n');
-  if (text.starts_with(kState) && line != std::string_view::npos) {
-    const auto endpoint = base::Endpoint::parse(text.substr(1, line - 1));
+  const std::size_t line = std::min(text.find('\n'), text.size());
+  if (text.starts_with(kState) || text.starts_with(kMoved)) {
+    heard.endpoint = base::Endpoint::parse(text.substr(1, line - 1));
+    if (heard.endpoint && text[0] == kMoved) return heard;
+  }
+  if (text.starts_with(kState) && line < text.size()) {
     WARREN_TRY_ASSIGN(heard.state, api::decode<api::MemberState>(text.substr(line + 1)));
-    if (endpoint) {
-      heard.endpoint = *endpoint;
-      return heard;
-    }
+    return heard;
   }
   return base::make_error(base::ErrorKind::Internal, "a follower said what cannot be read");
 }

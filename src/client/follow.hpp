@@ -27,8 +27,8 @@ struct FollowOptions {
 /// One thing that was heard.
 struct Heard {
   std::optional<api::MemberState> state;
-  base::Endpoint endpoint;          ///< beside `state`: where its endpoint is now
-  std::optional<base::Error> over;  ///< the gateway's last word: revoked, expired, not known
+  std::optional<base::Endpoint> endpoint;  ///< where the gateway's engine is now
+  std::optional<base::Error> over;         ///< the gateway's last word: revoked, expired, not known
 };
 
 /// Asks until `listener` (SOCK_SEQPACKET) is closed or the membership is over, and sends each

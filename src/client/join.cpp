@@ -211,6 +211,18 @@ base::Result<Profile> make_profile(const api::EnrolAnswer& answer, const Origin&
   return profile;
 }
 
+base::Result<RunMember> join_for_run(const model::TokenText& token, base::RandomSource& random,
+                                     base::WallTime now) {
+  const crypto::PrivateKey key = crypto::generate_private_key(random);
+  WARREN_TRY_ASSIGN(api::EnrolAnswer answer, enrol(token, crypto::public_key(key), now, true));
+  WARREN_TRY_ASSIGN(Profile profile, make_profile(answer, origin_of(token)));
+  profile.conf.interface.private_key = model::ConfKey(key.view());
+  WARREN_TRY_ASSIGN(Membership membership, make_membership(profile.conf, profile.note));
+  return RunMember{.profile = std::move(profile),
+                   .membership = std::move(membership),
+                   .answer = std::move(answer)};
+}
+
 base::Result<Joined> join(const JoinOptions& options, base::RandomSource& random,
                           base::WallTime now) {
   WARREN_TRY(check_not_joined(options));

@@ -10,6 +10,7 @@
 #include "base/random.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
+#include "client/member.hpp"
 #include "client/profile.hpp"
 #include "model/network.hpp"
 
@@ -36,6 +37,15 @@ struct Origin {
 [[nodiscard]] Origin origin_of(const model::TokenText& token);
 [[nodiscard]] base::Result<Profile> make_profile(const api::EnrolAnswer& answer,
                                                  const Origin& origin);
+
+/// A member for the duration of a run: its key is in memory alone.
+struct RunMember {
+  Profile profile;  ///< with the private key
+  Membership membership;
+  api::EnrolAnswer answer;
+};
+[[nodiscard]] base::Result<RunMember> join_for_run(const model::TokenText& token,
+                                                   base::RandomSource& random, base::WallTime now);
 
 struct JoinOptions {
   model::TokenText token;

@@ -22,6 +22,8 @@ inline constexpr base::Duration kFirstRetry = std::chrono::milliseconds(500);
 inline constexpr base::Duration kLastRetry = std::chrono::seconds(15);
 /// Told to come back: the gateway has too many that wait.
 inline constexpr base::Duration kComeBack = std::chrono::seconds(30);
+/// Two that ask with one key end each other's wait; this keeps them from doing it all the time.
+inline constexpr base::Duration kEarlyPause = std::chrono::seconds(10);
 inline constexpr std::size_t kMaxAddresses = 16;  ///< of one gateway name, tried in turn
 inline constexpr std::size_t kMaxAnswerBytes = std::size_t{16} << 20;
 inline constexpr std::size_t kMaxEnrolAnswerBytes = std::size_t{64} << 10;

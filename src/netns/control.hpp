@@ -25,6 +25,7 @@ enum class Control : char {
   OpenEcho = 'O',    ///< open an ICMP socket of the echo target's family inside
   StartNet = 'N',    ///< make the tun; answer: Tun or NetFailed
   Change = 'C',      ///< the tun gets another network; fields: write_network()
+  Names = 'D',       ///< other name servers; fields: resolv.conf, nsswitch.conf
   Forwarder = 'W',   ///< descriptor: where OpenSocket will be asked
   OpenSocket = 'X',  ///< open a socket inside; field: tcp or udp
   // both ways, and to clients

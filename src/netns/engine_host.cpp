@@ -33,6 +33,25 @@ namespace {
 constexpr std::size_t kSpareHints = 16;
 constexpr mode_t kSocketMode = 0600;
 
+/// Where no peer can be reached for want of an address family, that is told, not left to a timeout.
+base::Status check_families(const UdpPair& udp, const std::vector<ipc::UapiPeer>& peers) {
+  const base::Endpoint* lost = nullptr;
+  for (const ipc::UapiPeer& peer : peers) {
+    if (!peer.endpoint) continue;
+    if (peer.endpoint->address.is_v6() ? udp.v6 : udp.v4) return {};
+    lost = &*peer.endpoint;
+  }
+  if (lost == nullptr) return {};
+  const std::string family = lost->address.is_v6() ? "IPv6" : "IPv4";
+  return base::make_error(base::ErrorKind::Unavailable,
+                          "the endpoint " + lost->to_string() + " needs " + family +
+                              ", but this kernel has " + family + " off",
+                          "name the server by an address of the other family" +
+                              std::string(lost->address.is_v6() ? ", or boot without "
+                                                                  "ipv6.disable=1"
+                                                                : ""));
+}
+
 void wipe(std::string& text) {
   crypto::wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
   text.clear();
@@ -75,6 +94,7 @@ base::Status EngineHost::prepare_hints() {
 base::Status EngineHost::start() {
   WARREN_TRY_ASSIGN(udp_, UdpPair::open(config_.engine.listen_port.value_or(0),
                                         config_.engine.fwmark.value_or(0)));
+  WARREN_TRY(check_families(udp_, config_.engine.peers));
   WARREN_TRY_ASSIGN(api_listener_, os::unix_listen(os::UnixType::Stream, api_path_, kSocketMode));
   WARREN_TRY(prepare_hints());
   return spawn();
@@ -217,9 +237,33 @@ base::Status EngineHost::reply(std::uint32_t sequence, const ipc::OpenerBody& bo
 // --- configuration ---
 
 base::Status EngineHost::configure() {
+  next_request_.clear();  // it is in the configuration
+  return ask_api(ipc::write_uapi_set(config_.engine));
+}
+
+void EngineHost::update(const std::vector<ipc::UapiPeer>& peers) {
+  if (!ever_configured_ || !engine_ || waiting_hello_) return;  // it will be configured with them
+  ipc::UapiSet set;
+  for (const ipc::UapiPeer& peer : peers) {
+    ipc::UapiPeer& changed = set.peers.emplace_back();
+    changed.public_key = peer.public_key;
+    changed.update_only = true;
+    changed.endpoint = peer.endpoint;
+    changed.replace_allowed_ips = !peer.allowed_ips.empty();
+    changed.allowed_ips = peer.allowed_ips;
+  }
+  std::string request = ipc::write_uapi_set(set);
+  if (api_) {
+    next_request_ = std::move(request);
+    return;
+  }
+  std::ignore = ask_api(std::move(request));  // an engine that cannot be asked is about to end
+}
+
+base::Status EngineHost::ask_api(std::string request) {
   WARREN_TRY_ASSIGN(api_, os::unix_connect(os::UnixType::Stream, api_path_));
   WARREN_TRY(api_.set_nonblocking());
-  api_request_ = ipc::write_uapi_set(config_.engine);
+  api_request_ = std::move(request);
   api_sent_ = 0;
   api_answer_.clear();
   return loop_.watch(api_.get(), [this](os::Ready ready) { handle_api(ready); }, true);
@@ -257,6 +301,7 @@ void EngineHost::finish_api(base::Status result) {
     return give_up(std::move(result).error().within("configure the engine"));
   }
   loop_.cancel(std::exchange(start_timer_, 0));
+  if (!next_request_.empty()) std::ignore = ask_api(std::exchange(next_request_, {}));
   if (std::exchange(ever_configured_, true)) return;
   if (auto configured = std::exchange(configured_, nullptr)) configured();
 }

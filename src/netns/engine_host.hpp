@@ -30,6 +30,7 @@ class EngineHost final : public Tunnel {
   [[nodiscard]] base::Status start() override;
   /// The tun, once init has made it; an engine may have asked for it already.
   void handle_tun(os::Fd tun) override;
+  void update(const std::vector<ipc::UapiPeer>& peers) override;
   /// Tells the engine to end and waits for it, within a limit.
   void stop();
 
@@ -46,6 +47,7 @@ class EngineHost final : public Tunnel {
   [[nodiscard]] base::Status reply(std::uint32_t sequence, const ipc::OpenerBody& body,
                                    const std::vector<const os::Fd*>& descriptors = {});
   [[nodiscard]] base::Status configure();
+  [[nodiscard]] base::Status ask_api(std::string request);
   void handle_api(os::Ready ready);
   void finish_api(base::Status result);
 
@@ -67,6 +69,7 @@ class EngineHost final : public Tunnel {
   std::string api_request_;  ///< what is still to be sent; wiped as it goes
   std::size_t api_sent_ = 0;
   std::string api_answer_;
+  std::string next_request_;  ///< an update that came while another one was under way
   os::Loop::TimerId start_timer_ = 0;
   bool ever_configured_ = false;
   RecentEnds ends_;

@@ -28,18 +28,6 @@ std::string hosts(const RunConfig& config) {
   return text + address + " " + name.data() + "\n";
 }
 
-std::string nsswitch(bool has_servers) {
-  std::string text = "# Of this run: names come from its network, or from nowhere.\n";
-  for (const char* database : {"passwd", "group", "shadow", "gshadow", "initgroups"}) {
-    text += std::string(database) + ": files\n";
-  }
-  text += has_servers ? "hosts: files dns\n" : "hosts: files\n";
-  for (const char* database : {"networks", "protocols", "services", "ethers", "rpc", "netgroup"}) {
-    text += std::string(database) + ": files\n";
-  }
-  return text;
-}
-
 /// Whether a line of a passwd or group file has this number as its third field.
 bool has_id(const std::string& text, unsigned id) {
   const std::string wanted = std::to_string(id);
@@ -77,6 +65,18 @@ void add_caller(EtcFiles& files) {
 
 }  // namespace
 
+std::string nsswitch_conf(bool has_servers) {
+  std::string text = "# Of this run: names come from its network, or from nowhere.\n";
+  for (const char* database : {"passwd", "group", "shadow", "gshadow", "initgroups"}) {
+    text += std::string(database) + ": files\n";
+  }
+  text += has_servers ? "hosts: files dns\n" : "hosts: files\n";
+  for (const char* database : {"networks", "protocols", "services", "ethers", "rpc", "netgroup"}) {
+    text += std::string(database) + ": files\n";
+  }
+  return text;
+}
+
 std::string resolv_conf(const std::vector<base::IpAddress>& servers,
                         const std::vector<std::string>& search) {
   if (servers.empty()) return "# This network has no name server.\n";
@@ -91,7 +91,7 @@ std::string resolv_conf(const std::vector<base::IpAddress>& servers,
 EtcFiles etc_files(const RunConfig& config) {
   EtcFiles files = {{"resolv.conf", resolv_conf(config.dns_servers, config.dns_search)},
                     {"hosts", hosts(config)},
-                    {"nsswitch.conf", nsswitch(!config.dns_servers.empty())}};
+                    {"nsswitch.conf", nsswitch_conf(!config.dns_servers.empty())}};
   add_caller(files);
   return files;
 }

@@ -16,6 +16,8 @@ using EtcFiles = std::map<std::string, std::string>;
 /// service (which a run cannot ask): with the caller's own line added. Call it outside the run.
 [[nodiscard]] EtcFiles etc_files(const RunConfig& config);
 
+/// The text of nsswitch.conf, with or without DNS.
+[[nodiscard]] std::string nsswitch_conf(bool has_servers);
 /// The text of resolv.conf; without servers a comment that says so.
 [[nodiscard]] std::string resolv_conf(const std::vector<base::IpAddress>& servers,
                                       const std::vector<std::string>& search);

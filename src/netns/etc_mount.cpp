@@ -134,4 +134,19 @@ base::Status mount_etc(const EtcFiles& files, const std::string& scratch, bool w
       "while it runs; --weak-dns accepts that");
 }
 
+base::Status replace_etc(const EtcFiles& files) {
+  for (const auto& [name, text] : files) {
+    const std::string path = std::string(kEtc) + "/" + name;
+    const std::string source = "/run/.warren-" + name;
+    unlink(source.c_str());
+    WARREN_TRY(write_new_file(source, text));
+    // One that was bound here before gives way; where there is none, this says so.
+    umount2(path.c_str(), MNT_DETACH);
+    const base::Status bound = bind_held(hold_path(source), path);
+    unlink(source.c_str());
+    WARREN_TRY(bound);
+  }
+  return {};
+}
+
 }  // namespace warren::netns

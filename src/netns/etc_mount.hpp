@@ -12,4 +12,7 @@ namespace warren::netns {
 [[nodiscard]] base::Status mount_etc(const EtcFiles& files, const std::string& scratch,
                                      bool weak_dns);
 
+/// Puts other files in the place of those that mount_etc put there, while programs use them.
+[[nodiscard]] base::Status replace_etc(const EtcFiles& files);
+
 }  // namespace warren::netns

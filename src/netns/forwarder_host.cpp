@@ -2,11 +2,9 @@
 
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
-
+#include "netns/close_others.hpp"
 #include "netns/control.hpp"
 #include "os/clock.hpp"
 #include "os/unix_socket.hpp"
@@ -19,21 +17,6 @@
 // one.
 
 namespace warren::netns {
-
-namespace {
-
-void close_all_but(std::vector<int> kept) {
-  std::ranges::sort(kept);
-  unsigned first = STDERR_FILENO + 1;
-  for (const int descriptor : kept) {
-    const auto number = static_cast<unsigned>(descriptor);
-    if (number > first) syscall(SYS_close_range, first, number - 1, 0);
-    first = number + 1;
-  }
-  syscall(SYS_close_range, first, ~0U, 0);
-}
-
-}  // namespace
 
 ForwarderHost::ForwarderHost(os::Loop& loop, RunConfig& config, const os::Fd& init_control,
                              Failed failed)
@@ -74,7 +57,7 @@ void ForwarderHost::be_forwarder(pid_t supervisor, os::Fd sockets) {
   setsid();  // a terminal's signals are not for it
   std::vector<int> kept = {sockets.get()};
   for (const os::Fd& listener : listeners_) kept.push_back(listener.get());
-  close_all_but(std::move(kept));
+  close_others(std::move(kept));
   config_.forget_secrets();
   ForwarderConfig forwarding{.exposures = config_.exposures,
                              .listeners = std::move(listeners_),

@@ -64,4 +64,7 @@ inline constexpr std::size_t kMaxUserDatabase = 16 << 20;
 /// Tries to find a UDP port that is free for both families.
 inline constexpr int kMaxPortTries = 16;
 
+/// How long after the start of its command a run gives back what only the start needed.
+inline constexpr base::Duration kSettled = std::chrono::seconds(2);
+
 }  // namespace warren::netns

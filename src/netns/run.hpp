@@ -16,6 +16,7 @@
 #include "ipc/uapi.hpp"
 #include "netns/anyconnect.hpp"
 #include "netns/exposure.hpp"
+#include "netns/follower.hpp"
 
 namespace warren::netns {
 
@@ -58,13 +59,17 @@ struct RunConfig : RunNetwork {
   bool no_net = false;                      ///< the tunnel is started later, by `start_net`
   /// Called in the supervisor when the command runs.
   std::move_only_function<void()> on_started = nullptr;
+  std::string pid_file;        ///< of a detached run, absolute: told in its state; empty: none
   unsigned preserve_fds = 0;   ///< descriptors 3, 4, … that the command inherits
   std::string engine_program;  ///< from engine_program()
+  /// Tells what changes while the run lives; nullptr: nobody does.
+  std::unique_ptr<Follower> follower;
 
   /// Wipes keys and passwords and closes what leads to the tunnel: for a forked child.
   void forget_secrets() {
     engine = ipc::UapiSet{};
     anyconnect.reset();
+    follower.reset();
   }
 };
 

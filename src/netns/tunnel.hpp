@@ -25,6 +25,9 @@ class Tunnel {
   virtual ~Tunnel() = default;
 
   [[nodiscard]] virtual base::Status start() = 0;
+  /// Changes peers that it has, without touching their sessions. What it is given must be in the
+  /// configuration too, for an engine that is started later.
+  virtual void update(const std::vector<ipc::UapiPeer>& /*peers*/) {}
   /// The tun, once init has made it.
   virtual void handle_tun(os::Fd tun) = 0;
 };

@@ -108,15 +108,25 @@ def test_leave_keeps_a_conf_of_somebody_else(warren):
     assert (profiles / "office.conf").exists()
 
 
-def test_leave_removes_what_join_made(warren):
+def test_leave_without_the_gateway_removes_only_what_join_made_and_only_by_force(warren):
     profiles = warren.home / ".config" / "warren"
     profiles.mkdir(parents=True)
     (profiles / "lab.conf").write_text("[Interface]\n")
     (profiles / "lab.warren.json").write_text("{}")
-    done = warren("leave", "lab")
+    (profiles / "other.conf").write_text("[Interface]\n")
+    refused = warren.fails(2, "leave", "lab")
+    assert "nothing was removed" in refused and "--force" in refused
+    assert len(list(profiles.iterdir())) == 3
+    done = warren("leave", "lab", "--force")
     assert done.returncode == 0
-    assert "the gateway still knows this peer" in done.stdout
-    assert list(profiles.iterdir()) == []
+    assert "the gateway was not told" in done.stdout
+    assert f"removed: {profiles}/lab.conf" in done.stdout
+    assert [path.name for path in profiles.iterdir()] == ["other.conf"]
+
+
+def test_a_token_that_is_none_ends_a_run_with_one_line(warren):
+    text = warren.fails(125, "run", "warren1nonsense", "--", "true")
+    assert "token" in text and "warren1nonsense" not in text
 
 
 def test_a_bundle_is_never_written_over_a_file(warren):

@@ -7,14 +7,18 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include <unistd.h>
+
 #include "apps/warren/ask.hpp"
 #include "apps/warren/cli.hpp"
 #include "apps/warren/text.hpp"
 #include "client/join.hpp"
+#include "client/member.hpp"
 #include "model/conf_key.hpp"
 #include "netns/ready.hpp"
 #include "netns/runtime_dir.hpp"
 #include "os/clock.hpp"
+#include "os/file.hpp"
 
 namespace warren::app {
 namespace {
@@ -92,18 +96,69 @@ base::Status check_no_run(const std::string& directory, const std::string& profi
   return {};
 }
 
-base::Status leave(const Invocation& invocation, const std::string& profile) {
+struct LeaveChoice {
+  std::string profile;
+  bool keep = false;   ///< the files stay
+  bool force = false;  ///< remove them although the gateway does not know
+};
+
+/// The gateway puts us out; what it said, for people. An error only where that may still be done.
+base::Result<std::string> tell_gateway(const std::string& directory, const LeaveChoice& choice) {
+  WARREN_TRY_ASSIGN(const auto note, client::read_note(directory, choice.profile));
+  const client::ProfilePaths paths = client::profile_paths(directory, choice.profile);
+  if (!note) {
+    return base::make_error(base::ErrorKind::NotFound,
+                            ::access(paths.conf.c_str(), F_OK) == 0
+                                ? paths.conf + " was not made by warren join, so it stays"
+                                : "there is no profile '" + choice.profile + "' in " + directory,
+                            "warren status lists the profiles");
+  }
+  auto text = os::read_file(paths.conf, model::kMaxConfBytes);
+  if (!text) return std::move(text).error();
+  const auto conf = model::WgConf::parse(*text, paths.conf);
+  model::wipe_text(*text);
+  if (!conf) return base::Error(conf.error());
+  WARREN_TRY_ASSIGN(const client::Membership membership, client::make_membership(*conf, *note));
+  const auto left = client::leave(membership);
+  if (left)
+    return fmt::format("{} left {}: the gateway knows it no more", left->name, left->network);
+  if (left.error().final)
+    return "the gateway did not know us any more: " + left.error().error.message;
+  return left.error().error;
+}
+
+base::Status leave(const Invocation& invocation, const LeaveChoice& choice) {
   WARREN_TRY_ASSIGN(const std::string directory, client::profile_directory());
-  WARREN_TRY(client::check_profile_name(profile));
-  WARREN_TRY(check_no_run(directory, profile));
-  WARREN_TRY(client::remove_profile(directory, profile));
+  WARREN_TRY(client::check_profile_name(choice.profile));
+  WARREN_TRY(check_no_run(directory, choice.profile));
+  auto told = tell_gateway(directory, choice);
+  if (!told && (!choice.force || told.error().kind == base::ErrorKind::NotFound)) {
+    base::Error error = std::move(told).error();
+    if (error.kind == base::ErrorKind::NotFound) return error;
+    return std::move(error)
+        .within("leave " + choice.profile + ": the gateway was not told, so nothing was removed")
+        .with_hint(
+            "try again later, or remove key and profile here alone with --force; the "
+            "gateway's administrator then ends it with: warren revoke");
+  }
+  const client::ProfilePaths paths = client::profile_paths(directory, choice.profile);
+  std::vector<std::string> removed;
+  if (!choice.keep) {
+    WARREN_TRY(client::remove_profile(directory, choice.profile));
+    removed = {paths.conf, paths.note};
+  }
   if (invocation.json) {
-    print_line(nlohmann::ordered_json{{"schema", 1}, {"profile", profile}}.dump());
+    print_line(nlohmann::ordered_json{
+        {"schema", 1},
+        {"profile", choice.profile},
+        {"gateway_told", told.has_value()},
+        {"removed",
+         removed}}.dump());
     return {};
   }
-  fmt::print("the profile {} is removed from this machine\n", profile);
-  fmt::print(
-      "  the gateway still knows this peer; its administrator ends that with: warren revoke\n");
+  fmt::print("{}\n", told ? *told : "the gateway was not told: " + told.error().message);
+  for (const std::string& path : removed) fmt::print("removed: {}\n", path);
+  if (choice.keep) fmt::print("kept:    {}\n", paths.conf);
   return {};
 }
 
@@ -127,10 +182,13 @@ void add_join_command(CLI::App& app, Invocation& invocation) {
   command->callback(
       [&invocation, given] { finish(invocation, join(invocation, given->token, given->profile)); });
 
-  auto left = std::make_shared<std::string>();
-  CLI::App* leave_command =
-      app.add_subcommand("leave", "Remove a profile and its key from this machine (only here)");
-  leave_command->add_option("PROFILE", *left, "the profile")->required();
+  auto left = std::make_shared<LeaveChoice>();
+  CLI::App* leave_command = app.add_subcommand(
+      "leave", "Leave a network: tell its gateway, and remove key and profile from this machine");
+  leave_command->add_option("PROFILE", left->profile, "the profile")->required();
+  leave_command->add_flag("--keep", left->keep, "do not remove key and profile");
+  leave_command->add_flag("--force", left->force,
+                          "remove them here even when the gateway cannot be told");
   leave_command->footer("Example: warren leave lab");
   leave_command->callback([&invocation, left] { finish(invocation, leave(invocation, *left)); });
 }

@@ -27,14 +27,29 @@ struct InviteChoice {
   std::string role;
   std::string expires = "24h";
   std::uint32_t uses = 1;
+  std::string lease;
 };
+
+base::Error not_a_span(const std::string& text) {
+  return base::make_error(base::ErrorKind::Invalid, "'" + text + "' is not a time span",
+                          "write it as 90s, 15m, 24h or 7d");
+}
+
+std::string alternation_text(const api::PeerView& peer) {
+  if (peer.alternates.size() != 2) return {};
+  return fmt::format("alternates between {} and {}: its key is used in two places at once",
+                     peer.alternates[0], peer.alternates[1]);
+}
+
+/// "enrolled", or what a member for a run is: "ephemeral (100 s of 120 s left)".
+std::string state_text(const api::PeerView& peer) {
+  if (!peer.lease_s) return peer.state;
+  return fmt::format("ephemeral ({} s of {} s left)", peer.lease_left_s.value_or(0), *peer.lease_s);
+}
 
 base::Status invite(const Invocation& invocation, const InviteChoice& choice) {
   const auto expires = parse_duration_s(choice.expires);
-  if (!expires) {
-    return base::make_error(base::ErrorKind::Invalid, "'" + choice.expires + "' is not a time span",
-                            "write it as 90s, 15m, 24h or 7d");
-  }
+  if (!expires) return not_a_span(choice.expires);
   const client::Daemon daemon = daemon_of(invocation);
   WARREN_TRY_ASSIGN(const std::string network, pick_network(daemon, choice.network));
   api::InviteRequest request;
@@ -42,6 +57,10 @@ base::Status invite(const Invocation& invocation, const InviteChoice& choice) {
   request.role = choice.role;
   request.expires_s = *expires;
   request.uses = choice.uses;
+  if (!choice.lease.empty()) {
+    request.lease_s = parse_duration_s(choice.lease);
+    if (!request.lease_s) return not_a_span(choice.lease);
+  }
   WARREN_TRY_ASSIGN(const api::Invitation invitation, daemon.invite(network, request));
   if (invocation.json) {
     print_line(api::encode(invitation));
@@ -69,7 +88,7 @@ base::Status list(const Invocation& invocation, const std::string& named) {
   Table table(
       {"NAME", "ROLE", "STATE", "ADDRESS", "ADDRESS6", "HANDSHAKE", "RECEIVED", "SENT", "EXPIRES"});
   for (const api::PeerView& peer : list.peers) {
-    table.add({peer.name, peer.role, peer.state, peer.address, peer.address6,
+    table.add({peer.name, peer.role, state_text(peer), peer.address, peer.address6,
                age(peer.last_handshake, now), size(peer.rx_bytes), size(peer.tx_bytes),
                peer.expires == 0 ? std::string() : moment(peer.expires)});
   }
@@ -90,11 +109,12 @@ base::Status show(const Invocation& invocation, const PeerChoice& choice) {
              describe({{"network", peer.network},
                        {"name", peer.name},
                        {"role", peer.role},
-                       {"state", peer.state},
+                       {"state", state_text(peer)},
                        {"address", peer.address},
                        {"address6", peer.address6},
                        {"public key", peer.public_key},
                        {"seen from", peer.endpoint},
+                       {"warning", alternation_text(peer)},
                        {"handshake", age(peer.last_handshake, os::wall_now().seconds())},
                        {"received", size(peer.rx_bytes)},
                        {"sent", size(peer.tx_bytes)},
@@ -141,6 +161,9 @@ void add_invite(CLI::App& app, Invocation& invocation) {
                    "how many peers the token is good for: NAME-1, NAME-2 …, each with its own key "
                    "and address; at most 100")
       ->capture_default_str();
+  command->add_option("--lease", choice->lease,
+                      "of those who join for a run alone (warren run TOKEN): how long one may be "
+                      "silent before it is put out; 2m by default");
   command->footer("Example: warren invite laptop --expires 2h");
   command->callback([&invocation, choice] { finish(invocation, invite(invocation, *choice)); });
 }

@@ -93,8 +93,9 @@ void add_run_command(CLI::App& app, Invocation& invocation) {
       app.add_subcommand("run", "Run a program whose only network is a private one; needs no root");
   run->add_option(
          "PROFILE", arguments->profile,
-         "A profile's name (~/.config/warren/NAME.conf), a WireGuard conf file, or an AnyConnect "
-         "server: openconnect://[USER@]HOST[:PORT]")
+         "A profile's name (~/.config/warren/NAME.conf), a WireGuard conf file, a token or a file "
+         "that holds one (the run joins and leaves with it), or an AnyConnect server: "
+         "openconnect://[USER@]HOST[:PORT]")
       ->required();
   run->add_option("COMMAND", arguments->command, "The program and its arguments, after --");
   run->add_option("--name", arguments->name, "Name of the run (default: the profile's)");
@@ -111,6 +112,11 @@ void add_run_command(CLI::App& app, Invocation& invocation) {
   add_network_options(*run, *arguments);
   add_isolation_options(*run, *arguments);
   add_openconnect_options(*run, arguments->openconnect);
+  run->add_flag("--no-follow", arguments->no_follow,
+                "Do not ask the gateway for changes of routes, name servers and endpoint");
+  run->add_flag("--end-when-revoked", arguments->end_when_revoked,
+                "End with code 125 when the gateway puts this member out; without it the program "
+                "goes on, and its packets go nowhere");
   CLI::Option* detach = run->add_flag("-d,--detach", arguments->detach,
                                       "Return when the program runs; print the run's name");
   run->add_option("--log", arguments->log,

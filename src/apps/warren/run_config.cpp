@@ -10,12 +10,15 @@
 #include <optional>
 #include <set>
 
+#include "apps/warren/member_follower.hpp"
 #include "apps/warren/run_openconnect.hpp"
 #include "apps/warren/text.hpp"
+#include "client/join.hpp"
 #include "client/profile.hpp"
 #include "crypto/crypto.hpp"
 #include "model/wg_conf.hpp"
 #include "netns/runtime_dir.hpp"
+#include "os/clock.hpp"
 #include "os/file.hpp"
 
 namespace warren::app {
@@ -295,24 +298,104 @@ base::Status check_options(const RunArguments& arguments) {
   return {};
 }
 
+/// A conf, wherever it comes from (`shown`), as the run needs it.
+base::Status fill_from_wireguard(const RunArguments& arguments, const model::WgConf& conf,
+                                 const std::string& shown, netns::RunConfig& config) {
+  WARREN_TRY_ASSIGN(config.engine_program, netns::engine_program());
+  WARREN_TRY(fill_from_conf(conf, shown, config));
+  WARREN_TRY(replace_routes(arguments, config));
+  const auto wait_s = parse_wait_s(arguments.wait_ready);
+  if (!wait_s) return {};
+  if (!config.echo_target) {
+    return make_error(ErrorKind::Invalid,
+                      "--wait-ready: " + shown + " names nobody who answers an echo",
+                      "add a DNS server, or an Address with the network's length");
+  }
+  config.wait_ready = std::chrono::seconds(*wait_s);
+  return {};
+}
+
+/// A token, or a file that holds one.
+base::Result<std::optional<model::TokenText>> find_token(const std::string& given) {
+  constexpr std::string_view kMark = "warren1";
+  constexpr std::size_t kMaxTokenFile = 4096;
+  std::string text = given;
+  if (given.find('/') != std::string::npos) {
+    auto content = os::read_file(given, kMaxTokenFile);
+    if (!content) return std::nullopt;
+    text = content->substr(0, content->find_first_of("\r\n "));
+    model::wipe_text(*content);
+  }
+  if (!text.starts_with(kMark)) return std::nullopt;
+  auto token = model::TokenText::parse(text);
+  model::wipe_text(text);
+  if (!token) return std::move(token).error();
+  return std::optional(std::move(*token));
+}
+
+MemberFollower::Options follower_options(const RunArguments& arguments,
+                                         const netns::RunConfig& config,
+                                         client::Membership membership,
+                                         const client::ProfileNote& note) {
+  MemberFollower::Options options{.follow = {.member = std::move(membership),
+                                             .revision = note.revision,
+                                             .lease_s = std::nullopt,
+                                             .endpoint = note.endpoint,
+                                             .endpoint_address = {},
+                                             .directory = {},
+                                             .profile = {}},
+                                  .peer = note.peer,
+                                  .own_dns = !arguments.dns.empty(),
+                                  .own_search = !arguments.dns_search.empty(),
+                                  .all_routes = arguments.routes == "all",
+                                  .end_when_revoked = arguments.end_when_revoked};
+  for (const ipc::UapiPeer& peer : config.engine.peers) {
+    if (peer.endpoint) options.follow.endpoint_address = peer.endpoint->address;
+  }
+  return options;
+}
+
+/// A profile that join wrote is kept current while the run lives.
+base::Status follow_profile(const RunArguments& arguments, const Profile& profile,
+                            const model::WgConf& conf, netns::RunConfig& config) {
+  const std::string directory = profile.path.substr(0, profile.path.rfind('/'));
+  if (arguments.no_follow || profile.name != arguments.profile) return {};
+  const auto note = client::read_note(directory, profile.name);
+  if (!note || !*note) return {};
+  auto membership = client::make_membership(conf, **note);
+  if (!membership) return {};
+  auto options = follower_options(arguments, config, std::move(*membership), **note);
+  options.follow.directory = directory;
+  options.follow.profile = profile.name;
+  config.follower = std::make_unique<MemberFollower>(std::move(options));
+  return {};
+}
+
+/// Joins for the duration of the run: a key of its own, and a lease.
+base::Status fill_from_token(const RunArguments& arguments, const model::TokenText& token,
+                             netns::RunConfig& config) {
+  os::SystemRandom random;
+  WARREN_TRY_ASSIGN(client::RunMember member, client::join_for_run(token, random, os::wall_now()));
+  const std::string shown = "the token's network " + member.answer.network;
+  config.profile = member.answer.network + " (token)";
+  config.name = member.answer.name.substr(0, 32);
+  // From here on whoever drops the configuration leaves the network.
+  MemberFollower::Options options =
+      follower_options(arguments, config, std::move(member.membership), member.profile.note);
+  options.follow.lease_s = member.answer.lease_s;
+  options.temporary = true;
+  config.follower = std::make_unique<MemberFollower>(std::move(options));
+  return fill_from_wireguard(arguments, member.profile.conf, shown, config);
+}
+
 base::Status fill_from_profile(const RunArguments& arguments, netns::RunConfig& config) {
   WARREN_TRY_ASSIGN(const Profile profile, find_profile(arguments.profile));
   WARREN_TRY_ASSIGN(const model::WgConf conf, read_conf(profile.path));
   notice_hooks(conf, profile.path);
   config.name = profile.name;
   if (arguments.name.empty()) WARREN_TRY(check_name(config.name));
-  WARREN_TRY_ASSIGN(config.engine_program, netns::engine_program());
-  WARREN_TRY(fill_from_conf(conf, profile.path, config));
-  WARREN_TRY(replace_routes(arguments, config));
-  const auto wait_s = parse_wait_s(arguments.wait_ready);
-  if (!wait_s) return {};
-  if (!config.echo_target) {
-    return make_error(ErrorKind::Invalid,
-                      "--wait-ready: " + profile.path + " names nobody who answers an echo",
-                      "add a DNS server, or an Address with the network's length");
-  }
-  config.wait_ready = std::chrono::seconds(*wait_s);
-  return {};
+  WARREN_TRY(fill_from_wireguard(arguments, conf, profile.path, config));
+  return follow_profile(arguments, profile, conf, config);
 }
 
 }  // namespace
@@ -355,7 +438,10 @@ base::Result<netns::RunConfig> make_run_config(const RunArguments& arguments) {
   config.profile = arguments.profile;
   WARREN_TRY_ASSIGN(config.runtime_dir, netns::runtime_directory());
   WARREN_TRY(check_options(arguments));
-  if (is_openconnect_url(arguments.profile)) {
+  WARREN_TRY_ASSIGN(const auto token, find_token(arguments.profile));
+  if (token) {
+    WARREN_TRY(fill_from_token(arguments, *token, config));
+  } else if (is_openconnect_url(arguments.profile)) {
     WARREN_TRY(fill_from_server(arguments, config));
   } else {
     WARREN_TRY(fill_from_profile(arguments, config));

@@ -11,6 +11,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <filesystem>
 
 #include "apps/warren/ask.hpp"
 #include "os/detach.hpp"
@@ -62,6 +63,10 @@ base::Status prepare_child(const netns::RunConfig& config, const DetachOptions& 
                                 os::Fd pipe) {
   netns::RunEnd end;
   const std::string name = config.name;
+  std::error_code nowhere;
+  if (!options.pid_file.empty()) {
+    config.pid_file = std::filesystem::absolute(options.pid_file, nowhere).string();
+  }
   if (base::Status ready = prepare_child(config, options); !ready) {
     end.why = std::move(ready).error();
   } else {
@@ -126,6 +131,7 @@ int run_detached(const Invocation& invocation, netns::RunConfig config,
     report(invocation, base::os_error("create a process for the run"));
     return kRunFailed;
   }
+  if (config.follower) config.follower->set_owner(child == 0 ? getpid() : child);
   if (child == 0) be_supervisor(std::move(config), options, std::move(write_end));
   write_end.reset();
   const std::string text = read_all(read_end);
