@@ -1,7 +1,6 @@
 """Several workers of one engine on real traffic: one joins under load, and the two directions of a
 heavy peer are the work of two, each in order."""
 
-import contextlib
 import os
 import pathlib
 import select
@@ -124,9 +123,11 @@ def test_a_worker_joins_under_load(wire, children):
     # The slower cipher: it, and not whoever makes the load, is what a processor is too slow for.
     connect(wire, LOG_LEVEL="verbose", WARREN_AEAD="openssl")
     assert len(tasks(wire.a)) > 1, "workers are parked from the start"
-    with contextlib.suppress(PermissionError):  # in a control group without real-time budget
+    try:
         for task in tasks(wire.a):  # it gets the processor it asks for, whatever else runs here
             os.sched_setscheduler(task, os.SCHED_FIFO, os.sched_param(1))
+    except PermissionError:
+        pytest.skip("no real-time budget in this control group: others may take the processor")
     start(children, wire.a, FLOOD, wire.b.inner[4], LOAD_SECONDS)
     wait_for_line(wire.a, "a worker joins, now 2", LOAD_SECONDS)
     before = processor_times(wire.a)
