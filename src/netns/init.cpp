@@ -14,6 +14,7 @@
 #include "netns/control.hpp"
 #include "netns/doctor.hpp"
 #include "netns/echo.hpp"
+#include "netns/etc_mount.hpp"
 #include "netns/limits.hpp"
 #include "netns/mounts.hpp"
 #include "netns/network.hpp"
@@ -94,6 +95,7 @@ class Init {
   base::Status wait_for_go();
   base::Result<bool> handle_early_message();
   void handle_request(ControlMessage& message);
+  void begin_session() const;
   base::Status serve();
   void handle_control();
   void send_echo_socket();
@@ -102,6 +104,7 @@ class Init {
   void handle_forwarder();
   void start_net();
   void change(const std::vector<std::string>& fields);
+  void change_names(const std::vector<std::string>& fields);
   void reap();
   [[noreturn]] void fail(int exit_code, const base::Error& error);
 
@@ -184,6 +187,8 @@ void Init::handle_request(ControlMessage& message) {
       return serve_forwarder(std::move(message.descriptor));
     case Control::Change:
       return change(message.fields);
+    case Control::Names:
+      return change_names(message.fields);
     case Control::NetUp:
       if (clients_) clients_->answer_net({});
       return;
@@ -212,6 +217,12 @@ void Init::change(const std::vector<std::string>& fields) {
   if (!now) return;
   static_cast<void>(change_network(config_, *now));
   static_cast<RunNetwork&>(config_) = std::move(*now);
+}
+
+/// Nobody renames in the run's /etc, so what is bound there stays.
+void Init::change_names(const std::vector<std::string>& fields) {
+  if (fields.size() != 2) return;
+  static_cast<void>(replace_etc({{"resolv.conf", fields[0]}, {"nsswitch.conf", fields[1]}}));
 }
 
 /// The forwarder's end of the pair; another one takes the place of one that was killed.
@@ -275,6 +286,13 @@ void Init::reap() {
   }
 }
 
+/// The handshake goes on while the command is loaded: its first packet does not wait for all of it.
+void Init::begin_session() const {
+  if (config_.no_net || config_.wait_ready || !config_.echo_target) return;
+  const auto socket = open_echo_socket(config_.echo_target->family());
+  if (socket) static_cast<void>(send_echo(*socket, *config_.echo_target, 0));
+}
+
 base::Status Init::serve() {
   WARREN_TRY_ASSIGN(loop_, os::Loop::create());
   WARREN_TRY_ASSIGN(os::SignalQueue signals, os::SignalQueue::create({SIGCHLD}));
@@ -282,6 +300,7 @@ base::Status Init::serve() {
       *loop_, nullptr, [this] { static_cast<void>(send_control(control_, Control::AskNet)); });
   // Where the system has no /run, only `warren net up` lacks its way.
   static_cast<void>(clients_->listen(kInsideSocket));
+  begin_session();
   WARREN_TRY_ASSIGN(const StartedCommand started,
                     start_command({.argv = config_.argv,
                                    .environment = config_.environment,

@@ -10,6 +10,8 @@
 #include "netns/clients.hpp"
 #include "netns/control.hpp"
 #include "netns/engine_host.hpp"
+#include "netns/etc_files.hpp"
+#include "netns/follower_host.hpp"
 #include "netns/forwarder_host.hpp"
 #include "netns/init.hpp"
 #include "netns/limits.hpp"
@@ -61,6 +63,8 @@ class Supervisor {
   void handle_configured();
   void handle_changed();
   void handle_turned(bool up);
+  void handle_news(RunNews news);
+  void change_names(const RunNews& news);
   void handle_tunnel_failure(base::Error error);
   void net_failed(base::Error error);
   void pass_on(int signal);
@@ -76,6 +80,7 @@ class Supervisor {
   os::Child init_;
   os::Fd init_control_;
   std::optional<ForwarderHost> forwarder_;
+  std::optional<FollowerHost> follower_;
   std::unique_ptr<Tunnel> tunnel_;
   std::int64_t session_since_s_ = 0;  ///< of a session that is up
   std::unique_ptr<Clients> clients_;
@@ -112,6 +117,7 @@ base::Status Supervisor::start() {
   forwarder_.emplace(*loop_, config_, init_control_,
                      [this](base::Error error) { fail(kOwnFailure, std::move(error)); });
   WARREN_TRY(forwarder_->start());
+  follower_.emplace(*loop_, config_, [this](RunNews news) { handle_news(std::move(news)); });
   WARREN_TRY(watch_all());
   return config_.no_net ? base::Status{} : begin_net();
 }
@@ -157,6 +163,35 @@ void Supervisor::handle_turned(bool up) {
   if (gone_) static_cast<void>(tell_state());
 }
 
+/// The gateway changed something, or put us out.
+void Supervisor::handle_news(RunNews news) {
+  if (news.end) return fail(kOwnFailure, std::move(*news.end));
+  for (ipc::UapiPeer& peer : config_.engine.peers) {
+    const auto now = std::ranges::find(news.peers, peer.public_key, &ipc::UapiPeer::public_key);
+    if (now == news.peers.end()) continue;
+    if (now->endpoint) peer.endpoint = now->endpoint;
+    if (!now->allowed_ips.empty()) peer.allowed_ips = now->allowed_ips;
+  }
+  if (tunnel_) tunnel_->update(news.peers);
+  if (!news.changed) return;
+  config_.addresses = std::move(news.addresses);
+  config_.routes = std::move(news.routes);
+  config_.mtu = news.mtu;
+  std::ignore = send_control(init_control_, Control::Change, write_network(config_));
+  change_names(news);
+  if (gone_) std::ignore = tell_state();
+}
+
+void Supervisor::change_names(const RunNews& news) {
+  const auto servers = news.dns_servers.value_or(config_.dns_servers);
+  const auto search = news.dns_search.value_or(config_.dns_search);
+  if (servers == config_.dns_servers && search == config_.dns_search) return;
+  config_.dns_servers = servers;
+  config_.dns_search = search;
+  std::ignore = send_control(init_control_, Control::Names,
+                             {resolv_conf(servers, search), nsswitch_conf(!servers.empty())});
+}
+
 void Supervisor::ask_net() {
   if (net_ == Net::Starting) return;  // the end of that answers
   if (net_ == Net::Up) {
@@ -200,6 +235,7 @@ void Supervisor::go() {
   base::Status told = tell_state();
   if (told) told = send_control(init_control_, Control::Go);
   if (!told) fail(kOwnFailure, std::move(told).error());
+  std::ignore = follower_->start();  // without it the run goes on as it is
   loop_->at(os::now() + kSettled, [] { os::release_memory(); });
 }
 
@@ -230,6 +266,7 @@ base::Status Supervisor::tell_state() {
     state["public_key"] = config_.public_key.base64();
     state["uapi"] = files_.uapi;
   }
+  if (!config_.pid_file.empty()) state["pid_file"] = config_.pid_file;
   if (config_.echo_target) state["echo_target"] = config_.echo_target->to_string();
   return write_state(files_.state, state);
 }
@@ -298,6 +335,7 @@ RunEnd Supervisor::run() {
   }
   if (!end_.why) end_.exit_code = code;
   forwarder_.reset();
+  follower_.reset();
   tunnel_.reset();
   if (config_.anyconnect) config_.anyconnect->process.end();  // where it never became the tunnel
   clients_.reset();
