@@ -254,6 +254,68 @@ TEST(ByHand, ANewNameKeepsEverythingElse) {
   EXPECT_FALSE(lab.control->show_peer("lab", "ann"));
 }
 
+TEST(ByHand, ABatchIsAllOrNothing) {
+  Lab lab;
+  const base::PublicKey key = lab.new_key();
+  const auto before = lab.snapshot();
+  const auto batch = [&](const std::string& last, const std::string& last_key) {
+    return lab.control->add_peers("uid 0", "lab",
+                                  {{{.name = "ann", .public_key = key.base64()},
+                                    {.name = "bob", .addresses = {"10.20.0.9"}},
+                                    {.name = last, .public_key = last_key}}});
+  };
+  const std::string fresh = lab.new_key().base64();
+  EXPECT_EQ(batch("ann", fresh).error().kind, ErrorKind::Conflict) << "a name twice";
+  EXPECT_EQ(batch("eve", key.base64()).error().kind, ErrorKind::Conflict) << "a key twice";
+  EXPECT_EQ(batch("Eve", fresh).error().kind, ErrorKind::Invalid);
+  EXPECT_TRUE(lab.snapshot() == before);
+
+  const auto added = batch("eve", fresh);
+  ASSERT_TRUE(added) << added.error().message;
+  ASSERT_EQ(added->peers.size(), 3U);
+  EXPECT_EQ(added->peers[0].address, "10.20.0.2");
+  EXPECT_EQ(added->peers[1].state, "waits-for-key");
+  EXPECT_EQ(added->peers[2].address, "10.20.0.3");
+  EXPECT_EQ(lab.engine().size(), 2U);
+  EXPECT_EQ(lab.control->audit(1)->records[0].target, "lab (3 peers)");
+}
+
+TEST(ByHand, ABatchThatTheEngineRefusesIsUndone) {
+  Lab lab;
+  const auto before = lab.snapshot();
+  const api::PeerBatch batch{{{.name = "ann", .public_key = lab.new_key().base64()},
+                              {.name = "bob", .public_key = lab.new_key().base64()}}};
+  // Call 0 is the commit, then one of the engine for each.
+  lab.faults.failing.insert(lab.faults.calls + 2);
+  EXPECT_FALSE(lab.control->add_peers("uid 0", "lab", batch));
+  lab.faults.failing.clear();
+  EXPECT_TRUE(lab.control->retry_pending());
+  auto after = lab.snapshot();
+  after.state.next_peer_id = before.state.next_peer_id;
+  EXPECT_TRUE(after == before);
+}
+
+TEST(ByHand, RepairGivesTheEngineItsPeersBack) {
+  Lab lab;
+  const base::PublicKey key = lab.new_key();
+  ASSERT_TRUE(lab.add({.name = "ann", .public_key = key.base64()}));
+  const auto before = lab.snapshot();
+  const std::uint64_t records = lab.control->audit_span()->last;
+  EXPECT_TRUE(lab.control->repair("uid 0", "lab")->differences.empty());
+  EXPECT_EQ(lab.control->audit_span()->last, records) << "nothing to do is no change";
+
+  FakeEngines::Peers& engine = lab.engines.running.begin()->second;
+  engine.erase(key);
+  engine[lab.new_key()] = {};
+  EXPECT_EQ(lab.control->verify("lab")->differences.size(), 2U);
+  const auto repaired = lab.control->repair("uid 0", "lab");
+  ASSERT_TRUE(repaired) << repaired.error().message;
+  EXPECT_TRUE(repaired->differences.empty());
+  EXPECT_TRUE(lab.snapshot() == before);
+  EXPECT_EQ(lab.control->audit(1)->records[0].action, "network.repair");
+  EXPECT_EQ(lab.control->repair("uid 0", "lap").error().kind, ErrorKind::NotFound);
+}
+
 /// Whatever happens in whatever order, with whatever failing: the engine has exactly the members.
 TEST(ByHand, TheEngineHasExactlyTheMembers) {
   for (std::uint32_t seed = 1; seed <= 20; ++seed) {

@@ -34,7 +34,10 @@ networks:
 
         - management -> node: any
     peers:
-      broker: {role: management, key: xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=, address: 10.220.0.5}
+      broker:
+        role: management
+        key: xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
+        address: 10.220.0.5
       ward-3:
     forwards:
       8080/tcp: {peer: broker, port: 80}

@@ -7,7 +7,7 @@ COMMANDS = [
     ("daemon",), ("network",), ("network", "create"), ("network", "list"), ("network", "show"),
     ("network", "delete"), ("invite",), ("join",), ("leave",), ("peer",), ("peer", "list"),
     ("peer", "show"), ("peer", "add"), ("peer", "set-key"), ("peer", "rename"),
-    ("peer", "delete"),    ("peer", "export"), ("revoke",), ("run",), ("status",), ("audit",), ("reload",), ("cleanup",),
+    ("peer", "delete"),    ("peer", "export"), ("revoke",), ("run",), ("status",), ("audit",), ("audit", "verify"), ("apply",), ("diff",), ("export",), ("reload",), ("cleanup",),
     ("config",), ("config", "check"),
 ]
 

@@ -1,0 +1,157 @@
+"""Whole networks from a file, what differs from it, and the audit as a chain."""
+
+import sqlite3
+import subprocess
+import time
+
+import lab
+
+KEYS = [subprocess.run(["wg", "genkey"], capture_output=True, text=True, check=True).stdout.strip()
+        for _ in range(2)]
+PUBLIC = [subprocess.run(["wg", "pubkey"], input=key, capture_output=True, text=True,
+                         check=True).stdout.strip() for key in KEYS]
+
+
+def document(gateway, extra=""):
+    return f"""warren: 1
+networks:
+  {gateway.network("a")}:
+    subnet: 10.220.0.0/16
+    nat: false
+    dns: [10.220.0.1]
+    roles:
+      management: {{range: 10.220.0.0/24}}
+      node: {{range: 10.220.1.0/24}}
+    policy:
+      # nodes may ask the broker, nobody else anything
+      rules:
+        - node -> broker: tcp 1883
+    peers:
+      broker: {{role: management, key: {PUBLIC[0]}, address: 10.220.0.5}}
+      ward-3: {{role: node, key: {PUBLIC[1]}}}
+    forwards:
+      18080/tcp: {{peer: broker, port: 80}}
+{extra}"""
+
+
+def apply(gateway, text, *options, command="apply"):
+    return gateway.call(command, "-f", "-", *options, input=text)
+
+
+def test_applying_twice_changes_nothing(world, gateway):
+    first = apply(gateway, document(gateway))
+    assert first.returncode == 0, first.stderr
+    assert "+ network" in first.stdout and first.stdout.endswith("done\n")
+    assert gateway.peer("a", "broker")["address"] == "10.220.0.5"
+    assert gateway.peer("a", "ward-3")["address"].startswith("10.220.1.")
+    denied = gateway.call("policy", "test", gateway.network("a"), "broker", "ward-3", "tcp/22")
+    assert denied.returncode == 1
+
+    last = gateway.ask("audit", "--limit", "1")["records"][0]["number"]
+    again = apply(gateway, document(gateway))
+    assert (again.returncode, again.stdout) == (0, "nothing to do\n")
+    assert apply(gateway, document(gateway), command="diff").returncode == 0
+    assert gateway.ask("audit", "--limit", "1")["records"][0]["number"] == last
+
+    written = gateway.call("export", gateway.network("a"))
+    assert written.returncode == 0 and "# nodes may ask the broker" in written.stdout
+    assert apply(gateway, written.stdout, "--prune").stdout == "nothing to do\n"
+
+
+def test_drift_shows_and_is_repaired(world, gateway):
+    assert apply(gateway, document(gateway)).returncode == 0
+    space = "warren-" + gateway.network("a")
+    interface = gateway.show("a")["interface_name"]
+    subprocess.run(["ip", "-n", space, "address", "del", "10.220.0.1/16", "dev", interface],
+                   check=True)
+    subprocess.run(["ip", "netns", "exec", space, "wg", "set", interface, "peer", PUBLIC[0],
+                    "remove"], check=True)
+    differs = apply(gateway, document(gateway), command="diff")
+    assert differs.returncode == 1
+    assert "10.220.0.1/16" in differs.stdout and "missing: peer broker" in differs.stdout
+    repaired = apply(gateway, document(gateway))
+    assert repaired.returncode == 0, repaired.stderr
+    assert gateway.call("verify", gateway.network("a")).returncode == 0
+    assert apply(gateway, document(gateway), command="diff").returncode == 0
+
+
+def test_what_is_not_named_goes_only_when_pruned(world, gateway):
+    assert apply(gateway, document(gateway)).returncode == 0
+    text = document(gateway)
+    text = text[:text.index("    forwards:")].replace(
+        f"      ward-3: {{role: node, key: {PUBLIC[1]}}}\n", "")
+    assert apply(gateway, text).stdout == "nothing to do\n"
+    pruned = apply(gateway, text, "--prune", "--yes")
+    assert pruned.returncode == 0, pruned.stderr
+    assert "- peer ward-3" in pruned.stdout and "- forward 18080/tcp" in pruned.stdout
+    assert gateway.peer("a", "ward-3")["state"] == "revoked"
+    assert gateway.ask("forward", "list")["forwards"] == []
+    refused = apply(gateway, document(gateway))
+    assert refused.returncode != 0 and "revoked" in refused.stderr, "its key is refused for ever"
+
+
+def test_mistakes_are_named_and_change_nothing(world, gateway):
+    assert apply(gateway, document(gateway)).returncode == 0
+    before = gateway.snapshot()
+    last = gateway.ask("audit", "--limit", "1")["records"][0]["number"]
+    for wrong, right, said in [
+        ("subnett: 10.220.0.0/16", "subnet: 10.220.0.0/16", "did you mean subnet?"),
+        ("node -> brokr", "node -> broker", "brokr"),
+        ("subnet: 10.221.0.0/16", "subnet: 10.220.0.0/16", "cannot become"),
+        ("role: guest, key", "role: node, key", "guest"),
+    ]:
+        done = apply(gateway, document(gateway).replace(right, wrong))
+        assert done.returncode not in (0, 125), wrong
+        assert said in done.stderr, (wrong, done.stderr)
+    assert gateway.snapshot() == before
+    records = gateway.ask("audit", "--limit", "50")["records"]
+    assert all(r["result"] != "ok" for r in records if r["number"] > last)
+
+
+def test_ten_thousand_peers_from_one_file(world, gateway):
+    peers = "".join(f"      p{i}: {{}}\n" for i in range(10_000))
+    text = f"""warren: 1
+networks:
+  {gateway.network("a")}:
+    subnet: 10.100.0.0/16
+    peers:
+{peers}"""
+    began = time.monotonic()
+    done = apply(gateway, text)
+    took = time.monotonic() - began
+    assert done.returncode == 0, done.stderr
+    began = time.monotonic()
+    listed = gateway.ask("peer", "list", gateway.network("a"))
+    print(f"10,000 peers: apply {took:.1f} s, list {time.monotonic() - began:.2f} s")
+    assert len(listed["peers"]) == 10_000
+    assert took < 60
+
+
+def test_the_audit_is_a_chain(world, gateway):
+    gateway.create("a")
+    gateway.ask("peer", "add", "ann", "--network", gateway.network("a"))
+    verified = gateway.call("audit", "verify")
+    assert verified.returncode == 0, verified.stderr
+    head = verified.stdout.split("head ")[1].strip()
+    gateway.ask("peer", "add", "bob", "--network", gateway.network("a"))
+    assert gateway.call("audit", "verify", "--head", head).returncode == 0
+
+    follower = subprocess.Popen(
+        gateway.inside(lab.WARREN, "audit", "--follow", "--limit", "1"),
+        env=gateway.environment, stdout=subprocess.PIPE, text=True)
+    try:
+        assert "bob" in follower.stdout.readline()
+        gateway.ask("peer", "add", "eve", "--network", gateway.network("a"))
+        assert "eve" in follower.stdout.readline()
+    finally:
+        follower.kill()
+        follower.wait()
+
+    gateway.end()
+    with sqlite3.connect(gateway.state_dir / "warren.db") as database:
+        database.execute("DROP TRIGGER audit_is_never_changed")
+        database.execute("UPDATE audit SET actor = 'uid 7' WHERE target LIKE '%/ann'")
+    gateway.start()
+    broken = gateway.call("audit", "verify")
+    assert broken.returncode == 1
+    assert "is not what was written" in broken.stderr
