@@ -200,6 +200,29 @@ def test_detach(lab):
     assert not pid_file.exists()
 
 
+def test_the_pid_file_of_a_killed_run_goes_with_the_next_look(lab):
+    pid_file = lab.home / "killed.pid"
+    def start():
+        done = warren(lab, "run", "--detach", "--pid-file", pid_file.name, "lab", "--", "sleep",
+                      "300")  # a relative path
+        assert done.returncode == 0 and pid_file.read_text() == lab.state()["pid"] + "\n", done
+        spaces = namespaces_of(lab.state()["init"])
+        os.kill(int(pid_file.read_text()), signal.SIGKILL)
+        wait_until(lambda: not anyone_in(spaces), "the run is gone")
+    start()
+    assert pid_file.exists()
+    assert json.loads(warren(lab, "ps", "--json").stdout)["runs"] == []
+    assert not pid_file.exists() and lab.files() == ["warren"]
+    start()
+    assert lab.run("true").returncode == 0
+    assert not pid_file.exists()
+    start()
+    pid_file.write_text("1\n")  # another program's by now
+    warren(lab, "ps")
+    assert pid_file.read_text() == "1\n"
+    pid_file.unlink()
+
+
 def test_detach_says_why_it_could_not_start(lab):
     log = lab.home / "x.log"
     done = warren(lab, "run", "-d", "--log", log, "lab", "--", "no-such-program")

@@ -200,3 +200,9 @@ def test_a_kernel_without_ipv6(lab):
     lab.profile("four", lab.conf())
     done = run("four")
     assert (done.returncode, done.stdout) == (0, "up\n"), done
+    lab.profile("six", lab.conf(endpoint="[2001:db8::2]:51820"))
+    done = run("six")
+    assert done.returncode == 125 and done.stdout == ""
+    assert done.stderr.splitlines() == [
+        "warren: the endpoint [2001:db8::2]:51820 needs IPv6, but this kernel has IPv6 off",
+        "  hint: name the server by an address of the other family, or boot without ipv6.disable=1"]
