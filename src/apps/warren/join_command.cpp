@@ -135,11 +135,11 @@ base::Status leave(const Invocation& invocation, const LeaveChoice& choice) {
   if (!told && (!choice.force || told.error().kind == base::ErrorKind::NotFound)) {
     base::Error error = std::move(told).error();
     if (error.kind == base::ErrorKind::NotFound) return error;
-    return std::move(error)
-        .within("leave " + choice.profile + ": the gateway was not told, so nothing was removed")
-        .with_hint(
-            "try again later, or remove key and profile here alone with --force; the "
-            "gateway's administrator then ends it with: warren revoke");
+    error.hint =
+        "try again later, or remove key and profile here alone with --force; the gateway's "
+        "administrator then ends it with: warren revoke";
+    return std::move(error).within("leave " + choice.profile +
+                                   ": the gateway was not told, so nothing was removed");
   }
   const client::ProfilePaths paths = client::profile_paths(directory, choice.profile);
   std::vector<std::string> removed;
