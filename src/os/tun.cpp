@@ -18,6 +18,7 @@
 #include <linux/if.h>
 #include <linux/if_tun.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -134,9 +135,9 @@ TunOffloads TunOffloads::from_byte(std::uint8_t bits) {
 }
 
 base::Result<TunOffloads> set_tun_offloads(const Fd& tun) {
-  const auto has = has_header(tun);
-  if (!has && has.error().os_errno == ENOTTY) return TunOffloads{};  // a socket in place of a tun
-  WARREN_TRY_ASSIGN(const bool header, has);
+  struct stat what{};
+  if (fstat(tun.get(), &what) == 0 && S_ISSOCK(what.st_mode)) return TunOffloads{};
+  WARREN_TRY_ASSIGN(const bool header, has_header(tun));
   if (!header) return TunOffloads{};
   if (ioctl(tun.get(), TUNSETVNETHDRSZ, &kHeaderSize) < 0)
     return os_error("set the header size of the interface");

@@ -12,9 +12,7 @@ namespace {
 
 constexpr base::WallTime kNow{1'750'000'000'000'000'000};
 
-base::WallTime after_days(std::int64_t days) {
-  return kNow + std::chrono::hours(24 * days);
-}
+base::WallTime after_days(std::int64_t days) { return kNow + std::chrono::hours(24 * days); }
 
 class Random final : public base::RandomSource {
  public:

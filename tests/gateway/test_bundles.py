@@ -383,7 +383,7 @@ def test_every_peer_into_a_folder_of_its_own(gateway, member, tmp_path):
     network = gateway.network("a")
     export(gateway, "--all", folder, "--format", "env", "--generate-keys")
     files = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
-    assert files == [f"default/{name}/{network}.env" for name in ("one", "two")]
+    assert files == [f"member/{name}/{network}.env" for name in ("one", "two")]
     secrets = {(folder / f).read_text().split("WG_PRIVATE_KEY=")[1].split("\n")[0] for f in files}
     assert len(secrets) == 2
     for path in [folder, *folder.rglob("*")]:

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "apps/warren/text.hpp"
+#include "os/process.hpp"
+#include "os/unix_socket.hpp"
 
 namespace warren::app {
 
@@ -37,6 +39,12 @@ bool confirmed(const std::string& question, bool yes) {
   std::string answer;
   std::getline(std::cin, answer);
   return answer == "y" || answer == "Y" || answer == "yes";
+}
+
+void pass_time(base::Duration time) {
+  if (const auto quiet = os::unix_pair(os::UnixType::Stream)) {
+    static_cast<void>(os::wait_readable(quiet->first, time));
+  }
 }
 
 void print_line(const std::string& text) { fmt::print("{}\n", text); }

@@ -6,6 +6,7 @@
 
 #include "apps/warren/cli.hpp"
 #include "base/result.hpp"
+#include "base/time.hpp"
 #include "client/daemon.hpp"
 
 namespace warren::app {
@@ -19,6 +20,9 @@ namespace warren::app {
 
 /// Asks a person; true at once when `yes` was given or nobody sits at the terminal.
 [[nodiscard]] bool confirmed(const std::string& question, bool yes);
+
+/// Waits where there is nothing to wait for but the time itself.
+void pass_time(base::Duration time);
 
 /// One line on standard output.
 void print_line(const std::string& text);

@@ -2,7 +2,6 @@
 #include <chrono>
 #include <memory>
 #include <string>
-#include <thread>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -57,7 +56,7 @@ base::Status follow(const Invocation& invocation, std::size_t limit) {
     print_followed(invocation, *entry);
   }
   std::fflush(stdout);
-  for (;; std::this_thread::sleep_for(kFollowEvery)) {
+  for (;; pass_time(kFollowEvery)) {
     const auto fresh = daemon.audit_after(last, kPage);
     if (!fresh && fresh.error().kind != base::ErrorKind::Unavailable) return fresh.error();
     if (!fresh) continue;  // the daemon restarts: what it writes meanwhile comes later

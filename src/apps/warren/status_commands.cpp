@@ -147,13 +147,6 @@ base::Status show_status(Invocation& invocation) {
 
 // --- checks ---
 
-/// Lets time pass without a busy loop.
-void pause() {
-  if (const auto quiet = os::unix_pair(os::UnixType::Stream)) {
-    static_cast<void>(os::wait_readable(quiet->first, kPollEvery));
-  }
-}
-
 base::Status ask_daemon(const Invocation& invocation, bool ready) {
   WARREN_TRY_ASSIGN(const api::Status status, daemon_of(invocation).status());
   if (ready && !status.ready) {
@@ -172,7 +165,7 @@ base::Status check_daemon(const Invocation& invocation, bool ready, base::Durati
     base::Status asked = ask_daemon(invocation, ready);
     const bool worth_waiting = !asked && asked.error().kind == base::ErrorKind::Unavailable;
     if (!worth_waiting || os::now() >= deadline) return asked;
-    pause();
+    pass_time(kPollEvery);
   }
 }
 
@@ -194,7 +187,7 @@ base::Result<netns::RunStatus> check_run(const StatusChoice& choice, base::Durat
     while (true) {
       auto run = live_run(directory, choice.run);
       if (run || os::now() >= deadline) return run;
-      pause();
+      pass_time(kPollEvery);
     }
   }
   return netns::check_ready(directory, choice.run, wait);
