@@ -102,10 +102,13 @@ def packet_rate(tunnel, binaries, size, trial_ms):
                          capture_output=True, text=True, timeout=60)
     return json.loads(out.stdout)["packets_per_second"]
 
-
 def tcp(tunnel, seconds, prefix=""):
     return {f"{prefix}tcp{streams}{suffix}": iperf(tunnel, streams, seconds, back)[0]
             for streams in (1, 8) for suffix, back in (("", False), ("_back", True))}
+
+
+# Idle memory is that of a program that came to rest: some give pages back then.
+REST_S = 2.5
 
 
 def memory(tunnel, name):
@@ -115,6 +118,7 @@ def memory(tunnel, name):
 
 def measure(tunnel, binaries, effort):
     """One round of one contender: {figure: value}; a figure that has no meaning for it is left out."""
+    time.sleep(REST_S)
     figures = memory(tunnel, "memory")
     figures["ping_p50"], figures["ping_p99"] = ping(tunnel, effort.pings, 0.004)
     before = cpu_seconds(tunnel.pids())

@@ -21,6 +21,7 @@ int release_segments(dl_phdr_info* object, std::size_t, void* page_size) {
     const std::uintptr_t start = (object->dlpi_addr + segment.p_vaddr) / page * page;
     const std::uintptr_t end = object->dlpi_addr + segment.p_vaddr + segment.p_memsz;
     // The kernel's own page among them (vDSO) may be refused: it is no file's.
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): the loader tells addresses as numbers
     static_cast<void>(madvise(reinterpret_cast<void*>(start), end - start, MADV_DONTNEED));
   }
   return 0;
