@@ -102,6 +102,7 @@ def packet_rate(tunnel, binaries, size, trial_ms):
                          capture_output=True, text=True, timeout=60)
     return json.loads(out.stdout)["packets_per_second"]
 
+
 def tcp(tunnel, seconds, prefix=""):
     return {f"{prefix}tcp{streams}{suffix}": iperf(tunnel, streams, seconds, back)[0]
             for streams in (1, 8) for suffix, back in (("", False), ("_back", True))}

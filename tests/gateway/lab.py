@@ -52,6 +52,12 @@ def output(*command, input=None, env=None):
     return done.stdout
 
 
+def without_link_local(listing):
+    """The kernel makes these by itself, a second or two after a link is up."""
+    return [line.replace(" tentative", "") for line in listing.splitlines()
+            if "fe80:" not in line and "ff00:" not in line]
+
+
 def is_alive(pid):
     try:
         state = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
@@ -155,9 +161,10 @@ class Gateway(Namespace):
         ours = f"warren-g{PID}"
         return {
             "links": [link["ifname"] for link in json.loads(self.run("ip", "-j", "link"))],
-            "addresses": self.run("ip", "-o", "address"),
+            "addresses": without_link_local(self.run("ip", "-o", "address")),
             "routes": sorted(self.run("ip", "route", "show", "table", "all").splitlines()),
-            "routes6": sorted(self.run("ip", "-6", "route", "show", "table", "all").splitlines()),
+            "routes6": sorted(without_link_local(
+                self.run("ip", "-6", "route", "show", "table", "all"))),
             "rules": self.run("nft", "-j", "list", "ruleset"),
             "forwarding": self.run("sysctl", "-a", "--pattern", "forwarding|accept_ra$"),
             "namespaces": [n for n in os.listdir("/run/netns") if n.startswith(ours)],

@@ -228,7 +228,6 @@ def database_of(gateway):
 def untouched(gateway):
     """All that a refused change must leave as it was: the kernel's side, then the database."""
     kernel = gateway.snapshot()
-    kernel["addresses"] = kernel["addresses"].replace(" tentative", "")
     kernel["rules"] = gateway.run("nft", "list", "ruleset")
     for name in kernel["namespaces"]:
         inside = ("nsenter", f"--net=/run/netns/{name}")
