@@ -231,7 +231,7 @@ def untouched(gateway):
     kernel["rules"] = gateway.run("nft", "list", "ruleset")
     for name in kernel["namespaces"]:
         inside = ("nsenter", f"--net=/run/netns/{name}")
-        kernel[name] = [gateway.run(*inside, *words) for words in (
+        kernel[name] = [lab.without_link_local(gateway.run(*inside, *words)) for words in (
             ("nft", "list", "ruleset"), ("ip", "-o", "address"), ("ip", "route"))]
     return kernel, database_of(gateway)
 
