@@ -42,7 +42,7 @@ inline constexpr std::size_t kMaxTimeWait = 256;
 inline constexpr std::size_t kMaxLookups = 256;
 /// Name servers that are asked, rounds over all of them, and the wait for each.
 inline constexpr std::size_t kMaxDnsServers = 3;
-inline constexpr std::size_t kDnsRounds = 2;
+inline constexpr std::size_t kDnsRounds = 4;
 inline constexpr base::Duration kDnsPatience = std::chrono::seconds(2);
 inline constexpr std::size_t kMaxDnsAddresses = 16;
 inline constexpr std::size_t kMaxDnsSearch = 6;
