@@ -124,11 +124,11 @@ class Ways:
         root = os.path.abspath(UNPACKED)
         program = contenders.program(f"{root}/usr/bin/podman")
         files = f"{self.folder}/podman"
-        os.makedirs(f"{files}/root")
+        os.makedirs(f"{files}/rootfs")
         for name in ("proc", "dev", "sys", "etc", "run", "tmp"):
-            os.makedirs(f"{files}/root/{name}")
-        shutil.copy(f"{self.world.bin}/first_instruction", f"{files}/root/first_instruction")
-        shutil.copy(f"{self.world.bin}/first_instruction", f"{files}/root/true")
+            os.makedirs(f"{files}/rootfs/{name}")
+        shutil.copy(f"{self.world.bin}/first_instruction", f"{files}/rootfs/first_instruction")
+        shutil.copy(f"{self.world.bin}/first_instruction", f"{files}/rootfs/true")
         with open(f"{files}/containers.conf", "w") as out:
             out.write(PODMAN_CONF % {"root": root})
         with open(f"{files}/storage.conf", "w") as out:
@@ -143,7 +143,7 @@ class Ways:
 
         def way(command, *arguments):
             return self.world.as_user(program, "--log-level=error", "run", "--rm", "--detach", "--network=none", "--rootfs",
-                                      f"{files}/root", f"/{os.path.basename(command)}", *arguments, **environment)
+                                      f"{files}/rootfs", f"/{os.path.basename(command)}", *arguments, **environment)
         return way
 
     def openconnect(self):
