@@ -116,6 +116,11 @@ struct Fields {
     v.optional("roles", d.roles);
     v.optional("default_role", d.default_role);
     v.optional("max_members", d.max_members);
+    v.optional("max_devices", d.max_devices);
+    v.optional("names", d.names);
+    v.optional("forwarders", d.forwarders);
+    v.optional("attach", d.attach);
+    v.optional("host_access", d.host_access);
   }
 
   template <typename D>
@@ -126,6 +131,10 @@ struct Fields {
     v.optional("reserve", d.reserve);
     v.optional("default_role", d.default_role);
     v.optional("max_members", d.max_members);
+    v.optional("max_devices", d.max_devices);
+    v.optional("names", d.names);
+    v.optional("forwarders", d.forwarders);
+    v.optional("host_access", d.host_access);
     v.optional("subnet", d.subnet);
     v.optional("subnet6", d.subnet6);
     v.optional("port", d.port);
@@ -181,6 +190,11 @@ struct Fields {
     v.optional("roles", d.roles);
     v.optional("max_members", d.max_members);
     v.optional("policy", d.policy);
+    v.optional("max_devices", d.max_devices);
+    v.optional("names", d.names);
+    v.optional("forwarders", d.forwarders);
+    v.optional("attach", d.attach);
+    v.optional("host_access", d.host_access);
     v.required("warnings", d.warnings);
   }
 
@@ -208,6 +222,7 @@ struct Fields {
     v.optional("expires_s", d.expires_s);
     v.optional("uses", d.uses);
     v.optional("lease_s", d.lease_s);
+    v.optional("person", d.person);
   }
 
   template <typename D>
@@ -239,6 +254,7 @@ struct Fields {
     v.optional("lease_s", d.lease_s);
     v.optional("lease_left_s", d.lease_left_s);
     v.required("alternates", d.alternates);
+    v.optional("person", d.person);
   }
 
   template <typename D>
@@ -248,6 +264,7 @@ struct Fields {
     v.optional("public_key", d.public_key);
     v.optional("addresses", d.addresses);
     v.optional("expires_s", d.expires_s);
+    v.optional("person", d.person);
   }
 
   template <typename D>
@@ -327,6 +344,13 @@ struct Fields {
     v.required("public_key", d.public_key);
     v.required("time", d.time);
     v.optional("ephemeral", d.ephemeral);
+    v.optional("certificate_request", d.certificate_request);
+  }
+
+  template <typename D>
+  void of(EnvironmentVariable*, D& d) {
+    v.required("name", d.name);
+    v.required("value", d.value);
   }
 
   template <typename D>
@@ -344,6 +368,9 @@ struct Fields {
     v.required("mtu", d.mtu);
     v.optional("lease_s", d.lease_s);
     v.optional("revision", d.revision);
+    v.optional("authorities", d.authorities);
+    v.optional("certificate", d.certificate);
+    v.optional("environment", d.environment);
   }
 
   template <typename D>
@@ -353,6 +380,7 @@ struct Fields {
     v.required("proof", d.proof);
     v.optional("revision", d.revision);
     v.optional("wait_s", d.wait_s);
+    v.optional("certificate_request", d.certificate_request);
   }
 
   template <typename D>

@@ -142,6 +142,11 @@ struct NetworkCreate {
   std::vector<RoleAdd> roles;
   std::optional<std::string> default_role;   ///< of who is given none; absent: member
   std::optional<std::uint32_t> max_members;  ///< 0: as many as any network may have
+  std::optional<std::uint32_t> max_devices;  ///< members that one person may have; 0: no limit
+  std::optional<bool> names;                 ///< the gateway answers for names inside
+  std::optional<std::vector<std::string>> forwarders;  ///< asked for others; empty: the host's
+  std::optional<std::string> attach;                   ///< a bridge or interface of the host
+  std::optional<bool> host_access;  ///< the gateway's host has a route to the members
 };
 
 /// What shall change; absent members stay. The last four cannot change: they are accepted as they
@@ -153,6 +158,10 @@ struct NetworkSet {
   std::optional<std::vector<std::string>> reserve;
   std::optional<std::string> default_role;
   std::optional<std::uint32_t> max_members;
+  std::optional<std::uint32_t> max_devices;
+  std::optional<bool> names;
+  std::optional<std::vector<std::string>> forwarders;
+  std::optional<bool> host_access;
   std::optional<std::string> subnet;
   std::optional<std::string> subnet6;
   std::optional<std::uint16_t> port;
@@ -194,6 +203,11 @@ struct NetworkView {
   std::vector<std::string> roles;  ///< those that were made
   std::uint32_t max_members = 0;   ///< 0: no limit of its own
   bool policy = false;             ///< has one
+  std::uint32_t max_devices = 0;   ///< of one person; 0: no limit
+  bool names = false;
+  std::vector<std::string> forwarders;
+  std::string attach;  ///< empty: none
+  bool host_access = false;
   /// What is not wrong but may surprise: known when it is made, changed or shown.
   std::vector<std::string> warnings;
 };
@@ -226,6 +240,7 @@ struct InviteRequest {
   std::uint32_t uses = 1;  ///< more: the token is good for the peers NAME-1, NAME-2 …
   /// Of those who join for a run only: how long one may be silent; absent: two minutes.
   std::optional<std::uint32_t> lease_s;
+  std::optional<std::string> person;  ///< whose device it is; absent: nobody's
 };
 struct Invitation {
   std::string network;
@@ -242,6 +257,7 @@ struct PeerAdd {
   std::optional<std::string> public_key;   ///< absent: the peer waits for its key
   std::vector<std::string> addresses;      ///< at most one per family; absent: the first free one
   std::optional<std::uint32_t> expires_s;  ///< absent: its membership does not end by itself
+  std::optional<std::string> person;       ///< whose device it is; absent: nobody's
 };
 /// Several, in one transaction.
 struct PeerBatch {
@@ -275,6 +291,7 @@ struct PeerView {
   std::optional<std::uint32_t> lease_left_s;  ///< until it is put out, unless it is heard of
   /// Two endpoints that its packets come from by turns: the key is used in two places at once.
   std::vector<std::string> alternates;
+  std::string person;  ///< whose device it is; empty: nobody's
 };
 struct PeerList {
   std::vector<PeerView> peers;
@@ -330,6 +347,12 @@ struct EnrolRequest {
   std::int64_t time = 0;   ///< the member's clock, seconds since 1970
   /// Joins for the duration of a run: it renews a lease and is put out when that ends.
   std::optional<bool> ephemeral;
+  std::optional<std::string> certificate_request;  ///< PKCS#10, PEM
+};
+/// A variable for the programs of a member.
+struct EnvironmentVariable {
+  std::string name;
+  std::string value;
 };
 struct EnrolAnswer {
   std::string network;
@@ -345,6 +368,10 @@ struct EnrolAnswer {
   std::uint16_t mtu = 1420;
   std::optional<std::uint32_t> lease_s;  ///< of an ephemeral member
   std::optional<std::string> revision;   ///< of all the above, as in MemberState
+  /// Certificates of the network's authorities, PEM; several during a roll-over.
+  std::optional<std::string> authorities;
+  std::optional<std::string> certificate;  ///< the answer to a request for one, PEM
+  std::optional<std::vector<EnvironmentVariable>> environment;
 };
 
 /// What a member asks of its gateway; the connection it comes on carries the proof of its key.
@@ -354,6 +381,7 @@ struct MemberRequest {
   std::string proof;         ///< base64url of 32 bytes
   std::string revision;      ///< of the state that it has; empty: none
   std::uint32_t wait_s = 0;  ///< how long the answer may wait for another revision
+  std::optional<std::string> certificate_request;  ///< PKCS#10, PEM
 };
 struct MemberState {
   std::string revision;

@@ -60,6 +60,12 @@ struct Network {
   std::string default_role;            ///< of who is given none; empty: kDefaultRole
   std::uint32_t max_members = 0;       ///< 0: as many as any network may have
   std::string policy;                  ///< its text; empty: members reach each other
+  std::uint32_t max_devices = 0;       ///< members that one person may have; 0: no limit
+  bool names = false;  ///< the gateway answers for the names of members and services
+  /// Whom the gateway asks for all other names; empty: the resolvers of its host.
+  std::vector<base::IpAddress> forwarders;
+  std::string attach;        ///< link of the host whose segment members are part of; empty: none
+  bool host_access = false;  ///< the gateway's host has a route to the members
 
   /// The gateway's own address: as chosen, otherwise the first host address of each subnet.
   [[nodiscard]] std::optional<base::IpAddress> gateway4() const;
@@ -96,6 +102,7 @@ struct Peer {
   /// of an invited peer: the lease it gets when it joins as one. The gateway counts it, never the
   /// wall clock.
   std::uint32_t lease_s = 0;
+  std::string person;  ///< whose device it is; empty: nobody's
   [[nodiscard]] bool is_ephemeral() const { return lease_s != 0 && state != PeerState::Invited; }
   /// The time is over, whether or not the end was carried out yet.
   [[nodiscard]] bool is_over(base::WallTime now) const { return expires.ns != 0 && now >= expires; }

@@ -24,6 +24,12 @@ void put(State& state, const DeleteNetwork& change) {
   std::erase_if(state.refused, [&](const RefusedKey& r) { return r.network == change.id; });
   std::erase_if(state.forwards,
                 [&](const auto& entry) { return entry.second.network == change.id; });
+  std::erase_if(state.authorities,
+                [&](const auto& entry) { return entry.second.network == change.id; });
+  std::erase_if(state.certificates,
+                [&](const auto& entry) { return entry.second.network == change.id; });
+  std::erase_if(state.api_tokens,
+                [&](const auto& entry) { return entry.second.network == change.id; });
 }
 
 void put(State& state, const PutPeer& change) {
@@ -69,6 +75,34 @@ void put(State& state, const RefuseKey& change) {
   if (known) return;
   state.refused.insert(std::ranges::lower_bound(state.refused, change.key), change.key);
 }
+
+void put(State& state, const RefuseEverywhere& change) {
+  state.refused_everywhere.emplace(change.key, change.since);
+}
+
+void put(State& state, const PutAuthority& change) {
+  state.authorities.insert_or_assign({change.authority.network, change.authority.number},
+                                     change.authority);
+}
+
+void put(State& state, const DeleteAuthority& change) {
+  state.authorities.erase({change.network, change.number});
+  std::erase_if(state.certificates, [&](const auto& entry) {
+    return entry.second.network == change.network && entry.second.authority == change.number;
+  });
+}
+
+void put(State& state, const PutCertificate& change) {
+  state.certificates.insert_or_assign(change.certificate.serial, change.certificate);
+}
+
+void put(State& state, const DeleteCertificate& change) { state.certificates.erase(change.serial); }
+
+void put(State& state, const PutApiToken& change) {
+  state.api_tokens.insert_or_assign(change.token.name, change.token);
+}
+
+void put(State& state, const DeleteApiToken& change) { state.api_tokens.erase(change.name); }
 
 base::Error broken(const std::string& what) {
   return base::make_error(base::ErrorKind::Internal, "the change is inconsistent: " + what);
@@ -123,6 +157,31 @@ base::Status check_peers(const State& state) {
   return {};
 }
 
+base::Status check_identities(const State& state) {
+  std::set<model::NetworkId> current;
+  for (const auto& [key, authority] : state.authorities) {
+    if (!state.networks.contains(authority.network)) return broken("an authority of no network");
+    if (!authority.retiring && !current.insert(authority.network).second) {
+      return broken("two current authorities of one network");
+    }
+  }
+  for (const auto& [serial, certificate] : state.certificates) {
+    if (!state.authorities.contains({certificate.network, certificate.authority})) {
+      return broken("certificate " + serial + " of no authority");
+    }
+  }
+  std::set<std::array<std::uint8_t, 32>> hashes;
+  for (const auto& [name, token] : state.api_tokens) {
+    if (token.network && !state.networks.contains(*token.network)) {
+      return broken("the API token " + name + " is for no network");
+    }
+    if (!hashes.insert(token.secret_hash).second) {
+      return broken("the secret of the API token " + name + " twice");
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 void apply(State& state, const std::vector<Change>& changes) {
@@ -149,7 +208,7 @@ base::Status check_state(const State& state) {
   for (const RefusedKey& refused : state.refused) {
     if (!state.networks.contains(refused.network)) return broken("a refused key of no network");
   }
-  return {};
+  return check_identities(state);
 }
 
 base::Result<State> MemoryStore::load() {

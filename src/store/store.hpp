@@ -16,6 +16,7 @@
 #include "base/result.hpp"
 #include "model/network.hpp"
 #include "store/audit_chain.hpp"
+#include "store/identity.hpp"
 
 namespace warren::store {
 
@@ -40,6 +41,10 @@ struct State {
   std::vector<model::Token> tokens;  ///< in the order of their hashes
   std::vector<RefusedKey> refused;   ///< sorted
   std::map<model::PublicPort, model::Forward> forwards;
+  std::map<base::PublicKey, base::WallTime> refused_everywhere;  ///< in every network, and since
+  std::map<std::pair<model::NetworkId, std::uint32_t>, StoredAuthority> authorities;
+  std::map<std::string, IssuedCertificate> certificates;  ///< by serial
+  std::map<std::string, ApiToken> api_tokens;             ///< by name
   std::uint32_t next_peer_id = 1;  ///< never given twice, not even after a deletion
   bool operator==(const State&) const = default;
 };
@@ -47,7 +52,8 @@ struct State {
 struct PutNetwork {
   StoredNetwork network;
 };
-/// With its peers, tokens, refused keys and forwards.
+/// With its peers, tokens, refused keys, forwards, authorities, certificates, and the
+/// administrators' tokens that are good for it alone.
 struct DeleteNetwork {
   model::NetworkId id;
 };
@@ -79,8 +85,38 @@ struct DeleteForwardsOf {
 struct RefuseKey {
   RefusedKey key;
 };
+/// In every network of this gateway, those to come too; an earlier `since` stays.
+struct RefuseEverywhere {
+  base::PublicKey key;
+  base::WallTime since;
+};
+/// Replaces the one of the same network and number.
+struct PutAuthority {
+  StoredAuthority authority;
+};
+/// With the certificates that it issued.
+struct DeleteAuthority {
+  model::NetworkId network;
+  std::uint32_t number = 0;
+};
+/// Replaces the one of the same serial.
+struct PutCertificate {
+  IssuedCertificate certificate;
+};
+struct DeleteCertificate {
+  std::string serial;
+};
+/// Replaces the one of the same name.
+struct PutApiToken {
+  ApiToken token;
+};
+struct DeleteApiToken {
+  std::string name;
+};
 using Change = std::variant<PutNetwork, DeleteNetwork, PutPeer, DeletePeer, PutToken,
-                            DeleteTokensOf, PutForward, DeleteForward, DeleteForwardsOf, RefuseKey>;
+                            DeleteTokensOf, PutForward, DeleteForward, DeleteForwardsOf, RefuseKey,
+                            RefuseEverywhere, PutAuthority, DeleteAuthority, PutCertificate,
+                            DeleteCertificate, PutApiToken, DeleteApiToken>;
 
 /// Applies changes to a State in memory: what every Store does, and the twin of the SQL.
 void apply(State& state, const std::vector<Change>& changes);

@@ -53,6 +53,31 @@ inline model::Token token(std::uint8_t seed, const model::Peer& peer) {
   return token;
 }
 
+inline StoredAuthority authority(std::uint32_t network, std::uint32_t number) {
+  return {.network = {network},
+          .number = number,
+          .certificate_pem = "certificate",
+          .private_key_pem = "key",
+          .chain_pem = "",
+          .created = {1}};
+}
+
+inline IssuedCertificate certificate(const std::string& serial, std::uint32_t network,
+                                     std::uint32_t number) {
+  return {.serial = serial,
+          .network = {network},
+          .authority = number,
+          .peer = {},
+          .name = "server",
+          .role = "",
+          .issued = {1},
+          .not_after = {2}};
+}
+
+inline ApiToken api_token(const std::string& name, std::uint8_t secret) {
+  return {.name = name, .secret_hash = bytes32(secret), .network = {}, .created = {1}};
+}
+
 inline AuditRecord record(const std::string& target) {
   return {.time = {5}, .actor = "uid 0", .action = "test", .target = target, .result = "ok"};
 }
@@ -80,6 +105,12 @@ inline std::vector<Change> everything() {
   full.network.default_role = "node";
   full.network.max_members = 4'000'000'003;
   full.network.policy = "rules: []  # nobody\n";
+  full.network.max_devices = 4'000'000'004;
+  full.network.names = true;
+  full.network.forwarders = {base::IpAddress::v4(0x0a140035U),
+                             *base::IpAddress::parse("fd12:3456::35")};
+  full.network.attach = "br100";
+  full.network.host_access = true;
   model::Peer enrolled = peer(7, full.network.id.value, "laptop");
   enrolled.role = "node";
   enrolled.state = model::PeerState::Enrolled;
@@ -94,6 +125,7 @@ inline std::vector<Change> everything() {
   model::Peer waiting = peer(9, full.network.id.value, "phone");
   waiting.by_hand = true;
   waiting.lease_s = 4'000'000'000;
+  waiting.person = "ann@example.org";
   waiting.expires = {1'800'000'000'000'000'001};
   model::Token bound = token(3, enrolled);
   bound.bound_to = enrolled.public_key;
@@ -108,7 +140,34 @@ inline std::vector<Change> everything() {
           PutForward{{{model::Protocol::Udp, 65535}, full.network.id, enrolled.id, 1}},
           PutToken{token(1, gone)},
           RefuseKey{{full.network.id, base::PublicKey{bytes32(10)}, {77}}},
-          PutNetwork{only6}};
+          PutNetwork{only6},
+          RefuseEverywhere{base::PublicKey{bytes32(11)}, {78}},
+          PutAuthority{{.network = full.network.id,
+                        .number = 1,
+                        .certificate_pem = "certificate 1",
+                        .private_key_pem = "key 1",
+                        .chain_pem = "chain 1",
+                        .retiring = true,
+                        .list_number = 5'000'000'000,
+                        .created = {79}}},
+          PutAuthority{authority(full.network.id.value, 2)},
+          PutCertificate{{.serial = "0a",
+                          .network = full.network.id,
+                          .authority = 1,
+                          .peer = gone.id,
+                          .name = "laptop",
+                          .role = "node",
+                          .issued = {80},
+                          .not_after = {81},
+                          .revoked = {82}}},
+          PutCertificate{certificate("0b", full.network.id.value, 2)},
+          PutApiToken{{.name = "ci",
+                       .secret_hash = bytes32(12),
+                       .network = full.network.id,
+                       .read_only = true,
+                       .created = {83},
+                       .expires = {84}}},
+          PutApiToken{api_token("root", 13)}};
 }
 
 template <typename Traits>
@@ -238,6 +297,43 @@ TYPED_TEST_P(StoreContract, TwoPeersOfANetworkHaveTwoKeys) {
   ASSERT_NO_FATAL_FAILURE(this->commit({PutPeer{ann}, PutPeer{bob}}));
 }
 
+TYPED_TEST_P(StoreContract, IdentitiesGoWithTheirNetworkAndAuthority) {
+  ASSERT_NO_FATAL_FAILURE(this->commit(
+      {PutNetwork{network(1, "a")}, PutNetwork{network(2, "b")}, PutAuthority{authority(1, 1)},
+       PutAuthority{authority(2, 1)}, PutCertificate{certificate("0a", 1, 1)},
+       PutCertificate{certificate("0b", 2, 1)}, PutApiToken{api_token("all", 1)}}));
+  ApiToken one_network = api_token("one", 2);
+  one_network.network = model::NetworkId{1};
+  StoredAuthority old = authority(1, 1);
+  old.retiring = true;
+  old.list_number = 3;
+  ASSERT_NO_FATAL_FAILURE(
+      this->commit({PutApiToken{one_network}, PutAuthority{old}, PutAuthority{authority(1, 2)},
+                    PutCertificate{certificate("0c", 1, 2)}, RefuseEverywhere{{bytes32(1)}, {5}},
+                    RefuseEverywhere{{bytes32(1)}, {6}}}));
+  EXPECT_EQ(this->expected_.refused_everywhere.begin()->second, base::WallTime{5});
+  EXPECT_EQ(this->expected_.certificates.size(), 3U);
+  ASSERT_NO_FATAL_FAILURE(this->commit({DeleteAuthority{{1}, 1}}));
+  EXPECT_EQ(this->expected_.certificates.size(), 2U);
+  ASSERT_NO_FATAL_FAILURE(this->commit({DeleteNetwork{{1}}}));
+  EXPECT_EQ(this->expected_.certificates.size(), 1U);
+  EXPECT_EQ(this->expected_.api_tokens.size(), 1U);
+  ASSERT_NO_FATAL_FAILURE(this->commit({DeleteCertificate{"0b"}, DeleteApiToken{"all"}}));
+  EXPECT_TRUE(this->expected_.certificates.empty() && this->expected_.api_tokens.empty());
+}
+
+TYPED_TEST_P(StoreContract, RefusesIdentitiesThatMayNotBe) {
+  ASSERT_NO_FATAL_FAILURE(this->commit({PutNetwork{network(1, "a")}, PutAuthority{authority(1, 1)},
+                                        PutApiToken{api_token("one", 1)}}));
+  this->refused({PutAuthority{authority(2, 1)}});
+  this->refused({PutAuthority{authority(1, 2)}});  // two that are current
+  this->refused({PutCertificate{certificate("0a", 1, 2)}});
+  this->refused({PutApiToken{api_token("two", 1)}});
+  ApiToken nowhere = api_token("two", 2);
+  nowhere.network = model::NetworkId{9};
+  this->refused({PutApiToken{nowhere}});
+}
+
 TYPED_TEST_P(StoreContract, CommitsSoonAsWell) {
   auto store = this->traits_.open();
   const std::vector<Change> first{PutNetwork{network(1, "a")}};
@@ -321,6 +417,31 @@ TYPED_TEST_P(StoreContract, WhatTheAuditForgetsBreaksNoChain) {
   EXPECT_TRUE(check_chain(*store));
 }
 
+inline Change random_identity_change(std::minstd_rand& random) {
+  const auto one_of = [&](std::uint32_t n) { return static_cast<std::uint32_t>(random() % n); };
+  const std::uint32_t network = 1 + one_of(3);
+  const std::uint32_t number = 1 + one_of(2);
+  const std::string serial = "0" + std::to_string(one_of(5));
+  const auto secret = static_cast<std::uint8_t>(one_of(4));
+  switch (one_of(6)) {
+    case 0: {
+      StoredAuthority some = authority(network, number);
+      some.retiring = one_of(2) == 0;
+      return PutAuthority{some};
+    }
+    case 1:
+      return DeleteAuthority{{network}, number};
+    case 2:
+      return PutCertificate{certificate(serial, network, number)};
+    case 3:
+      return DeleteCertificate{serial};
+    case 4:
+      return PutApiToken{api_token("t" + std::to_string(one_of(4)), secret)};
+    default:
+      return RefuseEverywhere{{bytes32(secret)}, {static_cast<std::int64_t>(one_of(9))}};
+  }
+}
+
 TYPED_TEST_P(StoreContract, FollowsTheTwinThroughRandomChanges) {
   std::minstd_rand random(4711);
   const auto one_of = [&](std::uint32_t n) { return static_cast<std::uint32_t>(random() % n); };
@@ -332,7 +453,7 @@ TYPED_TEST_P(StoreContract, FollowsTheTwinThroughRandomChanges) {
       some.state = static_cast<model::PeerState>(one_of(3));
       const model::PublicPort port{static_cast<model::Protocol>(one_of(2)),
                                    static_cast<std::uint16_t>(1 + one_of(3))};
-      switch (one_of(10)) {
+      switch (one_of(13)) {
         case 0:
           changes.push_back(PutNetwork{network(1 + one_of(3), "n" + std::to_string(one_of(4)))});
           break;
@@ -360,6 +481,11 @@ TYPED_TEST_P(StoreContract, FollowsTheTwinThroughRandomChanges) {
         case 8:
           changes.push_back(DeleteForwardsOf{some.id});
           break;
+        case 9:
+        case 10:
+        case 11:
+          changes.push_back(random_identity_change(random));
+          break;
         default:
           changes.push_back(RefuseKey{{some.network,
                                        {bytes32(static_cast<std::uint8_t>(one_of(5)))},
@@ -383,6 +509,7 @@ TYPED_TEST_P(StoreContract, FollowsTheTwinThroughRandomChanges) {
 REGISTER_TYPED_TEST_SUITE_P(StoreContract, StartsEmpty, KeepsEveryField, ReplacesAndDeletes,
                             ReplacingANetworkKeepsItsMembers, NeverGivesAPeerIdTwice,
                             RefusesWhatMayNotBeAndChangesNothing, TwoPeersOfANetworkHaveTwoKeys,
+                            IdentitiesGoWithTheirNetworkAndAuthority, RefusesIdentitiesThatMayNotBe,
                             CommitsSoonAsWell, AuditIsNewestFirstAndLimited, TheAuditIsAChain,
                             WhatTheAuditForgetsBreaksNoChain, FollowsTheTwinThroughRandomChanges);
 

@@ -39,6 +39,10 @@ class Binder {
     if (key) return blob(key->bytes);
     return null();
   }
+  Binder& add_or_null(std::optional<std::int64_t> value) {
+    if (value) return add(*value);
+    return null();
+  }
   template <typename T>
   Binder& text_of(const std::optional<T>& value) {
     if (value) return add(value->to_string());
@@ -79,6 +83,11 @@ class Row {
   std::optional<base::PublicKey> key() {
     if (null()) return std::nullopt;
     return base::PublicKey{bytes32()};
+  }
+  template <typename T>
+  std::optional<T> number_or_null() {
+    if (null()) return std::nullopt;
+    return number<T>();
   }
   template <typename T>
   std::optional<T> parsed() {

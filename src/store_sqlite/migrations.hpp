@@ -9,7 +9,7 @@ namespace warren::store_sqlite {
 
 // Times are nanoseconds since 1970. Addresses, prefixes and lists of addresses are text as people
 // write them; keys, secrets and hashes are blobs. Names of states are those of model::to_string.
-inline constexpr std::array<std::string_view, 7> kMigrations{
+inline constexpr std::array<std::string_view, 8> kMigrations{
     // 1: networks, peers, tokens, refused keys, audit.
     R"sql(
 CREATE TABLE meta (
@@ -154,6 +154,55 @@ WHEN OLD.id > (SELECT number FROM audit_anchor)
 BEGIN
   SELECT RAISE(ABORT, 'the audit is never deleted');
 END;
+)sql",
+    // 8: names, segments of the host and persons; keys that no network accepts; authorities, the
+    // certificates they issued, and the tokens of remote administrators.
+    R"sql(
+ALTER TABLE networks ADD COLUMN max_devices INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE networks ADD COLUMN names INTEGER NOT NULL DEFAULT 0 CHECK (names IN (0, 1));
+ALTER TABLE networks ADD COLUMN forwarders TEXT NOT NULL DEFAULT '';
+ALTER TABLE networks ADD COLUMN attach TEXT NOT NULL DEFAULT '';
+ALTER TABLE networks ADD COLUMN host_access INTEGER NOT NULL DEFAULT 0
+  CHECK (host_access IN (0, 1));
+ALTER TABLE peers ADD COLUMN person TEXT NOT NULL DEFAULT '';
+CREATE TABLE refused_everywhere (
+  key BLOB PRIMARY KEY CHECK (length(key) = 32),
+  since INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE authorities (
+  network INTEGER NOT NULL REFERENCES networks (id) ON DELETE CASCADE,
+  number INTEGER NOT NULL CHECK (number > 0),
+  certificate TEXT NOT NULL,
+  private_key TEXT NOT NULL,
+  chain TEXT NOT NULL,
+  retiring INTEGER NOT NULL CHECK (retiring IN (0, 1)),
+  list_number INTEGER NOT NULL,
+  created INTEGER NOT NULL,
+  PRIMARY KEY (network, number)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX one_current_authority ON authorities (network) WHERE retiring = 0;
+CREATE TABLE certificates (
+  serial TEXT PRIMARY KEY,
+  network INTEGER NOT NULL,
+  authority INTEGER NOT NULL,
+  peer INTEGER,
+  name TEXT NOT NULL,
+  role TEXT NOT NULL,
+  issued INTEGER NOT NULL,
+  not_after INTEGER NOT NULL,
+  revoked INTEGER NOT NULL,
+  FOREIGN KEY (network, authority) REFERENCES authorities (network, number) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX certificates_by_authority ON certificates (network, authority);
+CREATE TABLE api_tokens (
+  name TEXT PRIMARY KEY,
+  secret_hash BLOB NOT NULL UNIQUE CHECK (length(secret_hash) = 32),
+  network INTEGER REFERENCES networks (id) ON DELETE CASCADE,
+  read_only INTEGER NOT NULL CHECK (read_only IN (0, 1)),
+  created INTEGER NOT NULL,
+  expires INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX api_tokens_by_network ON api_tokens (network);
 )sql",
 };
 

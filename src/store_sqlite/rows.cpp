@@ -37,7 +37,8 @@ void read_networks(SQLite::Database& database, store::State& state) {
   SQLite::Statement rows(database,
                          "SELECT id, name, subnet4, subnet6, port, endpoint_host, nat, dns, mtu, "
                          "transit, gateway_key, gateway_private_key, created, stopped, gateway4, "
-                         "gateway6, reserved, default_role, max_members, policy FROM networks");
+                         "gateway6, reserved, default_role, max_members, policy, max_devices, "
+                         "names, forwarders, attach, host_access FROM networks");
   while (rows.executeStep()) {
     Row row(rows);
     store::StoredNetwork stored;
@@ -62,6 +63,11 @@ void read_networks(SQLite::Database& database, store::State& state) {
     network.default_role = row.text();
     network.max_members = row.number<std::uint32_t>();
     network.policy = row.text();
+    network.max_devices = row.number<std::uint32_t>();
+    network.names = row.number() != 0;
+    network.forwarders = split<base::IpAddress>(row.text(), row);
+    network.attach = row.text();
+    network.host_access = row.number() != 0;
     state.networks.emplace(network.id, std::move(stored));
   }
 }
@@ -109,7 +115,7 @@ void write_roles(SQLite::Database& database, const model::Network& network) {
 void read_peers(SQLite::Database& database, store::State& state) {
   SQLite::Statement rows(database,
                          "SELECT id, network, name, role, state, address4, address6, public_key, "
-                         "invited, enrolled, revoked, by_hand, expires, lease FROM peers");
+                         "invited, enrolled, revoked, by_hand, expires, lease, person FROM peers");
   while (rows.executeStep()) {
     Row row(rows);
     model::Peer peer;
@@ -129,6 +135,7 @@ void read_peers(SQLite::Database& database, store::State& state) {
     peer.by_hand = row.number() != 0;
     peer.expires = row.time();
     peer.lease_s = row.number<std::uint32_t>();
+    peer.person = row.text();
     state.peers.emplace(peer.id, std::move(peer));
   }
 }
@@ -189,6 +196,7 @@ base::Result<store::State> read_state(SQLite::Database& database) {
   read_tokens(database, state);
   read_refused(database, state);
   read_forwards(database, state);
+  read_identities(database, state);
   state.next_peer_id = database.execAndGet("SELECT next_peer_id FROM meta").getUInt();
   transaction.commit();
   return state;
@@ -200,8 +208,8 @@ void write_change(SQLite::Database& database, const store::PutNetwork& change) {
       database,
       "INSERT INTO networks (id, name, subnet4, subnet6, port, endpoint_host, nat, dns, mtu, "
       "transit, gateway_key, gateway_private_key, created, stopped, gateway4, gateway6, reserved, "
-      "default_role, max_members, policy) "
-      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+      "default_role, max_members, policy, max_devices, names, forwarders, attach, host_access) "
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
       "ON CONFLICT (id) DO UPDATE SET name = excluded.name, subnet4 = excluded.subnet4, "
       "subnet6 = excluded.subnet6, port = excluded.port, endpoint_host = excluded.endpoint_host, "
       "nat = excluded.nat, dns = excluded.dns, mtu = excluded.mtu, transit = excluded.transit, "
@@ -209,7 +217,9 @@ void write_change(SQLite::Database& database, const store::PutNetwork& change) {
       "created = excluded.created, stopped = excluded.stopped, gateway4 = excluded.gateway4, "
       "gateway6 = excluded.gateway6, reserved = excluded.reserved, "
       "default_role = excluded.default_role, max_members = excluded.max_members, "
-      "policy = excluded.policy");
+      "policy = excluded.policy, max_devices = excluded.max_devices, names = excluded.names, "
+      "forwarders = excluded.forwarders, attach = excluded.attach, "
+      "host_access = excluded.host_access");
   Binder(put)
       .add(network.id.value)
       .add(network.name)
@@ -230,7 +240,12 @@ void write_change(SQLite::Database& database, const store::PutNetwork& change) {
       .add(join(network.reserved))
       .add(network.default_role)
       .add(network.max_members)
-      .add(network.policy);
+      .add(network.policy)
+      .add(network.max_devices)
+      .add(network.names ? 1 : 0)
+      .add(join(network.forwarders))
+      .add(network.attach)
+      .add(network.host_access ? 1 : 0);
   put.exec();
   write_roles(database, network);
 }
@@ -246,13 +261,14 @@ void write_change(SQLite::Database& database, const store::PutPeer& change) {
   SQLite::Statement put(
       database,
       "INSERT INTO peers (id, network, name, role, state, address4, address6, public_key, invited, "
-      "enrolled, revoked, by_hand, expires, lease) "
-      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+      "enrolled, revoked, by_hand, expires, lease, person) "
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
       "ON CONFLICT (id) DO UPDATE SET network = excluded.network, name = excluded.name, "
       "role = excluded.role, state = excluded.state, address4 = excluded.address4, "
       "address6 = excluded.address6, public_key = excluded.public_key, "
       "invited = excluded.invited, enrolled = excluded.enrolled, revoked = excluded.revoked, "
-      "by_hand = excluded.by_hand, expires = excluded.expires, lease = excluded.lease");
+      "by_hand = excluded.by_hand, expires = excluded.expires, lease = excluded.lease, "
+      "person = excluded.person");
   Binder(put)
       .add(peer.id.value)
       .add(peer.network.value)
@@ -267,7 +283,8 @@ void write_change(SQLite::Database& database, const store::PutPeer& change) {
       .add(peer.revoked.ns)
       .add(peer.by_hand ? 1 : 0)
       .add(peer.expires.ns)
-      .add(peer.lease_s);
+      .add(peer.lease_s)
+      .add(peer.person);
   put.exec();
   SQLite::Statement count(database,
                           "UPDATE meta SET next_peer_id = max(next_peer_id, ? + 1) WHERE id = 1");
