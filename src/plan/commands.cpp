@@ -2,6 +2,7 @@
 // run them.
 #include <algorithm>
 
+#include "base/assert.hpp"
 #include "plan/fact.hpp"
 #include "plan/policy.hpp"
 
@@ -25,19 +26,28 @@ std::string destination_text(const base::Prefix& destination) {
   return destination.length == 0 ? "default" : destination.to_string();
 }
 
+/// What a step is about: what is there afterwards or, when it goes, what was there. A step has at
+/// least one of the two (see commands()).
+template <typename T>
+const T& shown_of(const T* before, const T* after) {
+  WARREN_ASSERT(before != nullptr || after != nullptr);
+  return after != nullptr ? *after : *before;
+}
+
 Lines lines(const Namespace* before, const Namespace* after, const std::string& instance) {
-  if (after == nullptr) return {"ip netns del " + before->name};
-  return {"ip netns add " + after->name,
-          "ip -n " + after->name + " link set lo alias warren:" + instance};
+  const Namespace& shown = shown_of(before, after);
+  if (after == nullptr) return {"ip netns del " + shown.name};
+  return {"ip netns add " + shown.name,
+          "ip -n " + shown.name + " link set lo alias warren:" + instance};
 }
 
 Lines lines(const Sysctl* before, const Sysctl* after, const std::string&) {
-  const Sysctl& shown = after != nullptr ? *after : *before;
+  const Sysctl& shown = shown_of(before, after);
   std::string key = shown.key;
   std::ranges::replace(key, '/', '.');
   const std::string set = in(shown.netns) + "sysctl -qw " + key + "=";
   if (after != nullptr) return {set + after->value};
-  return {before->otherwise ? set + *before->otherwise : set + "BEFORE  # as it was recorded"};
+  return {shown.otherwise ? set + *shown.otherwise : set + "BEFORE  # as it was recorded"};
 }
 
 std::string add_link(const Link& link) {
@@ -56,9 +66,10 @@ std::string add_link(const Link& link) {
 }
 
 Lines lines(const Link* before, const Link* after, const std::string& instance) {
+  const Link& shown = shown_of(before, after);
   if (after == nullptr) {
-    if (before->kind == LinkKind::Loopback) return {ip(before->netns) + "link set lo down"};
-    return {ip(before->netns) + "link del " + before->name};
+    if (shown.kind == LinkKind::Loopback) return {ip(shown.netns) + "link set lo down"};
+    return {ip(shown.netns) + "link del " + shown.name};
   }
   Lines out;
   if (before == nullptr && after->kind != LinkKind::Loopback) {
@@ -78,7 +89,7 @@ Lines lines(const Link* before, const Link* after, const std::string& instance) 
 }
 
 Lines lines(const Address* before, const Address* after, const std::string&) {
-  const Address& shown = after != nullptr ? *after : *before;
+  const Address& shown = shown_of(before, after);
   const bool nodad = after != nullptr && shown.prefix.address.is_v6();
   return {ip_of(shown.netns, shown.prefix.address) + "addr " +
           (after != nullptr ? "add " : "del ") + shown.prefix.to_string() + " dev " + shown.link +
@@ -86,7 +97,7 @@ Lines lines(const Address* before, const Address* after, const std::string&) {
 }
 
 Lines lines(const Route* before, const Route* after, const std::string&) {
-  const Route& shown = after != nullptr ? *after : *before;
+  const Route& shown = shown_of(before, after);
   return {ip_of(shown.netns, shown.destination.address) + "route " +
           (after != nullptr ? "add " : "del ") + destination_text(shown.destination) +
           (shown.gateway ? " via " + shown.gateway->to_string() : "") + " dev " + shown.link +
@@ -94,7 +105,7 @@ Lines lines(const Route* before, const Route* after, const std::string&) {
 }
 
 Lines lines(const Table* before, const Table* after, const std::string&) {
-  const Table& shown = after != nullptr ? *after : *before;
+  const Table& shown = shown_of(before, after);
   if (after == nullptr) return {in(shown.netns) + "nft delete table inet " + shown.name};
   Lines out;
   if (before != nullptr) out.push_back(in(shown.netns) + "nft delete table inet " + shown.name);
@@ -103,7 +114,7 @@ Lines lines(const Table* before, const Table* after, const std::string&) {
 }
 
 Lines lines(const Gate* before, const Gate* after, const std::string&) {
-  const Gate& shown = after != nullptr ? *after : *before;
+  const Gate& shown = shown_of(before, after);
   const std::string start =
       std::string("nft ") + (after != nullptr ? "add" : "delete") + " element inet " + shown.table;
   Lines out = {start + " networks '{ \"" + shown.link + "\" }'"};
@@ -113,7 +124,7 @@ Lines lines(const Gate* before, const Gate* after, const std::string&) {
 }
 
 Lines lines(const Guard* before, const Guard* after, const std::string&) {
-  const Guard& shown = after != nullptr ? *after : *before;
+  const Guard& shown = shown_of(before, after);
   return {std::string("nft ") + (after != nullptr ? "add" : "delete") + " element inet " +
           shown.table + (shown.family == base::Family::V4 ? " guarded4" : " guarded6") + " '{ \"" +
           shown.link + "\" }'"};
@@ -132,7 +143,7 @@ Lines lines(const PortForward* before, const PortForward* after, const std::stri
 }
 
 Lines lines(const PolicyFilter* before, const PolicyFilter* after, const std::string&) {
-  const PolicyFilter& shown = after != nullptr ? *after : *before;
+  const PolicyFilter& shown = shown_of(before, after);
   const std::string start = in(shown.netns) + "nft ";
   if (after == nullptr) return {start + "delete table inet " + kPolicyTable};
   const bool whole = before == nullptr || before->text != after->text;
