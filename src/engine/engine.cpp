@@ -34,7 +34,8 @@ Engine::Engine(std::unique_ptr<os::Loop> loop, base::Log& log, const Options& op
               {.tun_gone = [this](const base::Error& error) { handle_tun_gone(error); },
                .idle = [this] { handle_idle(); },
                .busy = [this] { note_busy(); }}),
-      crew_(shared_, worker_) {}
+      crew_(shared_, worker_),
+      load_(options.quiet_for) {}
 
 Engine::~Engine() = default;
 

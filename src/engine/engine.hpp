@@ -34,6 +34,8 @@ class Engine final : private ApiTarget {
     std::size_t max_workers = kMaxWorkers;
     /// That many, if the opener has them, from the moment when sockets are open; for tests.
     std::size_t min_workers = 1;
+    /// How long it must be quiet before one that the load had called leaves.
+    base::Duration quiet_for = kQuietFor;
   };
 
   /// Greets the opener and takes over what it hands out. `log` outlives the engine. Blocks until

@@ -34,7 +34,7 @@ LoadPolicy::Verdict LoadPolicy::handle_tick(base::Instant now,
     return Verdict::Stay;
   }
   if (!quiet_since_) quiet_since_ = now;
-  if (now - *quiet_since_ < kQuietFor) return Verdict::Stay;
+  if (now - *quiet_since_ < quiet_for_) return Verdict::Stay;
   quiet_since_.reset();
   return Verdict::Shrink;
 }

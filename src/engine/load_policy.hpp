@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/time.hpp"
+#include "engine/limits.hpp"
 
 namespace warren::engine {
 
@@ -13,11 +14,15 @@ class LoadPolicy {
  public:
   enum class Verdict { Stay, Grow, Shrink };
 
+  /// One worker leaves when it has been quiet for so long.
+  explicit LoadPolicy(base::Duration quiet_for = kQuietFor) : quiet_for_(quiet_for) {}
+
   /// `used`: the processor time so far of each worker at work, in an order that stays. The first
   /// call, and one with another number of workers than before, only remembers.
   [[nodiscard]] Verdict handle_tick(base::Instant now, std::span<const base::Duration> used);
 
  private:
+  base::Duration quiet_for_;
   base::Instant last_{};
   std::vector<base::Duration> before_;
   int busy_ticks_ = 0;

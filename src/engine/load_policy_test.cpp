@@ -12,6 +12,7 @@ using Verdict = LoadPolicy::Verdict;
 /// Feeds ticks in which each worker is busy for a share of the time.
 class Ticks {
  public:
+  explicit Ticks(base::Duration quiet_for = kQuietFor) : policy_(quiet_for) {}
   Verdict tick(std::vector<double> shares) {
     if (used_.size() != shares.size()) used_.assign(shares.size(), base::Duration(0));
     now_ += kLoadTick;
@@ -56,6 +57,14 @@ TEST(LoadPolicy, ShrinksAfterALongQuietTime) {
   EXPECT_EQ(verdict, Verdict::Shrink);
   EXPECT_GE(ticks.now_ - begin, kQuietFor);
   EXPECT_LE(ticks.now_ - begin, kQuietFor + 2 * kLoadTick);
+}
+
+TEST(LoadPolicy, HowLongAQuietTimeIsCanBeSaid) {
+  Ticks ticks(2 * kLoadTick);
+  EXPECT_EQ(ticks.tick({0.2, 0.1}), Verdict::Stay);
+  EXPECT_EQ(ticks.tick({0.2, 0.1}), Verdict::Stay) << "it begins to be quiet";
+  EXPECT_EQ(ticks.tick({0.2, 0.1}), Verdict::Stay);
+  EXPECT_EQ(ticks.tick({0.2, 0.1}), Verdict::Shrink);
 }
 
 TEST(LoadPolicy, ABusyMomentStartsTheQuietTimeAnew) {

@@ -6,8 +6,11 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
+#include <string_view>
 #include <thread>
 
 #include "apps/warren-engine/standalone.hpp"
@@ -38,19 +41,30 @@ int show(const warren::base::Error& error) {
   return 1;
 }
 
-/// WARREN_WORKERS=N: always that many, where the opener has them.
+/// A number from 1 to `most` that the environment may have under `name`.
+warren::base::Result<std::optional<std::size_t>> number_from_environment(const char* name,
+                                                                         std::size_t most,
+                                                                         std::string_view else_) {
+  const char* text = std::getenv(name);
+  if (text == nullptr) return std::nullopt;
+  if (const auto number = warren::base::parse_number(text, 1, most)) return *number;
+  return warren::base::make_error(warren::base::ErrorKind::Invalid,
+                                  fmt::format("{}={} is no number", name, text),
+                                  fmt::format("give 1 to {}, or nothing: {}", most, else_));
+}
+
+/// WARREN_WORKERS=N: always that many, where the opener has them. WARREN_QUIET_SECONDS=N: how long
+/// it must be quiet before one of those that the load called leaves.
 warren::base::Result<warren::engine::Engine::Options> options_from_environment() {
+  constexpr std::size_t kLongestQuiet_s = 86400;
   warren::engine::Engine::Options options;
-  const char* text = std::getenv("WARREN_WORKERS");
-  if (text == nullptr) return options;
-  const auto workers = warren::base::parse_number(text, 1, warren::engine::kMaxWorkers);
-  if (!workers) {
-    return warren::base::make_error(warren::base::ErrorKind::Invalid,
-                                    fmt::format("WARREN_WORKERS={} is no number", text),
-                                    fmt::format("give 1 to {}, or nothing: then the load decides",
-                                                warren::engine::kMaxWorkers));
-  }
-  options.min_workers = options.max_workers = *workers;
+  WARREN_TRY_ASSIGN(const auto workers,
+                    number_from_environment("WARREN_WORKERS", warren::engine::kMaxWorkers,
+                                            "then the load decides"));
+  if (workers) options.min_workers = options.max_workers = *workers;
+  WARREN_TRY_ASSIGN(const auto quiet_s, number_from_environment("WARREN_QUIET_SECONDS",
+                                                                kLongestQuiet_s, "half a minute"));
+  if (quiet_s) options.quiet_for = std::chrono::seconds(*quiet_s);
   return options;
 }
 
