@@ -6,6 +6,8 @@
 BUILD  := build/release
 JOBS   ?= $(shell nproc)
 STAMP  := build/packages.stamp
+# podman for tests and benchmarks, unpacked once.
+CONTAINERS := build/containers/usr/bin/podman
 
 # BENCH_QUICK=1: one short round; BENCH_ONLY=warren,wireguard,handshakes: some of the contenders.
 BENCH_ROUNDS ?= 3
@@ -17,7 +19,7 @@ help:
 	@sed -n 's/^## //p' Makefile
 
 ## build      build everything into build/release
-build: $(STAMP)
+build: $(STAMP) $(CONTAINERS)
 	@cmake --preset release >build/configure.log || { cat build/configure.log; exit 1; }
 	@cmake --build $(BUILD) -j $(JOBS)
 
@@ -49,7 +51,7 @@ bench: $(BENCH_STAMP)
 	bench/run.py $(BUILD)/bin --rounds $(BENCH_ROUNDS) --only "$(BENCH_ONLY)" $(if $(BENCH_QUICK),--quick)
 
 ## bench-run  `warren run`: its start, its throughput, 500 at once, beside other ways (BENCH_QUICK)
-bench-run: $(BENCH_STAMP)
+bench-run: $(BENCH_STAMP) $(CONTAINERS)
 	@cmake --preset release >build/configure.log || { cat build/configure.log; exit 1; }
 	@cmake --build $(BUILD) -j $(JOBS) --target benchmark_programs
 	bench/runs.py $(BUILD)/bin $(if $(BENCH_QUICK),--quick)
@@ -96,11 +98,13 @@ $(STAMP): packages.txt tools/unpack_packages.sh
 	tools/unpack_packages.sh build/debian ocserv nscd
 	@touch $@
 
+$(CONTAINERS): | $(STAMP)
+	tools/unpack_packages.sh build/containers podman runc conmon busybox-static
+
 # The rivals are only unpacked below build/: their packages would enable services.
 $(BENCH_STAMP): $(STAMP) bench/packages.txt tools/fetch_newest.sh tools/unpack_packages.sh
 	tools/install_packages.sh bench/packages.txt
 	tools/unpack_packages.sh build/debian openvpn ocserv openconnect
-	tools/unpack_packages.sh build/run-rivals podman runc conmon
 	tools/fetch_newest.sh build/rivals wireguard-go nebula
 	@touch $@
 

@@ -1,7 +1,7 @@
 """Other ways to give a command a network of its own, or none: how each of them starts one.
 
 A way is a function from the command to what is executed. Of programs that lie unpacked below
-build/run-rivals nothing is installed. What a machine lacks is told, with the reason.
+build/containers nothing is installed. What a machine lacks is told, with the reason.
 """
 import glob
 import os
@@ -13,7 +13,7 @@ import contenders
 from run_world import UID
 from world import B
 
-UNPACKED = "build/run-rivals"
+UNPACKED = "build/containers"
 WARREN, UNSHARE, BWRAP, PODMAN = "warren run", "unshare -Urn", "bubblewrap", "podman run"
 SLIRP, PASTA, OPENCONNECT = "slirp4netns", "pasta", "openconnect + script"
 
