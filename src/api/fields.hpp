@@ -6,6 +6,7 @@
 
 #include <type_traits>
 
+#include "api/certificate_fields.hpp"
 #include "api/types.hpp"
 
 namespace warren::api {
@@ -14,8 +15,9 @@ template <typename Visitor, typename T>
 void visit_fields(Visitor& v, T& d);
 
 template <typename Visitor>
-struct Fields {
-  Visitor& v;
+struct Fields : CertificateFields<Visitor> {
+  using CertificateFields<Visitor>::of;
+  using CertificateFields<Visitor>::v;
 
   template <typename D>
   void of(Empty*, D&) {}
@@ -121,6 +123,8 @@ struct Fields {
     v.optional("forwarders", d.forwarders);
     v.optional("attach", d.attach);
     v.optional("host_access", d.host_access);
+    v.optional("ca_certificates", d.ca_certificates);
+    v.optional("ca_key", d.ca_key);
   }
 
   template <typename D>
@@ -297,6 +301,13 @@ struct Fields {
   }
 
   template <typename D>
+  void of(RevocationList*, D& d) {
+    v.required("revocations", d.revocations);
+    v.required("refused_keys", d.refused_keys);
+    v.required("total_ms", d.total_ms);
+  }
+
+  template <typename D>
   void of(Revocation::StepTime*, D& d) {
     v.required("step", d.step);
     v.required("ms", d.ms);
@@ -336,6 +347,48 @@ struct Fields {
   template <typename D>
   void of(AuditList*, D& d) {
     v.required("records", d.records);
+  }
+
+  template <typename D>
+  void of(TokenCreate*, D& d) {
+    v.required("name", d.name);
+    v.optional("network", d.network);
+    v.optional("read_only", d.read_only);
+    v.optional("expires_s", d.expires_s);
+  }
+
+  template <typename D>
+  void of(TokenView*, D& d) {
+    v.required("name", d.name);
+    v.required("network", d.network);
+    v.required("read_only", d.read_only);
+    v.required("created", d.created);
+    v.required("expires", d.expires);
+  }
+
+  template <typename D>
+  void of(TokenList*, D& d) {
+    v.required("tokens", d.tokens);
+  }
+
+  template <typename D>
+  void of(TokenCreated*, D& d) {
+    v.required("token", d.token);
+    v.required("secret", d.secret);
+    v.required("bundle", d.bundle);
+  }
+
+  template <typename D>
+  void of(Event*, D& d) {
+    v.required("number", d.number);
+    v.required("time", d.time);
+    v.required("kind", d.kind);
+    v.required("actor", d.actor);
+    v.required("action", d.action);
+    v.required("target", d.target);
+    v.required("network", d.network);
+    v.required("peer", d.peer);
+    v.required("result", d.result);
   }
 
   template <typename D>
@@ -400,7 +453,7 @@ struct Fields {
 
 template <typename Visitor, typename T>
 void visit_fields(Visitor& v, T& d) {
-  Fields<Visitor>{v}.of(static_cast<std::remove_const_t<T>*>(nullptr), d);
+  Fields<Visitor>{{v}}.of(static_cast<std::remove_const_t<T>*>(nullptr), d);
 }
 
 }  // namespace warren::api

@@ -19,7 +19,7 @@ namespace warren::api {
 inline constexpr int kSchema = 1;
 inline constexpr std::size_t kMaxDocumentBytes = 16 << 20;
 inline constexpr std::size_t kMaxDepth = 8;
-inline constexpr std::size_t kMaxStringBytes = 4096;
+inline constexpr std::size_t kMaxStringBytes = 64 << 10;
 inline constexpr std::size_t kMaxListEntries = 100'000;
 
 // Both functions exist for the types of api/types.hpp and for no other.

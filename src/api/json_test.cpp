@@ -98,6 +98,26 @@ TEST(Json, EveryTypeReadsBack) {
   expect_round_trip(PeerRename{"tablet"});
   expect_round_trip(peer_view());
   expect_round_trip(PeerList{{peer_view()}});
+  expect_round_trip(NetworkCreate{.name = "lab", .ca_certificates = "c", .ca_key = "k"});
+  expect_round_trip(AuthorityList{"lab",
+                                  {{.number = 2,
+                                    .current = true,
+                                    .chain = {{"s", "i", "f", 1, 2}},
+                                    .certificates = "pem",
+                                    .good = 3,
+                                    .revoked = 4,
+                                    .list_number = 5,
+                                    .awaits = {"ann"}}}});
+  expect_round_trip(AuthorityRotate{.ca_certificates = "c", .ca_key = "k", .drop_old = true});
+  expect_round_trip(CertificateSign{.certificate_request = "r",
+                                    .server = true,
+                                    .dns_names = {"a.lab"},
+                                    .addresses = {"::1"},
+                                    .peer = "ann",
+                                    .days = 7});
+  expect_round_trip(SignedCertificate{"lab", "a.lab", "01", 6, "pem", "pems"});
+  expect_round_trip(CertificateList{"lab", {{"01", 2, "ann", "member", true, 3, 4, 5}}});
+  expect_round_trip(DoctorReport{{{"lab", "authority 1", "weak", "t", "r", 29}}});
   expect_round_trip(Revocation{"lab", "ann", {{"committed", 0.25}, {"engine", 1e-3}}, 1.5, {"x"}});
   expect_round_trip(Status{"0.1.0", "/var/lib/warren", 5, 1, 2, true, {"no engine"}});
   expect_round_trip(

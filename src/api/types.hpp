@@ -30,15 +30,31 @@
 //   POST   /networks/N/peers/P/rename  PeerRename   -> PeerView
 //   GET    /networks/N/peers/P/profile              -> EnrolAnswer  (what its conf is made of)
 //   POST   /networks/N/peers/P/revoke               -> Revocation
+//   POST   /networks/N/peers/P/revoke-everywhere    -> RevocationList (its key in every network)
+//   POST   /networks/N/persons/WHO/revoke           -> RevocationList (all devices of a person)
+//   POST   /persons/WHO/revoke-everywhere           -> RevocationList (in every network)
+//   GET    /networks/N/ca                           -> AuthorityList
+//   POST   /networks/N/ca/rotate AuthorityRotate    -> AuthorityList
+//   POST   /networks/N/ca/sign   CertificateSign    -> SignedCertificate
+//   GET    /networks/N/certificates                 -> CertificateList
+//   POST   /networks/N/certificates/SERIAL/revoke   -> CertificateView
+//   GET    /networks/N/crl.pem, crl.der             (no JSON: the lists of revoked certificates)
+//   GET    /doctor/certificates                     -> DoctorReport
 //   POST   /reload                                  -> Empty        (re-reads the settings)
 //   GET    /audit?limit=N                           -> AuditList    (the newest, newest first)
 //   GET    /audit?after=K&limit=N                   -> AuditList    (behind record K, oldest first)
 //   GET    /audit/span                              -> AuditSpan
+//   GET    /tokens                                  -> TokenList
+//   POST   /tokens              TokenCreate         -> TokenCreated (the secret is shown once)
+//   DELETE /tokens/T                                -> Empty
+//   GET    /events?network=N&after=K                -> Event after Event, as text/event-stream
+//   GET    /openapi.json                            -> all of this as an OpenAPI 3.1 document
 // and on the enrolment listener (TLS):
 //   POST   /enrol               EnrolRequest        -> EnrolAnswer
 //   POST   /member/sync         MemberRequest       -> MemberState  (may wait; renews a lease)
 //   POST   /member/leave        MemberRequest       -> MemberLeft
-// The last two carry a proof of the member's key: docs/formats/member-api.md.
+//   GET    /networks/N/crl.pem, crl.der             (as above: they are public)
+// The two of members carry a proof of the member's key: docs/formats/member-api.md.
 // Errors: {"schema":1,"error":{"kind":…,"message":…,"hint":…}} with 400 invalid, 403 not-permitted,
 // 404 not-found, 409 conflict, 410 expired, 503 unavailable, 500 others.
 #pragma once
@@ -51,6 +67,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "api/certificates.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
 
@@ -147,6 +164,9 @@ struct NetworkCreate {
   std::optional<std::vector<std::string>> forwarders;  ///< asked for others; empty: the host's
   std::optional<std::string> attach;                   ///< a bridge or interface of the host
   std::optional<bool> host_access;  ///< the gateway's host has a route to the members
+  /// An authority that is brought: its certificate, then its chain; and its key. PEM.
+  std::optional<std::string> ca_certificates;
+  std::optional<std::string> ca_key;
 };
 
 /// What shall change; absent members stay. The last four cannot change: they are accepted as they
@@ -310,6 +330,14 @@ struct Revocation {
   std::vector<std::string> pending;  ///< what failed and is being retried; empty when all is closed
 };
 
+/// Several at once, one transaction.
+struct RevocationList {
+  std::vector<Revocation> revocations;
+  /// Keys that every network of this gateway refuses from now on, those to come too.
+  std::vector<std::string> refused_keys;
+  double total_ms = 0;
+};
+
 struct Status {
   std::string version;
   std::string state_dir;
@@ -339,6 +367,42 @@ struct AuditSpan {
 };
 struct AuditList {
   std::vector<AuditEntry> records;
+};
+
+/// A token for somebody who administers this gateway from elsewhere.
+struct TokenCreate {
+  std::string name;
+  std::optional<std::string> network;  ///< the only one it is good for; absent: everything
+  std::optional<bool> read_only;
+  std::optional<std::uint32_t> expires_s;  ///< absent or 0: until it is deleted
+};
+struct TokenView {
+  std::string name;
+  std::string network;  ///< empty: good for everything
+  bool read_only = false;
+  std::int64_t created = 0;
+  std::int64_t expires = 0;  ///< 0: never
+};
+struct TokenList {
+  std::vector<TokenView> tokens;
+};
+struct TokenCreated {
+  TokenView token;
+  std::string secret;  ///< after "Authorization: Bearer"; shown once
+  std::string bundle;  ///< for `warren remote add`; empty: no listener for administration
+};
+
+/// Something that happened: a record of the audit, taken apart.
+struct Event {
+  std::uint64_t number = 0;  ///< of the record
+  std::int64_t time = 0;
+  std::string kind;  ///< "connect", "disconnect", "enrol", "revoke", "change" or "refused"
+  std::string actor;
+  std::string action;
+  std::string target;
+  std::string network;  ///< empty: the gateway as a whole
+  std::string peer;     ///< empty: none
+  std::string result;
 };
 
 struct EnrolRequest {
