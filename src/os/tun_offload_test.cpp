@@ -126,7 +126,8 @@ class TunOffloadTest : public NetnsTest, public testing::WithParamInterface<Fami
   };
   static Address tcp_address(std::size_t side, std::uint16_t port) {
     Address out;
-    const auto bytes = base::IpAddress::parse(address(side))->bytes();
+    const auto ip = base::IpAddress::parse(address(side));
+    const base::Bytes bytes = ip->bytes();
     if (is_v4()) {
       sockaddr_in v4{};
       v4.sin_family = AF_INET;
