@@ -407,6 +407,12 @@ struct Fields : CertificateFields<Visitor> {
   }
 
   template <typename D>
+  void of(Environment*, D& d) {
+    v.required("network", d.network);
+    v.required("variables", d.variables);
+  }
+
+  template <typename D>
   void of(EnrolAnswer*, D& d) {
     v.required("network", d.network);
     v.required("name", d.name);

@@ -415,6 +415,8 @@ template std::string encode(const Event&);
 template base::Result<Event> decode(std::string_view);
 template std::string encode(const EnrolRequest&);
 template base::Result<EnrolRequest> decode(std::string_view);
+template std::string encode(const Environment&);
+template base::Result<Environment> decode(std::string_view);
 template std::string encode(const EnrolAnswer&);
 template base::Result<EnrolAnswer> decode(std::string_view);
 template std::string encode(const MemberRequest&);

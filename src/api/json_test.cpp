@@ -142,6 +142,7 @@ TEST(Json, EveryTypeReadsBack) {
   expect_round_trip(MemberRequest{"lab", "key", "proof", "r1", 50});
   expect_round_trip(MemberState{"r2", answer, "gw:51800", true});
   expect_round_trip(MemberLeft{"lab", "ann"});
+  expect_round_trip(Environment{"lab", {{"MQTT_BROKER", "mqtt.lab.internal"}}});
 }
 
 TEST(Json, ValuesArrive) {

@@ -29,6 +29,7 @@
 //   POST   /networks/N/peers/P/key     PeerKey      -> PeerView
 //   POST   /networks/N/peers/P/rename  PeerRename   -> PeerView
 //   GET    /networks/N/peers/P/profile              -> EnrolAnswer  (what its conf is made of)
+//   GET    /networks/N/environment                  -> Environment  (variables of its services)
 //   POST   /networks/N/peers/P/revoke               -> Revocation
 //   POST   /networks/N/peers/P/revoke-everywhere    -> RevocationList (its key in every network)
 //   POST   /networks/N/persons/WHO/revoke           -> RevocationList (all devices of a person)
@@ -418,6 +419,11 @@ struct EnvironmentVariable {
   std::string name;
   std::string value;
 };
+/// What programs of a network's members are told of its services.
+struct Environment {
+  std::string network;
+  std::vector<EnvironmentVariable> variables;
+};
 struct EnrolAnswer {
   std::string network;
   std::string name;
@@ -428,7 +434,7 @@ struct EnrolAnswer {
   std::string gateway_key;
   std::string endpoint;  ///< "host:port"
   std::vector<std::string> routes;
-  std::vector<std::string> dns;
+  std::vector<std::string> dns;  ///< name servers and search domains, as in a conf
   std::uint16_t mtu = 1420;
   std::optional<std::uint32_t> lease_s;  ///< of an ephemeral member
   std::optional<std::string> revision;   ///< of all the above, as in MemberState
