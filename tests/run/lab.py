@@ -196,6 +196,18 @@ class Lab:
     def warren(self, *arguments):
         return self.as_user(self.directory / "warren", *arguments)
 
+    def warren_after(self, setup, *arguments):
+        """`warren` after root changed the mounts of a namespace of the test's own."""
+        inner = self.warren(*arguments)
+        return [*inner[:5], "unshare", "-m", "sh", "-c", f'{setup}; exec "$@"', "sh", *inner[5:]]
+
+    def warren_without_namespaces(self, *arguments):
+        """A user namespace that allows no further ones stands for a host that allows none."""
+        inner = self.warren(*arguments)
+        at = inner.index("setpriv") + 4
+        forbid = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"'
+        return [*inner[:at], "unshare", "-Ur", "sh", "-c", forbid, "sh", *inner[at:]]
+
     def run(self, *command, profile="lab", options=(), **more):
         """`warren run` to its end."""
         return subprocess.run(self.warren("run", profile, *options, "--", *command),

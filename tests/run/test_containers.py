@@ -92,7 +92,7 @@ def podman(lab):
 def test_a_container_has_the_network_and_the_names_of_its_run(podman):
     said = podman.output("run", "--rm", "--network=host", "tiny", "sh", "-c",
                          "wget -qO- http://10.77.0.1:8080/3; echo; cat /etc/resolv.conf; "
-                         "nslookup any.example | grep -c 10.77.0.99; "
+                         "nslookup -type=a any.example | grep -c 10.77.0.99; "
                          "ip -o -4 addr | grep -o 'inet [0-9.]*'; wget -T 2 -qO- http://192.0.2.2:8080/3 || echo closed")
     lines = said.splitlines()
     assert lines[:3] == ["xxx", "nameserver 10.77.0.1", "1"], said
