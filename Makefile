@@ -95,7 +95,7 @@ packages: $(STAMP)
 $(STAMP): packages.txt tools/unpack_packages.sh
 	@mkdir -p build
 	tools/install_packages.sh packages.txt
-	tools/unpack_packages.sh build/debian ocserv nscd
+	tools/unpack_packages.sh build/debian ocserv nscd mosquitto mosquitto-clients
 	@touch $@
 
 $(CONTAINERS): | $(STAMP)
