@@ -19,9 +19,7 @@ namespace {
 
 constexpr int kSerialBytes = 16;
 
-using Number = std::unique_ptr<BIGNUM, Freer<BN_free>>;
 using Integer = std::unique_ptr<ASN1_INTEGER, Freer<ASN1_INTEGER_free>>;
-using Time = std::unique_ptr<ASN1_TIME, Freer<ASN1_TIME_free>>;
 
 base::Error invalid(std::string message) {
   return base::make_error(base::ErrorKind::Invalid, std::move(message));
@@ -33,28 +31,6 @@ bool set_random_serial(X509* certificate, base::RandomSource& random) {
   bytes[0] = static_cast<std::uint8_t>((bytes[0] & 0x7f) | 0x40);  // positive and of full length
   const Number number(BN_bin2bn(bytes.data(), kSerialBytes, nullptr));
   return number && BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate)) != nullptr;
-}
-
-std::string serial_text(const ASN1_INTEGER* serial) {
-  const Number number(ASN1_INTEGER_to_BN(serial, nullptr));
-  if (!number) return {};
-  char* hex = BN_bn2hex(number.get());
-  std::string text = hex == nullptr ? std::string() : hex;
-  OPENSSL_free(hex);
-  std::ranges::transform(text, text.begin(), [](char c) {
-    return c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return text;
-}
-
-base::Result<base::WallTime> wall_time(const ASN1_TIME* time) {
-  const Time epoch(ASN1_TIME_set(nullptr, 0));
-  int days = 0;
-  int seconds = 0;
-  if (!epoch || ASN1_TIME_diff(&days, &seconds, epoch.get(), time) != 1) {
-    return openssl_error("read a certificate's time", base::ErrorKind::Invalid);
-  }
-  return base::WallTime{(days * kDay + seconds) * 1'000'000'000};
 }
 
 /// What both kinds of certificates have; the caller adds the extensions and the name.
@@ -201,16 +177,42 @@ base::Status fill_store(X509_STORE* store, const std::string& trusted_pem,
   return {};
 }
 
+/// The certificates behind the first one of a text, each of which issued the one before.
+base::Result<std::string> chain_behind(X509* first, const std::string& certificates_pem) {
+  std::string chain;
+  Certificate above;
+  X509* below = first;
+  const std::vector<std::string> all = certificates_of(certificates_pem);
+  for (std::size_t i = 1; i < all.size(); ++i) {
+    WARREN_TRY_ASSIGN(Certificate issuer, read_certificate(all[i], "chain"));
+    const Key key(X509_get_pubkey(issuer.get()));
+    if (X509_check_issued(issuer.get(), below) != X509_V_OK || !key ||
+        X509_verify(below, key.get()) != 1) {
+      ERR_clear_error();
+      return invalid("certificate " + std::to_string(i + 1) +
+                     " of the chain is not the issuer of the one before it")
+          .with_hint(
+              "the authority's own certificate comes first, then its issuer, up to the root");
+    }
+    WARREN_TRY_ASSIGN(const std::string text, certificate_to_pem(issuer.get()));
+    chain += text;
+    above = std::move(issuer);
+    below = above.get();
+  }
+  return chain;
+}
+
 }  // namespace
 
 base::Result<Authority> create_authority(const std::string& network, base::RandomSource& random,
-                                         base::WallTime now, int days) {
+                                         base::WallTime now, int days, std::uint32_t number) {
+  const std::string suffix = number > 1 ? " " + std::to_string(number) : std::string();
   WARREN_TRY_ASSIGN(const Key key, create_key("authority's key"));
   const Certificate made(X509_new());
   X509* raw = made.get();
   if (raw == nullptr || !begin_certificate(raw, random, now, days) ||
       !add_name(X509_get_subject_name(raw), "O", network) ||
-      !add_name(X509_get_subject_name(raw), "CN", network + " authority") ||
+      !add_name(X509_get_subject_name(raw), "CN", network + " authority" + suffix) ||
       X509_set_issuer_name(raw, X509_get_subject_name(raw)) != 1 ||
       X509_set_pubkey(raw, key.get()) != 1 ||
       !add_extension(raw, raw, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") ||
@@ -246,27 +248,12 @@ base::Result<Authority> load_authority(const std::string& certificates_pem,
   Authority authority;
   authority.private_key_pem = private_key_pem;
   WARREN_TRY_ASSIGN(authority.certificate_pem, certificate_to_pem(first.get()));
-  constexpr std::string_view kBegin = "-----BEGIN CERTIFICATE-----";
-  const std::size_t first_at = certificates_pem.find(kBegin);
-  const std::size_t next = certificates_pem.find(kBegin, first_at + kBegin.size());
-  if (next != std::string::npos) authority.chain_pem = certificates_pem.substr(next);
-  return authority;
-}
-
-base::Result<RequestedCertificate> create_request(const std::string& name) {
-  WARREN_TRY_ASSIGN(const Key key, create_key("certificate's key"));
-  const SigningRequest request(X509_REQ_new());
-  const Memory memory(BIO_new(BIO_s_mem()));
-  if (!request || !memory || !add_name(X509_REQ_get_subject_name(request.get()), "CN", name) ||
-      X509_REQ_set_pubkey(request.get(), key.get()) != 1 ||
-      X509_REQ_sign(request.get(), key.get(), EVP_sha256()) <= 0 ||
-      PEM_write_bio_X509_REQ(memory.get(), request.get()) != 1) {
-    return openssl_error("make a certificate request");
+  if (X509_get0_subject_key_id(first.get()) == nullptr) {
+    return invalid("the authority's certificate has no subject key identifier")
+        .with_hint("make it with the extension subjectKeyIdentifier = hash");
   }
-  RequestedCertificate made;
-  made.request_pem = content(memory.get());
-  WARREN_TRY_ASSIGN(made.private_key_pem, key_to_pem(key.get()));
-  return made;
+  WARREN_TRY_ASSIGN(authority.chain_pem, chain_behind(first.get(), certificates_pem));
+  return authority;
 }
 
 base::Result<Issued> sign_request(const Authority& authority, const std::string& request_pem,

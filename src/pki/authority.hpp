@@ -23,13 +23,16 @@ struct Authority {
   std::string chain_pem;
 };
 
-/// A root for one network: CN "NETWORK authority", path length 0, valid for `days`.
+/// A root for one network: CN "NETWORK authority", path length 0, valid for `days`. The second and
+/// later ones of a network (`number`) are called "NETWORK authority 2" and so on.
 [[nodiscard]] base::Result<Authority> create_authority(const std::string& network,
                                                        base::RandomSource& random,
-                                                       base::WallTime now, int days);
+                                                       base::WallTime now, int days,
+                                                       std::uint32_t number = 1);
 /// An authority that somebody brings: the first certificate of `certificates_pem` with its key, the
-/// others are its chain. Invalid, with the reason, when the key is another's or no P-256 key, when
-/// the certificate may not sign certificates and lists, or is not valid at `now`.
+/// others are its chain, each the issuer of the one before. Invalid, with the reason, when the key
+/// is another's or no P-256 key, when the certificate may not sign certificates and lists, has no
+/// subject key identifier or is not valid at `now`, and when the chain is broken.
 [[nodiscard]] base::Result<Authority> load_authority(const std::string& certificates_pem,
                                                      const std::string& private_key_pem,
                                                      base::WallTime now);
@@ -56,6 +59,12 @@ struct RequestedCertificate {
 };
 /// A fresh key and the request for its certificate: what a member makes.
 [[nodiscard]] base::Result<RequestedCertificate> create_request(const std::string& name);
+/// The request of a key that is there already.
+[[nodiscard]] base::Result<std::string> request_for(const std::string& private_key_pem,
+                                                    const std::string& name);
+/// Whether the key is the one that the certificate is of.
+[[nodiscard]] bool is_key_of(const std::string& private_key_pem,
+                             const std::string& certificate_pem);
 /// Signs the key of a request that proves its possession. Of the request only the key counts: who
 /// it is for, the authority says. Invalid for a malformed or wrongly signed request or another
 /// kind of key.
@@ -78,6 +87,19 @@ struct RevocationList {
     const Authority& authority, const std::vector<RevokedCertificate>& revoked,
     std::uint64_t number, base::WallTime now, int days);
 
+/// What a list says. NotPermitted when it is not signed by that authority.
+struct RevocationFacts {
+  std::uint64_t number = 0;
+  base::WallTime this_update;
+  base::WallTime next_update;
+  std::vector<std::string> serials;  ///< sorted
+};
+[[nodiscard]] base::Result<RevocationFacts> read_revocations(
+    const std::string& list_pem, const std::string& authority_certificate_pem);
+
+/// The single certificates of a PEM text, in its order.
+[[nodiscard]] std::vector<std::string> certificates_of(const std::string& pem);
+
 struct CertificateFacts {
   std::string subject;  ///< RFC 2253
   std::string issuer;
@@ -88,6 +110,9 @@ struct CertificateFacts {
   bool is_authority = false;
 };
 [[nodiscard]] base::Result<CertificateFacts> certificate_facts(const std::string& certificate_pem);
+/// Two thirds of its life are over, or its life has not begun (the clock was set back).
+[[nodiscard]] bool is_renewal_due(base::WallTime not_before, base::WallTime not_after,
+                                  base::WallTime now);
 
 /// Whether `certificate_pem` is signed by one of `trusted_pem` (a bundle: during a roll-over the
 /// old and the new authority), for that use, valid at `now`, and not on the lists of

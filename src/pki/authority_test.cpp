@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <deque>
 #include <random>
 
@@ -153,11 +154,6 @@ TEST_F(AuthorityTest, LoadsWhatIsBroughtAndRefusesTheRest) {
 
   const auto other = create_authority("lab", random_, kNow, 3'650);
   ASSERT_TRUE(other);
-  const auto with_chain = load_authority(authority_.certificate_pem + other->certificate_pem,
-                                         authority_.private_key_pem, kNow);
-  ASSERT_TRUE(with_chain);
-  EXPECT_EQ(with_chain->chain_pem, other->certificate_pem);
-
   const auto reason = [&](const std::string& certificate, const std::string& key,
                           base::WallTime now = kNow) {
     const auto refused = load_authority(certificate, key, now);
@@ -175,6 +171,77 @@ TEST_F(AuthorityTest, LoadsWhatIsBroughtAndRefusesTheRest) {
   ASSERT_TRUE(leaf);
   EXPECT_NE(reason(leaf->certificate_pem, request->private_key_pem).find("may not sign"),
             std::string::npos);
+}
+
+/// A subordinate of `root`, as an administrator would bring it.
+Authority subordinate_of(const Authority& root, bool with_key_id = true) {
+  const auto key = create_key("key");
+  const auto issuer = read_certificate(root.certificate_pem, "root");
+  const auto issuer_key = read_key(root.private_key_pem, "root's key");
+  const Certificate made(X509_new());
+  X509* raw = made.get();
+  EXPECT_TRUE(X509_set_version(raw, X509_VERSION_3) == 1 && set_validity(raw, kNow, 365) &&
+              add_name(X509_get_subject_name(raw), "CN", "lab below") &&
+              X509_set_issuer_name(raw, X509_get_subject_name(issuer->get())) == 1 &&
+              X509_set_pubkey(raw, key->get()) == 1 &&
+              add_extension(issuer->get(), raw, NID_basic_constraints, "critical,CA:TRUE") &&
+              add_extension(issuer->get(), raw, NID_key_usage, "keyCertSign,cRLSign") &&
+              (!with_key_id || add_extension(raw, raw, NID_subject_key_identifier, "hash")) &&
+              X509_sign(raw, issuer_key->get(), EVP_sha256()) > 0);
+  return {*certificate_to_pem(raw), *key_to_pem(key->get()), {}};
+}
+
+TEST_F(AuthorityTest, ASubordinateBringsItsChain) {
+  const Authority below = subordinate_of(authority_);
+  const auto loaded = load_authority(
+      "text before\n" + below.certificate_pem + "text between\n" + authority_.certificate_pem,
+      below.private_key_pem, kNow);
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_EQ(loaded->certificate_pem, below.certificate_pem);
+  EXPECT_EQ(loaded->chain_pem, authority_.certificate_pem);
+
+  const auto other = create_authority("lab", random_, kNow, 3'650);
+  const auto broken =
+      load_authority(below.certificate_pem + other->certificate_pem, below.private_key_pem, kNow);
+  ASSERT_FALSE(broken);
+  EXPECT_NE(broken.error().message.find("not the issuer"), std::string::npos);
+  const Authority nameless = subordinate_of(authority_, false);
+  const auto no_id = load_authority(nameless.certificate_pem, nameless.private_key_pem, kNow);
+  ASSERT_FALSE(no_id);
+  EXPECT_NE(no_id.error().message.find("key identifier"), std::string::npos);
+}
+
+TEST_F(AuthorityTest, ReadsItsListsBack) {
+  const Issued one = issue("one");
+  const Issued two = issue("two");
+  const auto list =
+      sign_revocations(authority_, {{one.serial, kNow}, {two.serial, kNow}}, 9, kNow, 7);
+  ASSERT_TRUE(list);
+  const auto facts = read_revocations(list->pem, authority_.certificate_pem);
+  ASSERT_TRUE(facts) << facts.error().message;
+  EXPECT_EQ(facts->number, 9U);
+  EXPECT_EQ(facts->next_update, list->next_update);
+  std::vector<std::string> serials{one.serial, two.serial};
+  std::ranges::sort(serials);
+  EXPECT_EQ(facts->serials, serials);
+  const auto other = create_authority("lab", random_, kNow, 3'650, 2);
+  EXPECT_EQ(read_revocations(list->pem, other->certificate_pem).error().kind,
+            base::ErrorKind::NotPermitted);
+  EXPECT_EQ(certificate_facts(other->certificate_pem)->subject, "CN=lab authority 2,O=lab");
+}
+
+TEST_F(AuthorityTest, KnowsAKeyByItsCertificateAndWhenItIsDue) {
+  const auto made = create_request("ann");
+  const auto again = request_for(made->private_key_pem, "ann");
+  ASSERT_TRUE(again);
+  const auto issued = sign_request(authority_, *again, {"lab", "ann", "node"}, random_, kNow, 90);
+  ASSERT_TRUE(issued);
+  EXPECT_TRUE(is_key_of(made->private_key_pem, issued->certificate_pem));
+  EXPECT_FALSE(is_key_of(authority_.private_key_pem, issued->certificate_pem));
+  EXPECT_FALSE(is_key_of("", ""));
+  EXPECT_FALSE(is_renewal_due(kNow, after_days(90), after_days(59)));
+  EXPECT_TRUE(is_renewal_due(kNow, after_days(90), after_days(60)));
+  EXPECT_TRUE(is_renewal_due(kNow, after_days(90), after_days(-1)));
 }
 
 // Four hundred days of a network: every certificate is renewed with a third of its life left, the

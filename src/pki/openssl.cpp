@@ -4,6 +4,8 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
+#include <algorithm>
+
 namespace warren::pki {
 
 namespace {
@@ -100,6 +102,28 @@ bool add_name(X509_NAME* name, const char* field, std::string_view value) {
 bool set_validity(X509* certificate, base::WallTime now, int days) {
   return ASN1_TIME_set(X509_getm_notBefore(certificate), now.seconds() - kDay) != nullptr &&
          ASN1_TIME_set(X509_getm_notAfter(certificate), now.seconds() + days * kDay) != nullptr;
+}
+
+std::string serial_text(const ASN1_INTEGER* serial) {
+  const Number number(ASN1_INTEGER_to_BN(serial, nullptr));
+  if (!number) return {};
+  char* hex = BN_bn2hex(number.get());
+  std::string text = hex == nullptr ? std::string() : hex;
+  OPENSSL_free(hex);
+  std::ranges::transform(text, text.begin(), [](char c) {
+    return c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return text;
+}
+
+base::Result<base::WallTime> wall_time(const ASN1_TIME* time) {
+  const Time epoch(ASN1_TIME_set(nullptr, 0));
+  int days = 0;
+  int seconds = 0;
+  if (!epoch || ASN1_TIME_diff(&days, &seconds, epoch.get(), time) != 1) {
+    return openssl_error("read a certificate's time", base::ErrorKind::Invalid);
+  }
+  return base::WallTime{(days * kDay + seconds) * 1'000'000'000};
 }
 
 }  // namespace warren::pki

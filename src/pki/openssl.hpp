@@ -3,6 +3,7 @@
 #pragma once
 
 #include <openssl/bio.h>
+#include <openssl/bn.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
@@ -28,6 +29,8 @@ using Certificate = std::unique_ptr<X509, Freer<X509_free>>;
 using Crl = std::unique_ptr<X509_CRL, Freer<X509_CRL_free>>;
 using SigningRequest = std::unique_ptr<X509_REQ, Freer<X509_REQ_free>>;
 using Extension = std::unique_ptr<X509_EXTENSION, Freer<X509_EXTENSION_free>>;
+using Number = std::unique_ptr<BIGNUM, Freer<BN_free>>;
+using Time = std::unique_ptr<ASN1_TIME, Freer<ASN1_TIME_free>>;
 using Memory = std::unique_ptr<BIO, Freer<BIO_free_all>>;
 
 inline constexpr std::int64_t kDay = 86'400;  ///< seconds
@@ -53,5 +56,9 @@ inline constexpr std::int64_t kDay = 86'400;  ///< seconds
 [[nodiscard]] bool add_name(X509_NAME* name, const char* field, std::string_view value);
 /// A certificate that is valid from a day before `now` (clocks differ) for `days`.
 [[nodiscard]] bool set_validity(X509* certificate, base::WallTime now, int days);
+
+/// 32 lower-case hexadecimal digits.
+[[nodiscard]] std::string serial_text(const ASN1_INTEGER* serial);
+[[nodiscard]] base::Result<base::WallTime> wall_time(const ASN1_TIME* time);
 
 }  // namespace warren::pki
