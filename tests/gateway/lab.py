@@ -16,10 +16,14 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
-import time
 
 import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import common  # noqa: E402
+from common import wait_until  # noqa: E402
 
 WARREN = os.environ.get("WARREN") or shutil.which("warren") or "warren"
 API_SOCKETS = pathlib.Path("/var/run/wireguard")
@@ -27,20 +31,9 @@ PID = os.getpid()
 
 
 def require(*programs):
-    if os.geteuid() != 0:
-        pytest.skip("needs root, to make network namespaces")
-    for program in programs:
-        if shutil.which(program) is None:
-            pytest.skip(f"needs the program {program}")
+    common.require(*programs)
     if not pathlib.Path(WARREN).exists():
         pytest.skip(f"needs {WARREN}")
-
-
-def wait_until(condition, what, seconds=10.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s in vain: {what}"
-        time.sleep(0.01)
 
 
 def output(*command, input=None, env=None):

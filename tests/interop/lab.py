@@ -16,27 +16,13 @@ import pathlib
 import shutil
 import socket
 import subprocess
-import time
+import sys
 
-import pytest
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from common import output, require, wait_until  # noqa: E402
 
 ENGINE = os.environ.get("WARREN_ENGINE") or shutil.which("warren-engine") or "warren-engine"
 SOCKETS = pathlib.Path("/var/run/wireguard")
-
-
-def require(*programs):
-    if os.geteuid() != 0:
-        pytest.skip("needs root, to make network namespaces")
-    for program in programs:
-        if shutil.which(program) is None:
-            pytest.skip(f"needs the program {program}")
-
-
-def wait_until(condition, what, seconds=5.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s in vain: {what}"
-        time.sleep(0.01)
 
 
 class Keys:
@@ -55,12 +41,6 @@ class Keys:
 
 def hex_of(key):
     return base64.b64decode(key).hex()
-
-
-def output(*command, input=None):
-    done = subprocess.run(command, input=input, capture_output=True, text=True, timeout=20)
-    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-    return done.stdout.strip()
 
 
 class Host:

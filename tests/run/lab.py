@@ -25,33 +25,13 @@ import time
 
 import pytest
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from common import output, require, wait_until  # noqa: E402
+
 BIN = pathlib.Path(os.environ.get("WARREN_BIN", "build/dev/bin"))
 USER = 65534
 SOCKETS = pathlib.Path("/var/run/wireguard")
 SERVICES = pathlib.Path(__file__).with_name("services.py")
-
-
-def require(*programs):
-    if os.geteuid() != 0:
-        pytest.skip("needs root, to make network namespaces")
-    for program in programs:
-        if shutil.which(program) is None:
-            pytest.skip(f"needs the program {program}")
-
-
-def wait_until(condition, what, seconds=10.0):
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited in vain: {what() if callable(what) else what}")
-        time.sleep(0.01)
-    return value
-
-
-def output(*command, input=None):
-    done = subprocess.run(command, input=input, capture_output=True, text=True, timeout=20)
-    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-    return done.stdout.strip()
 
 
 class Lab:
