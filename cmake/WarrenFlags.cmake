@@ -29,8 +29,10 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
                                                 -Wno-stringop-overflow
                                                 -Wno-maybe-uninitialized)
 else()
+  # What clang says of headers that are GCC's or libseccomp's is not ours to mend.
   target_compile_options(warren_flags INTERFACE -Wno-missing-field-initializers
-                                                -Wno-missing-designated-field-initializers)
+                                                -Wno-missing-designated-field-initializers
+                                                -Wno-c99-extensions -Wno-deprecated-declarations)
 endif()
 
 if(WARREN_SANITIZE)

@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 seconds=${1:-60}
 cmake --preset fuzz
-cmake --build build/fuzz -j "$(nproc)"
+cmake --build build/fuzz -j "$(nproc)" --target fuzz_programs
 for target in build/fuzz/bin/*_fuzz; do
   name=$(basename "$target" _fuzz)
   mkdir -p "build/fuzz/found/$name"
