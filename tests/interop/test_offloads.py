@@ -25,20 +25,22 @@ def children():
         child.kill()
         child.wait(5)
         child.stdout.close()
+        if child.stdin:
+            child.stdin.close()
 
 
 def start(children, host, *words):
     """A carry.py in the host's namespace, and its first line."""
     child = subprocess.Popen(host.command("/usr/bin/python3", CARRY, *words),
-                             stdout=subprocess.PIPE, text=True)
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     children.append(child)
     return child, child.stdout.readline().strip()
 
 
-def whole_lines(watcher):
-    """What it has seen; its last line may be cut off by its end."""
-    watcher.terminate()
-    return [line for line in watcher.stdout if line.endswith("\n")]
+def lines_of(watcher):
+    """All that has passed it so far, also what it has not looked at yet."""
+    watcher.stdin.close()
+    return list(watcher.stdout)
 
 
 def connect(wire, outer, mtu, theirs="wireguard-go"):
@@ -76,8 +78,50 @@ def test_content_of_ours_travels_in_trains(wire, children):
     connect(wire, 4, 1420)
     watcher, _ = start(children, wire.b, "watch", wire.b.wire)
     carry(children, wire.a, wire.b, 1420)
-    largest = max(int(line.split()[0]) for line in whole_lines(watcher))
+    largest = max(int(line.split()[0]) for line in lines_of(watcher))
     assert largest > 10_000, "veth hands a train on whole"
+
+
+# Datagrams whose checksum is 0, which goes out as 0xffff: the system leaves it to whoever reads the
+# tun. One alone, then three in a train.
+ZERO_SUMS = """
+import socket, struct, sys
+address, port = sys.argv[1], int(sys.argv[2])
+kind = socket.AF_INET6 if ':' in address else socket.AF_INET
+out = socket.socket(kind, socket.SOCK_DGRAM)
+out.connect((address, port))
+ours, source_port = out.getsockname()[:2]
+length = 8 + 100
+data = bytes(range(98))
+summed = (socket.inet_pton(kind, ours) + socket.inet_pton(kind, address) + data
+          + struct.pack('!6H', 17, length, source_port, port, length, 0))
+rest = sum(struct.unpack('!%dH' % (len(summed) // 2), summed))
+while rest > 0xffff:
+    rest = (rest & 0xffff) + (rest >> 16)
+data += struct.pack('!H', 0xffff - rest)
+out.send(data)
+out.setsockopt(17, 103, len(data))
+out.send(data * 3)
+"""
+FOUR = """
+import socket, sys
+found = socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
+found.bind((sys.argv[1], 0))
+found.settimeout(5)
+print(found.getsockname()[1], flush=True)
+print([len(found.recv(2000)) for _ in range(4)], flush=True)
+"""
+
+
+@pytest.mark.parametrize("inner", [4, 6], ids=["inner4", "inner6"])
+def test_a_checksum_of_zero_goes_out_as_ffff(wire, children, inner):
+    connect(wire, 4, 1420)
+    found = subprocess.Popen(wire.b.command("/usr/bin/python3", "-c", FOUR, wire.b.inner[inner]),
+                             stdout=subprocess.PIPE, text=True)
+    children.append(found)
+    port = found.stdout.readline().strip()
+    wire.a.run("/usr/bin/python3", "-c", ZERO_SUMS, wire.b.inner[inner], port)
+    assert found.stdout.readline() == "[100, 100, 100, 100]\n"
 
 
 def outer_classes(lines, family):
@@ -102,7 +146,7 @@ def test_the_outer_header_has_no_dscp_and_the_inner_ecn(wire, children, inner, o
     for ecn in (NOT_ECT, ECT1, ECT0, CE):
         watcher, _ = start(children, wire.b, "watch", wire.b.wire)
         assert wire.a.pings(wire.b.inner[inner], 3, "-Q", str(expedited | ecn))
-        classes = outer_classes(whole_lines(watcher), outer)
+        classes = outer_classes(lines_of(watcher), outer)
         # Echoes go out with the class of the request; wireguard-go answers without any mark.
         assert classes.count(ecn) >= 3, (ecn, classes)
         assert set(classes) <= {0, ecn}, (ecn, classes)
@@ -120,7 +164,7 @@ def test_congestion_met_on_the_way_is_told_inside(wire, children, inner):
                    wire.a.inner[inner])
     wire.b.attempt("ping", "-n", "-c", "3", "-i", "0.05", "-W", "1", "-s", "200", wire.a.inner[inner])
     seen = []
-    for line in whole_lines(watcher):
+    for line in lines_of(watcher):
         packet = bytes.fromhex(line.split()[1])
         source = packet[12:16] if packet[0] >> 4 == 4 else packet[8:24]
         if source[-1] == 2:  # from host b

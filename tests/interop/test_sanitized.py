@@ -31,7 +31,11 @@ class Traffic(threading.Thread):
 
     def run(self):
         while not self.ended.is_set():
-            done = subprocess.run(self.command, capture_output=True, text=True, timeout=120)
+            try:
+                done = subprocess.run(self.command, capture_output=True, text=True, timeout=120)
+            except subprocess.TimeoutExpired as late:
+                self.failure = f"{late}: {late.stdout} {late.stderr}"
+                return
             if done.returncode != 0:
                 self.failure = done.stdout + done.stderr
                 return
