@@ -112,9 +112,7 @@ TEST(Suspend, a_gateway_calls_those_who_were_talking_once_and_nobody_else) {
   EXPECT_LE(world.datagrams_sent(gateway) - sent, 4 * kTalking) << "no storm of our making";
   for (std::size_t i = 0; i < kTalking; ++i) world.send(gateway, members[i], 3);
   world.run_for(1s);
-  std::size_t reached = 0;
-  for (const HostId member : members) reached += world.arrived(member, 3) ? 1U : 0U;
-  EXPECT_EQ(reached, kTalking);
+  EXPECT_EQ(world.count_arrived(members, 3), kTalking);
 }
 
 /// The clock jumps at every step of a handshake, on either side, forwards by hours.

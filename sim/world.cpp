@@ -443,6 +443,11 @@ bool World::arrived(HostId host, std::uint64_t payload) const {
   return std::ranges::any_of(arrivals(host),
                              [&](const Arrival& a) { return a.payload == payload; });
 }
+
+std::size_t World::count_arrived(const std::vector<HostId>& hosts, std::uint64_t payload) const {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(hosts, [&](HostId host) { return arrived(host, payload); }));
+}
 std::uint64_t World::datagrams_sent(HostId host) const { return hosts_[host.value]->sent; }
 std::uint64_t World::datagrams_received(HostId host) const { return hosts_[host.value]->received; }
 std::uint64_t World::events(HostId host, node::Event::Kind kind) const {

@@ -98,6 +98,9 @@ class World {
   [[nodiscard]] const base::PublicKey& key(HostId host) const;
   [[nodiscard]] const std::vector<Arrival>& arrivals(HostId host) const;
   [[nodiscard]] bool arrived(HostId host, std::uint64_t payload) const;
+  /// At how many of these hosts it arrived.
+  [[nodiscard]] std::size_t count_arrived(const std::vector<HostId>& hosts,
+                                          std::uint64_t payload) const;
   [[nodiscard]] base::Instant now() const { return now_; }
   [[nodiscard]] std::uint64_t datagrams_sent(HostId host) const;
   [[nodiscard]] std::uint64_t datagrams_received(HostId host) const;
