@@ -1,5 +1,5 @@
 // The members of every document, listed once: a visitor that writes and one that reads go through
-// the same list, so that the two cannot differ. Private to this module.
+// the same list, so that the two cannot differ. For json.cpp and schema.hpp alone.
 //
 // `required`: a document without the key is refused. `optional`: the member keeps its default.
 #pragma once
@@ -123,6 +123,7 @@ struct Fields : CertificateFields<Visitor> {
     v.optional("forwarders", d.forwarders);
     v.optional("attach", d.attach);
     v.optional("host_access", d.host_access);
+    v.optional("listen", d.listen);
     v.optional("ca_certificates", d.ca_certificates);
     v.optional("ca_key", d.ca_key);
   }
@@ -199,6 +200,7 @@ struct Fields : CertificateFields<Visitor> {
     v.optional("forwarders", d.forwarders);
     v.optional("attach", d.attach);
     v.optional("host_access", d.host_access);
+    v.optional("listen", d.listen);
     v.required("warnings", d.warnings);
   }
 

@@ -165,6 +165,8 @@ struct NetworkCreate {
   std::optional<std::vector<std::string>> forwarders;  ///< asked for others; empty: the host's
   std::optional<std::string> attach;                   ///< a bridge or interface of the host
   std::optional<bool> host_access;  ///< the gateway's host has a route to the members
+  /// Addresses of the host that the port is bound to, one per family; absent: all.
+  std::optional<std::vector<std::string>> listen;
   /// An authority that is brought: its certificate, then its chain; and its key. PEM.
   std::optional<std::string> ca_certificates;
   std::optional<std::string> ca_key;
@@ -229,6 +231,7 @@ struct NetworkView {
   std::vector<std::string> forwarders;
   std::string attach;  ///< empty: none
   bool host_access = false;
+  std::vector<std::string> listen;  ///< empty: all addresses of the host
   /// What is not wrong but may surprise: known when it is made, changed or shown.
   std::vector<std::string> warnings;
 };

@@ -76,12 +76,10 @@ base::Status Control::Impl::take_addresses(const model::Network& network, const 
     }
     WARREN_TRY(model::check_member_address(network, *address));
     WARREN_TRY(check_role_address(network, role, *address));
-    for (const auto& [id, other] : state.peers) {
-      if (other.network != network.id) continue;
-      if (other.address4 != *address && other.address6 != *address) continue;
-      const bool closing = other.state == model::PeerState::Revoked;
+    if (const model::Peer* other = index.holder(network.id, *address)) {
+      const bool closing = other->state == model::PeerState::Revoked;
       return make_error(ErrorKind::Conflict,
-                        fmt::format("address {} belongs to {}{}", address->to_string(), other.name,
+                        fmt::format("address {} belongs to {}{}", address->to_string(), other->name,
                                     closing ? ", which is still being closed" : " already"),
                         closing ? "try again in a moment: see `warren status`"
                                 : "choose another one, or leave --address out");
@@ -94,6 +92,7 @@ base::Status Control::Impl::take_addresses(const model::Network& network, const 
 base::Result<model::Peer> Control::Impl::new_peer(const model::Network& network,
                                                   const api::PeerAdd& wanted) {
   WARREN_TRY(model::check_peer_name(wanted.name));
+  WARREN_TRY(check_member_name(network, wanted.name));
   WARREN_TRY_ASSIGN(const model::Role role, role_for(network, wanted.role));
   model::Peer peer;
   peer.id = {state.next_peer_id};
@@ -101,6 +100,7 @@ base::Result<model::Peer> Control::Impl::new_peer(const model::Network& network,
   peer.name = wanted.name;
   peer.role = role.name;
   peer.by_hand = true;
+  peer.person = wanted.person.value_or("");
   peer.invited = deps.clock.wall();
   WARREN_TRY_ASSIGN(peer.expires, end_of_membership(membership(wanted, role), peer.invited));
   if (wanted.public_key) {
@@ -115,6 +115,7 @@ base::Result<model::Peer> Control::Impl::new_peer(const model::Network& network,
   }
   WARREN_TRY(check_room(network));
   WARREN_TRY(check_role_room(network, role));
+  WARREN_TRY(check_devices(network, peer));
   WARREN_TRY(take_addresses(network, role, wanted.addresses, peer));
   WARREN_TRY(choose_addresses(network, peer));
   return peer;
@@ -139,7 +140,11 @@ base::Result<std::vector<model::Peer>> Control::Impl::new_peers(const model::Net
   std::vector<model::Peer> peers;
   const std::uint32_t next_id = state.next_peer_id;
   const auto forget = [&] {
-    for (const model::Peer& peer : peers) state.peers.erase(peer.id);
+    for (const model::Peer& peer : peers) {
+      index.remove(state.peers.at(peer.id));
+      if (peer.public_key) members_by_key.erase({peer.network, *peer.public_key});
+      state.peers.erase(peer.id);
+    }
     state.next_peer_id = next_id;
   };
   for (const api::PeerAdd& one : wanted.peers) {
@@ -148,7 +153,9 @@ base::Result<std::vector<model::Peer>> Control::Impl::new_peers(const model::Net
       forget();
       return std::move(peer).error().within("add peer " + one_line(one.name, 80));
     }
-    state.peers.emplace(peer->id, *peer);
+    const model::Peer& placed = state.peers.emplace(peer->id, *peer).first->second;
+    index.add(placed);
+    know_key(placed);
     ++state.next_peer_id;
     peers.push_back(std::move(*peer));
   }
@@ -162,11 +169,12 @@ base::Status Control::Impl::configure_all(const model::Network& network,
     WARREN_TRY(reconcile_host().within("let the policy know them"));
   }
   if (network.stopped) return {};
+  std::vector<EnginePeer> members;
   for (const model::Peer& peer : peers) {
-    if (!peer.public_key) continue;
-    WARREN_TRY(deps.engines.add_peer(network.id, engine_peer(peer)).within("configure the engine"));
+    if (peer.public_key) members.push_back(engine_peer(peer));
   }
-  return {};
+  if (members.empty()) return {};
+  return deps.engines.add_peers(network.id, members).within("configure the engine");
 }
 
 base::Result<api::PeerList> Control::Impl::add_peers(const Request& request,
@@ -249,6 +257,7 @@ base::Result<api::PeerView> Control::Impl::rename_peer(const Request& request,
   if (wanted.name == name) return peer_view(network, peer, known_of(network.id));
   WARREN_TRY(check_unnamed(network, name));
   WARREN_TRY(check_unnamed(network, wanted.name));
+  WARREN_TRY(check_member_name(network, wanted.name));
   if (const model::Peer* owner = current_peer(network.id, wanted.name)) {
     return name_in_use(network, *owner);
   }

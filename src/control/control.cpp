@@ -44,6 +44,9 @@ base::Status Control::Impl::start() {
       problems[id] = with_remedy(running.error());
     }
   }
+  for (const auto& [id, stored] : state.networks) {
+    if (deps.names != nullptr && stored.network.names) deps.names->changed(id);
+  }
   for (const auto& [id, text] : problems) {
     log(base::LogLevel::Error,
         fmt::format("network={} problem={}", state.networks.at(id).network.name, text));
@@ -77,6 +80,7 @@ base::Status Control::Impl::commit(const std::vector<store::Change>& changes,
                                    const Request& request) {
   WARREN_TRY(deps.store.commit(changes, audit_record(request, "ok")));
   take_in(changes);
+  tell_recorded();
   return {};
 }
 
@@ -84,6 +88,7 @@ base::Status Control::Impl::commit_soon(const std::vector<store::Change>& change
                                         const Request& request) {
   WARREN_TRY(deps.store.commit_soon(changes, audit_record(request, "ok")));
   take_in(changes);
+  tell_recorded();
   return {};
 }
 
@@ -93,6 +98,18 @@ void Control::Impl::record_refusal(const Request& request, const base::Error& er
     log(base::LogLevel::Error, fmt::format("action={} refused but not audited: {}", request.action,
                                            written.error().message));
   }
+  tell_recorded();
+}
+
+base::Result<std::uint64_t> Control::Impl::forget_audit(base::Duration keep) {
+  const base::WallTime before{deps.clock.wall().ns - keep.count()};
+  WARREN_TRY_ASSIGN(const std::uint64_t forgotten,
+                    deps.store.forget_audit(before).within("forget old audit records"));
+  if (forgotten == 0) return forgotten;
+  const Request request{"daemon", "audit.forget",
+                        fmt::format("{} records before {}", forgotten, utc_text(before.seconds()))};
+  WARREN_TRY(deps.store.commit({}, audit_record(request, "ok")));
+  return forgotten;
 }
 
 base::Result<model::Network> Control::Impl::find_network(const std::string& name) const {
@@ -108,19 +125,14 @@ base::Result<model::Network> Control::Impl::find_network(const std::string& name
 
 const model::Peer* Control::Impl::current_peer(model::NetworkId network,
                                                std::string_view name) const {
-  for (const auto& [id, peer] : state.peers) {
-    const bool current = peer.state != model::PeerState::Revoked;
-    if (current && peer.network == network && peer.name == name) return &peer;
-  }
-  return nullptr;
+  return index.named(network, name);
 }
 
 base::Error Control::Impl::unknown_peer(const model::Network& network,
                                         const std::string& name) const {
   std::vector<std::string> names;
-  for (const auto& [id, peer] : state.peers) {
-    const bool current = peer.state != model::PeerState::Revoked;
-    if (current && peer.network == network.id) names.push_back(peer.name);
+  for (const auto& [id, peer] : index.in(network.id)) {
+    if (peer->state != model::PeerState::Revoked) names.push_back(peer->name);
   }
   return unknown_name(
       fmt::format("there is no peer \"{}\" in network {}", one_line(name, 80), network.name), name,
@@ -338,6 +350,28 @@ base::Result<api::Revocation> Control::revoke(const std::string& actor, const st
                         [&] { return impl_->revoke(what, network, peer); });
 }
 
+base::Result<api::RevocationList> Control::revoke_everywhere(const std::string& actor,
+                                                             const std::string& network,
+                                                             const std::string& peer) {
+  const Request what{actor, "peer.revoke-everywhere", network + "/" + peer};
+  return impl_->audited(what, "revoke " + one_line(peer, 80) + " everywhere",
+                        [&] { return impl_->revoke_everywhere(what, network, peer); });
+}
+
+base::Result<api::RevocationList> Control::revoke_person(const std::string& actor,
+                                                         const std::string& network,
+                                                         const std::string& person) {
+  const bool everywhere = network.empty();
+  const Request what{actor, everywhere ? "person.revoke-everywhere" : "person.revoke",
+                     everywhere ? person : network + "/" + person};
+  return impl_->audited(what, "revoke the devices of " + one_line(person, 80),
+                        [&] { return impl_->revoke_person(what, network, person); });
+}
+
+base::Result<std::uint64_t> Control::forget_audit(base::Duration keep) {
+  return impl_->forget_audit(keep);
+}
+
 base::Result<api::VerifyReport> Control::repair(const std::string& actor,
                                                 const std::string& network) {
   const Request what{actor, "network.repair", network};
@@ -394,7 +428,7 @@ base::Result<api::AuditSpan> Control::audit_span() {
 
 bool Control::retry_pending() {
   const bool ended = impl_->end_memberships();
-  impl_->look_at_endpoints();
+  impl_->look_at_members();
   const bool networks = impl_->retry_networks();
   const bool revocations = impl_->retry_revocations();
   const bool all_up = impl_->bring_up_the_rest();

@@ -20,6 +20,7 @@
 #include "base/random.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
+#include "control/name_servers.hpp"
 #include "model/network.hpp"
 #include "pki/member_proof.hpp"
 #include "plan/host.hpp"
@@ -64,6 +65,12 @@ class EngineControl {
   [[nodiscard]] virtual base::Status stop(model::NetworkId network) = 0;
   /// Adds a peer, or sets the allowed IPs of one that is there. An error means: not added.
   [[nodiscard]] virtual base::Status add_peer(model::NetworkId network, const EnginePeer& peer) = 0;
+  /// Adds several; an error means: some of them, or none, were added.
+  [[nodiscard]] virtual base::Status add_peers(model::NetworkId network,
+                                               const std::vector<EnginePeer>& peers) {
+    for (const EnginePeer& peer : peers) WARREN_TRY(add_peer(network, peer));
+    return {};
+  }
   /// Returns only when nothing of the peer can reach tun or UDP any more. NotFound: there is no
   /// such peer or no such engine, which is as good.
   [[nodiscard]] virtual base::Status remove_peer(model::NetworkId network,
@@ -77,8 +84,10 @@ class EngineControl {
   [[nodiscard]] virtual std::optional<EngineReport> report(model::NetworkId) const {
     return std::nullopt;
   }
-  /// Whether a UDP port can be bound on this host now (Conflict names what is known of its owner).
-  [[nodiscard]] virtual base::Status check_port(std::uint16_t port) = 0;
+  /// Whether a UDP port can be bound now on these addresses of the host (all, when there are none).
+  /// Conflict names what is known of its owner.
+  [[nodiscard]] virtual base::Status check_port(std::uint16_t port,
+                                                const std::vector<base::IpAddress>& listen) = 0;
 };
 
 /// The clocks, passed in.
@@ -96,6 +105,8 @@ struct Settings {
   std::string endpoint_host;  ///< what members dial by default; empty: --endpoint is required
   std::string enrol_at;       ///< "host:port" written into tokens; empty: the network's endpoint …
   std::uint16_t enrol_port = 0;                 ///< … with this port
+  /// "host:port" of the listener for administration, written into tokens; empty: there is none.
+  std::string admin_at;
   std::array<std::uint8_t, 32> identity_pin{};  ///< SHA-256 of the identity key's SPKI
   base::Duration clock_tolerance = std::chrono::minutes(10);
   std::string state_dir;  ///< shown by `status`
@@ -107,6 +118,17 @@ struct Member {
   model::PeerId peer;
 };
 
+/// Somebody who administers this gateway by a token.
+struct Administrator {
+  std::string token;                        ///< its name
+  std::optional<model::NetworkId> network;  ///< the only one it is good for; nullopt: everything
+  bool read_only = false;
+  std::array<std::uint8_t, 32> secret_hash{};
+};
+
+/// The network that a record of the audit is about; empty: the gateway as a whole.
+[[nodiscard]] std::string network_of(const std::string& action, const std::string& target);
+
 class Control {
  public:
   struct Dependencies {
@@ -116,6 +138,7 @@ class Control {
     Clock& clock;
     base::RandomSource& random;
     base::Log& log;
+    NameServers* names = nullptr;  ///< nobody answers for names
   };
   Control(Dependencies dependencies, Settings settings);
   ~Control();
@@ -212,18 +235,52 @@ class Control {
   /// Everything a conf for this peer needs but its private key.
   [[nodiscard]] base::Result<api::EnrolAnswer> peer_profile(const std::string& network,
                                                             const std::string& peer);
+  /// What the name server of a network answers; nullopt: it has none, or none that shall run.
+  [[nodiscard]] std::optional<model::NameZone> name_zone(model::NetworkId network) const;
+  /// What programs of its members are told of its services.
+  [[nodiscard]] base::Result<api::Environment> environment(const std::string& network) const;
   [[nodiscard]] base::Result<api::PeerList> list_peers(const std::string& network);
   [[nodiscard]] base::Result<api::PeerView> show_peer(const std::string& network,
                                                       const std::string& peer);
   [[nodiscard]] base::Result<api::Revocation> revoke(const std::string& actor,
                                                      const std::string& network,
                                                      const std::string& peer);
+  /// As `revoke`, and the key of the peer (of the last one of that name) is refused in every
+  /// network of this gateway, those to come too: whoever has it in another one is revoked as well.
+  [[nodiscard]] base::Result<api::RevocationList> revoke_everywhere(const std::string& actor,
+                                                                    const std::string& network,
+                                                                    const std::string& peer);
+  /// Every device of a person in a network. For an empty network: in all of them, and the keys are
+  /// refused everywhere.
+  [[nodiscard]] base::Result<api::RevocationList> revoke_person(const std::string& actor,
+                                                                const std::string& network,
+                                                                const std::string& person);
   [[nodiscard]] api::Status status();
   /// The newest records, newest first.
   [[nodiscard]] base::Result<api::AuditList> audit(std::size_t limit);
   /// Those behind record `number`, oldest first.
   [[nodiscard]] base::Result<api::AuditList> audit_after(std::uint64_t number, std::size_t limit);
   [[nodiscard]] base::Result<api::AuditSpan> audit_span();
+  /// Forgets the records that are older than this, and records how many they were.
+  [[nodiscard]] base::Result<std::uint64_t> forget_audit(base::Duration keep);
+  /// Records as events, oldest first: those behind record `number`.
+  [[nodiscard]] base::Result<std::vector<api::Event>> events_after(std::uint64_t number,
+                                                                   std::size_t limit);
+  /// Called after records were added to the audit.
+  void on_record(std::function<void()> recorded);
+
+  /// A token for remote administration; its secret is in the answer and nowhere else.
+  [[nodiscard]] base::Result<api::TokenCreated> create_token(const std::string& actor,
+                                                             const api::TokenCreate& request);
+  [[nodiscard]] api::TokenList list_tokens() const;
+  [[nodiscard]] base::Status delete_token(const std::string& actor, const std::string& name);
+  /// Whose secret this is. NotPermitted: nobody's, or its time is over.
+  [[nodiscard]] base::Result<Administrator> find_administrator(base::Bytes secret) const;
+  /// Its token is still the same, and its time is not over.
+  [[nodiscard]] bool is_valid(const Administrator& administrator) const;
+  /// The present name of a network; empty when it is gone.
+  [[nodiscard]] std::string network_name(model::NetworkId id) const;
+
   /// Ends the memberships whose time is over, tries again what a denial could not apply and
   /// networks that could not be brought up; true when nothing is left.
   bool retry_pending();

@@ -132,7 +132,7 @@ class FakeEngines final : public EngineControl {
   EngineState state(model::NetworkId network) const override {
     return running.contains(network) ? EngineState::Running : EngineState::Stopped;
   }
-  base::Status check_port(std::uint16_t port) override {
+  base::Status check_port(std::uint16_t port, const std::vector<base::IpAddress>&) override {
     WARREN_TRY(faults_.next("check port"));
     if (!foreign_ports.contains(port)) return {};
     return base::make_error(base::ErrorKind::Conflict,
@@ -143,6 +143,40 @@ class FakeEngines final : public EngineControl {
   std::map<model::NetworkId, std::uint16_t> ports;
   std::map<base::PublicKey, EnginePeerStatus> seen_peers;
   std::set<std::uint16_t> foreign_ports;
+
+ private:
+  Faults& faults_;
+};
+
+class FakeNames final : public NameServers {
+ public:
+  explicit FakeNames(Faults& faults) : faults_(faults) {}
+  base::Status check() override {
+    if (installed) return {};
+    return base::make_error(base::ErrorKind::NotFound, "names need dnsmasq");
+  }
+  base::Status serve(const model::NameZone& zone) override {
+    WARREN_TRY(faults_.next("serve names"));
+    served.insert(zone.network);
+    return {};
+  }
+  base::Status stop(model::NetworkId network) override {
+    served.erase(network);
+    return {};
+  }
+  void changed(model::NetworkId network) override { told.insert(network); }
+  std::string problem(model::NetworkId network) const override {
+    return served.contains(network) ? "" : "nobody answers";
+  }
+  std::string warning(const model::NameZone&) const override { return {}; }
+  std::vector<std::string> differences(const model::NameZone& zone) override {
+    if (served.contains(zone.network)) return {};
+    return {"missing: the name server"};
+  }
+
+  bool installed = true;
+  std::set<model::NetworkId> served;
+  std::set<model::NetworkId> told;
 
  private:
   Faults& faults_;
@@ -192,7 +226,7 @@ struct Gateway {
   void restart() {
     control.reset();
     control = std::make_unique<Control>(
-        Control::Dependencies{store, host, engines, clock, random, log}, used);
+        Control::Dependencies{store, host, engines, clock, random, log, &names}, used);
     started = control->start();
   }
 
@@ -237,6 +271,7 @@ struct Gateway {
   FaultyStore store{faults, memory};
   FaultyHost host{faults};
   FakeEngines engines{faults};
+  FakeNames names{faults};
   FakeClock clock;
   SeededRandom random;
   base::NullLog log;

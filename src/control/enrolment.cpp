@@ -129,21 +129,29 @@ base::Status Control::Impl::check_key(const model::Network& network, const model
     return make_error(ErrorKind::Conflict, "this public key is the gateway's own",
                       std::string(kNewKey));
   }
-  const bool refused = std::ranges::any_of(state.refused, [&](const store::RefusedKey& r) {
-    return r.network == network.id && r.key == key;
-  });
-  if (refused) {
+  const auto refused = std::ranges::lower_bound(
+      state.refused, store::RefusedKey{.network = network.id, .key = key, .since = {INT64_MIN}});
+  if (refused != state.refused.end() && refused->network == network.id && refused->key == key) {
     return make_error(ErrorKind::NotPermitted, "this public key was revoked and stays refused",
                       std::string(kNewKey));
   }
-  for (const auto& [id, other] : state.peers) {
-    const bool same = other.network == network.id && other.public_key == key;
-    if (!same || id == peer.id || other.state == model::PeerState::Revoked) continue;
-    return make_error(ErrorKind::Conflict,
-                      fmt::format("this public key belongs to {} already", other.name),
+  if (const auto everywhere = state.refused_everywhere.find(key);
+      everywhere != state.refused_everywhere.end()) {
+    return make_error(ErrorKind::NotPermitted,
+                      fmt::format("this public key was revoked everywhere on this gateway at {}{}",
+                                  utc_text(everywhere->second.seconds()), owner_of_refused(key)),
                       std::string(kNewKey));
   }
-  return {};
+  const auto known = members_by_key.find({network.id, key});
+  const auto other =
+      known == members_by_key.end() ? state.peers.end() : state.peers.find(known->second);
+  const bool taken = other != state.peers.end() && other->first != peer.id &&
+                     other->second.public_key == key &&
+                     other->second.state != model::PeerState::Revoked;
+  if (!taken) return {};
+  return make_error(ErrorKind::Conflict,
+                    fmt::format("this public key belongs to {} already", other->second.name),
+                    std::string(kNewKey));
 }
 
 base::Status Control::Impl::admit(const Request& request, const model::Token& token,
@@ -215,7 +223,10 @@ api::EnrolAnswer Control::Impl::enrol_answer(const model::Network& network,
   if (network.subnet6) answer.routes.push_back(network.subnet6->to_string());
   if (network.nat && network.subnet4) answer.routes.emplace_back("0.0.0.0/0");
   if (network.nat && network.subnet6) answer.routes.emplace_back("::/0");
-  for (const base::IpAddress& server : network.dns) answer.dns.push_back(server.to_string());
+  fill_dns(network, answer);
+  if (auto variables = variables_of(network); !variables.empty()) {
+    answer.environment = std::move(variables);
+  }
   answer.mtu = network.mtu;
   if (peer.is_ephemeral()) answer.lease_s = peer.lease_s;
   return answer;

@@ -100,12 +100,10 @@ EnginePeer Control::Impl::engine_peer(const model::Peer& peer) {
 base::Status Control::Impl::start_engine(model::NetworkId id) {
   if (state.networks.at(id).network.stopped) return {};
   std::vector<EnginePeer> peers;
-  for (const auto& [peer_id, peer] : state.peers) {
-    const bool member =
-        peer.state == model::PeerState::Enrolled && !peer.is_over(deps.clock.wall());
-    if (peer.network == id && member) {
-      peers.push_back(engine_peer(peer));
-    }
+  const base::WallTime now = deps.clock.wall();
+  for (const auto& [peer_id, peer] : index.in(id)) {
+    const bool member = peer->state == model::PeerState::Enrolled && !peer->is_over(now);
+    if (member) peers.push_back(engine_peer(*peer));
   }
   return deps.engines.start(state.networks.at(id), peers).within("start its engine");
 }

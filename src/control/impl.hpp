@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "control/control.hpp"
+#include "control/peer_index.hpp"
 #include "model/policy_table.hpp"
 #include "plan/host_network.hpp"
 #include "store/store.hpp"
@@ -122,6 +123,8 @@ struct Control::Impl {
   [[nodiscard]] base::Status choose_transit(model::Network& network);
   [[nodiscard]] static base::Status choose_gateway(const std::vector<std::string>& wanted,
                                                    model::Network& network);
+  [[nodiscard]] static base::Status choose_listen(const std::vector<std::string>& wanted,
+                                                  model::Network& network);
   [[nodiscard]] static base::Status choose_reserved(const std::vector<std::string>& wanted,
                                                     model::Network& network);
   /// Conflict when members could not reach the endpoint for the subnet.
@@ -174,10 +177,13 @@ struct Control::Impl {
   // --- members.cpp: those who ask for themselves ---
   /// Applies what was committed to the state in memory and tells who waits for it.
   void take_in(const std::vector<store::Change>& changes);
-  /// Indexes the keys of the state and gives every ephemeral member a whole lease.
+  void know_key(const model::Peer& peer);
+  void forget_key(const model::Peer& peer);
+  /// Indexes the peers of the state and gives every ephemeral member a whole lease.
   void know_members();
   void tell_changed(model::NetworkId network, std::optional<model::PeerId> peer) const {
     if (changed) changed(network, peer);
+    if (deps.names != nullptr) deps.names->changed(network);
   }
   [[nodiscard]] base::Result<Member> find_member(const api::MemberRequest& request,
                                                  const pki::Binding& binding);
@@ -189,8 +195,26 @@ struct Control::Impl {
   /// Enrolled, ephemeral and silent for longer than its lease.
   [[nodiscard]] bool lease_is_over(const model::Peer& peer, base::Instant now) const;
   /// Finds members whose packets come from two places by turns.
-  void look_at_endpoints();
+  void look_at_endpoint(model::PeerId member, const base::Endpoint& endpoint);
   [[nodiscard]] std::vector<std::string> alternating_endpoints(const model::Peer& peer) const;
+
+  // --- presence.cpp: who is connected ---
+  /// Looks at what engines say of their members, some networks at a time, and records who came and
+  /// who went.
+  void look_at_members();
+  /// For the audit: who is connected and should be no more.
+  void find_gone();
+  void note_presence(const model::Peer& peer, const EnginePeerStatus& seen, bool first);
+  void record_presence();
+
+  // --- api_tokens.cpp: administrators from elsewhere ---
+  [[nodiscard]] base::Result<api::TokenCreated> create_token(const Request& request,
+                                                             const api::TokenCreate& wanted);
+  [[nodiscard]] base::Status delete_token(const Request& request, const std::string& name);
+  [[nodiscard]] api::TokenView token_view(const store::ApiToken& token) const;
+  void tell_recorded() const {
+    if (recorded) recorded();
+  }
 
   // --- roles.cpp ---
   [[nodiscard]] static std::string default_role(const model::Network& network);
@@ -204,7 +228,7 @@ struct Control::Impl {
                                                 const base::IpAddress& address) const;
   [[nodiscard]] base::Result<base::IpAddress> next_address(
       const model::Network& network, const model::Role& role, const base::Prefix& subnet,
-      const std::vector<base::IpAddress>& taken) const;
+      const std::vector<base::IpAddress>& also);
   /// Conflict when the role may not have so many members more.
   [[nodiscard]] base::Status check_role_room(const model::Network& network, const model::Role& role,
                                              std::size_t more = 1) const;
@@ -228,7 +252,10 @@ struct Control::Impl {
                                          const std::string& name);
 
   // --- policy.cpp ---
-  /// nullptr: the network has none. Good until the next call for this network.
+  /// What the text of a network's policy says; nullptr: it has none. Good until the next call for
+  /// this network.
+  [[nodiscard]] const model::Policy* document_of(const model::Network& network) const;
+  /// The same where it filters; nullptr: members reach each other.
   [[nodiscard]] const model::Policy* policy_of(const model::Network& network) const;
   [[nodiscard]] std::optional<model::PolicyTable> policy_table(const model::Network& network) const;
   /// Puts a member into its network's policy or takes it out; nothing to do where there is none.
@@ -252,6 +279,29 @@ struct Control::Impl {
                                                      const std::string& word) const;
   [[nodiscard]] base::Result<api::PolicyAnswer> test_policy(const std::string& network,
                                                             const api::PolicyTest& wanted) const;
+
+  // --- name_zone.cpp: names inside, and what services tell programs ---
+  [[nodiscard]] const std::vector<model::Service>& services_of(const model::Network& network) const;
+  [[nodiscard]] std::optional<model::NameZone> name_zone(model::NetworkId id) const;
+  [[nodiscard]] static base::Status set_forwarders(const std::vector<std::string>& texts,
+                                                   model::Network& network);
+  /// Whether a network may have names: this host can, and no name stands for two.
+  [[nodiscard]] base::Status check_names(const model::Network& network) const;
+  [[nodiscard]] base::Status check_member_name(const model::Network& network,
+                                               const std::string& name) const;
+  [[nodiscard]] base::Status check_services(const model::Network& network,
+                                            const model::Policy& document) const;
+  /// Brings the network's name server to what the state says; returns when it answers.
+  [[nodiscard]] base::Status apply_names(model::NetworkId id);
+  /// None is as good.
+  [[nodiscard]] base::Status stop_names(model::NetworkId id);
+  void fill_dns(const model::Network& network, api::EnrolAnswer& answer) const;
+  [[nodiscard]] std::vector<api::EnvironmentVariable> variables_of(
+      const model::Network& network) const;
+  /// A variable of the network's is the address of this peer.
+  [[nodiscard]] bool is_told_by_address(model::NetworkId network, model::PeerId id) const;
+  [[nodiscard]] std::vector<std::string> name_warnings(const model::Network& network) const;
+  void verify_names(const model::Network& network, api::VerifyReport& report) const;
 
   // --- verify.cpp ---
   [[nodiscard]] base::Result<api::VerifyReport> verify(const std::string& network);
@@ -292,11 +342,32 @@ struct Control::Impl {
   [[nodiscard]] base::Error name_in_use(const model::Network& network,
                                         const model::Peer& owner) const;
 
+  // --- persons.cpp ---
+  /// Invalid for what is no name of a person; Conflict, naming the devices, when the person may
+  /// not have so many more in the network. `also` are about to be added, too.
+  [[nodiscard]] base::Status check_devices(const model::Network& network, const model::Peer& peer,
+                                           const std::vector<model::Peer>& also = {}) const;
+  [[nodiscard]] base::Result<api::RevocationList> revoke_everywhere(const Request& request,
+                                                                    const std::string& network,
+                                                                    const std::string& peer);
+  [[nodiscard]] base::Result<api::RevocationList> revoke_person(const Request& request,
+                                                                const std::string& network,
+                                                                const std::string& person);
+  /// Revokes them in one transaction, refuses the keys everywhere, and closes every way in.
+  [[nodiscard]] base::Result<api::RevocationList> revoke_all(
+      const Request& request, const std::vector<model::PeerId>& peers,
+      const std::set<base::PublicKey>& everywhere);
+  /// Where a key that is refused everywhere was last, as a person would say it.
+  [[nodiscard]] std::string owner_of_refused(const base::PublicKey& key) const;
+
   // --- revocation.cpp ---
   [[nodiscard]] base::Result<api::Revocation> revoke(const Request& request,
                                                      const std::string& network,
                                                      const std::string& peer);
   [[nodiscard]] base::Status commit_revocation(const Request& request, model::Peer peer);
+  /// What revoking a peer changes, appended to `changes`; the forwards that are to be closed.
+  [[nodiscard]] std::vector<plan::HostForward> deny(model::Peer peer,
+                                                    std::vector<store::Change>& changes) const;
   /// Puts those out whose time is over; closing their ways in is left to retry_revocations. False
   /// when one of them could not be recorded.
   bool end_memberships();
@@ -323,6 +394,7 @@ struct Control::Impl {
                                                       const std::string& peer);
   [[nodiscard]] api::Status status();
   [[nodiscard]] std::vector<std::string> problem_texts() const;
+  [[nodiscard]] base::Result<std::uint64_t> forget_audit(base::Duration keep);
 
   Dependencies deps;
   Settings settings;
@@ -336,6 +408,7 @@ struct Control::Impl {
   std::map<model::NetworkId, std::string> problems;
 
   Changed changed;
+  PeerIndex index;  ///< of `state.peers`, and always up to date with them
   /// Who has, or had last, a key. An entry may be of a peer that is gone.
   std::map<std::pair<model::NetworkId, base::PublicKey>, model::PeerId> members_by_key;
   std::map<model::PeerId, base::Instant> leases;  ///< when each is over
@@ -347,7 +420,19 @@ struct Control::Impl {
     base::Instant moved{};
   };
   std::map<model::PeerId, Sources> sources;
+
+  std::function<void()> recorded;
+  /// Of a connected member.
+  struct Presence {
+    std::string name;    ///< "lab/laptop"
+    std::string source;  ///< where its packets come from
+    base::WallTime last_handshake;
+  };
+  std::map<model::PeerId, Presence> present;
+  std::set<model::NetworkId> looked_at;  ///< whose members are known
+  model::NetworkId looked_at_last{};     ///< the next round goes on behind it
   unsigned rounds_until_look = 0;
+  std::vector<store::AuditRecord> comings_and_goings;  ///< to be recorded
 
   struct ParsedPolicy {
     std::string text;

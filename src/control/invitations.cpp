@@ -50,15 +50,11 @@ base::Status Control::Impl::choose_addresses(const model::Network& network, mode
                                              const std::vector<model::Peer>& also) {
   // Addresses of revoked peers count until their ways in are closed.
   std::vector<base::IpAddress> taken;
-  const auto take = [&taken](const model::Peer& other) {
+  for (const model::Peer& other : also) {
     for (const auto& address : {other.address4, other.address6}) {
       if (address) taken.push_back(*address);
     }
-  };
-  for (const auto& [id, other] : state.peers) {
-    if (other.network == network.id) take(other);
   }
-  for (const model::Peer& other : also) take(other);
   WARREN_TRY_ASSIGN(const model::Role role, role_for(network, peer.role));
   if (network.subnet4 && !peer.address4) {
     WARREN_TRY_ASSIGN(peer.address4, next_address(network, role, *network.subnet4, taken));
@@ -70,13 +66,11 @@ base::Status Control::Impl::choose_addresses(const model::Network& network, mode
 }
 
 base::Status Control::Impl::check_room(const model::Network& network, std::size_t more) const {
-  const auto members = std::ranges::count_if(state.peers, [&](const auto& entry) {
-    return entry.second.network == network.id && entry.second.state != model::PeerState::Revoked;
-  });
+  const std::size_t members = index.members(network.id);
   const std::size_t most = network.max_members == 0
                                ? kMaxPeersPerNetwork
                                : std::min<std::size_t>(network.max_members, kMaxPeersPerNetwork);
-  if (static_cast<std::size_t>(members) + more <= most) return {};
+  if (members + more <= most) return {};
   return make_error(
       ErrorKind::Conflict,
       fmt::format("network {} has {} members, and may have {}", network.name, members, most),
@@ -105,6 +99,7 @@ base::Result<model::Peer> Control::Impl::invited_peer(const model::Network& netw
     WARREN_TRY(choose_addresses(network, again, also));
     return again;
   }
+  WARREN_TRY(check_member_name(network, name));
   model::Peer peer;
   peer.id = {state.next_peer_id + static_cast<std::uint32_t>(also.size())};
   peer.network = network.id;
@@ -136,6 +131,8 @@ base::Result<api::Invitation> Control::Impl::invite(const Request& request,
     WARREN_TRY_ASSIGN(model::Peer peer, invited_peer(network, role, name, peers));
     peer.invited = now;
     peer.lease_s = wanted.lease_s.value_or(0);
+    peer.person = wanted.person.value_or("");
+    WARREN_TRY(check_devices(network, peer, peers));
     changes.emplace_back(store::PutPeer{peer});
     changes.emplace_back(store::DeleteTokensOf{peer.id});
     changes.emplace_back(

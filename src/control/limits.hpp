@@ -15,9 +15,10 @@ inline constexpr std::size_t kMaxRoles = 64;  ///< of a network
 inline constexpr std::size_t kMaxForwards = 10'000;
 inline constexpr std::size_t kMaxAuditAnswer = 10'000;
 inline constexpr std::size_t kMaxAuditText = 500;
+inline constexpr std::size_t kMaxPersonText = 100;
 inline constexpr std::uint32_t kMinTokenLife_s = 10;
 inline constexpr std::uint32_t kMaxTokenLife_s = 366 * 24 * 3600;
-inline constexpr std::uint32_t kMaxTokenUses = 100;
+inline constexpr std::uint32_t kMaxTokenUses = 1000;
 /// How long an ephemeral member may be silent.
 inline constexpr std::uint32_t kMinLease_s = 5;
 inline constexpr std::uint32_t kMaxLease_s = 7 * 24 * 3600;
@@ -26,9 +27,11 @@ inline constexpr std::uint32_t kLease_s = 120;
 /// often, the last time not longer ago than that.
 inline constexpr unsigned kReturnsOfAlternation = 2;
 inline constexpr std::chrono::minutes kAlternationShown{5};
-/// With more members than this, endpoints are looked at in one round of many only.
+/// A round asks the engines about as many members, those of the next networks in turn.
 inline constexpr std::size_t kMembersLookedAtEachRound = 2000;
-inline constexpr unsigned kRoundsBetweenLooks = 15;
+inline constexpr std::size_t kMaxApiTokens = 1000;
+inline constexpr std::size_t kMaxApiTokenName = 63;
+inline constexpr std::uint32_t kMaxApiTokenLife_s = 10U * 366 * 24 * 3600;
 inline constexpr std::uint32_t kMinMembership_s = 10;
 inline constexpr std::uint32_t kMaxMembership_s = 10U * 366 * 24 * 3600;
 /// A peer whose last handshake is younger is connected (WireGuard's reject-after-time).

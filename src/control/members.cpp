@@ -42,42 +42,65 @@ std::string revision_of(const api::MemberState& state) {
 }  // namespace
 
 void Control::Impl::take_in(const std::vector<store::Change>& changes) {
+  std::set<model::PeerId> changed_peers;
   std::vector<std::pair<model::NetworkId, std::optional<model::PeerId>>> touched;
   for (const store::Change& change : changes) {
     if (const auto* put = std::get_if<store::PutNetwork>(&change)) {
       touched.emplace_back(put->network.network.id, std::nullopt);
+      index.forget_places(put->network.network.id);
     } else if (const auto* gone = std::get_if<store::DeleteNetwork>(&change)) {
       touched.emplace_back(gone->id, std::nullopt);
+      for (const auto& [id, member] : index.in(gone->id)) changed_peers.insert(id);
     } else if (const auto* peer = std::get_if<store::PutPeer>(&change)) {
       touched.emplace_back(peer->peer.network, peer->peer.id);
-      if (peer->peer.public_key) {
-        members_by_key[{peer->peer.network, *peer->peer.public_key}] = peer->peer.id;
-      }
+      changed_peers.insert(peer->peer.id);
+      know_key(peer->peer);
     } else if (const auto* deleted = std::get_if<store::DeletePeer>(&change)) {
       const auto known = state.peers.find(deleted->id);
       if (known == state.peers.end()) continue;
       touched.emplace_back(known->second.network, deleted->id);
-      if (known->second.public_key) {
-        members_by_key.erase({known->second.network, *known->second.public_key});
-      }
+      changed_peers.insert(deleted->id);
+      forget_key(known->second);
       leases.erase(deleted->id);
       sources.erase(deleted->id);
     }
   }
+  const auto each = [&](void (PeerIndex::*update)(const model::Peer&)) {
+    for (const model::PeerId id : changed_peers) {
+      const auto found = state.peers.find(id);
+      if (found != state.peers.end()) (index.*update)(found->second);
+    }
+  };
+  each(&PeerIndex::remove);
   store::apply(state, changes);
-  for (const auto& [network, peer] : touched) tell_changed(network, peer);
+  each(&PeerIndex::add);
+  for (const auto& [network, peer] : touched) {
+    tell_changed(network, peer);
+    if (peer && is_told_by_address(network, *peer)) tell_changed(network, std::nullopt);
+  }
+}
+
+void Control::Impl::know_key(const model::Peer& peer) {
+  if (!peer.public_key) return;
+  // Of several with one key the one that is in force, else the last.
+  model::PeerId& known = members_by_key[{peer.network, *peer.public_key}];
+  const auto other = state.peers.find(known);
+  const bool in_force = other != state.peers.end() && known != peer.id &&
+                        other->second.public_key == peer.public_key &&
+                        other->second.state == model::PeerState::Enrolled;
+  if (!in_force || peer.state == model::PeerState::Enrolled) known = peer.id;
+}
+
+void Control::Impl::forget_key(const model::Peer& peer) {
+  if (!peer.public_key) return;
+  const auto known = members_by_key.find({peer.network, *peer.public_key});
+  if (known != members_by_key.end() && known->second == peer.id) members_by_key.erase(known);
 }
 
 void Control::Impl::know_members() {
   for (const auto& [id, peer] : state.peers) {
-    if (peer.public_key) {
-      // Of several with one key the one that is in force, else the last.
-      model::PeerId& known = members_by_key[{peer.network, *peer.public_key}];
-      const auto other = state.peers.find(known);
-      const bool in_force =
-          other != state.peers.end() && other->second.state == model::PeerState::Enrolled;
-      if (!in_force) known = id;
-    }
+    index.add(peer);
+    know_key(peer);
     if (peer.state == model::PeerState::Enrolled) renew_lease(peer);
   }
 }
@@ -159,26 +182,13 @@ bool Control::Impl::lease_is_over(const model::Peer& peer, base::Instant now) co
 
 // --- one key in two places ---
 
-void Control::Impl::look_at_endpoints() {
-  if (rounds_until_look > 0) {
-    --rounds_until_look;
-    return;
-  }
-  if (state.peers.size() > kMembersLookedAtEachRound) rounds_until_look = kRoundsBetweenLooks;
-  const base::Instant now = deps.clock.now();
-  for (const auto& [id, stored] : state.networks) {
-    if (stored.network.stopped) continue;
-    for (const auto& [key, seen] : engine_peers(id)) {
-      const auto known = members_by_key.find({id, key});
-      if (known == members_by_key.end() || !seen.endpoint) continue;
-      const auto [at, first] = sources.try_emplace(known->second, Sources{.now = *seen.endpoint});
-      Sources& source = at->second;
-      if (first || source.now == *seen.endpoint) continue;
-      source.returns = source.before == *seen.endpoint ? source.returns + 1 : 0;
-      source.before = std::exchange(source.now, *seen.endpoint);
-      source.moved = now;
-    }
-  }
+void Control::Impl::look_at_endpoint(model::PeerId member, const base::Endpoint& endpoint) {
+  const auto [at, first] = sources.try_emplace(member, Sources{.now = endpoint});
+  Sources& source = at->second;
+  if (first || source.now == endpoint) return;
+  source.returns = source.before == endpoint ? source.returns + 1 : 0;
+  source.before = std::exchange(source.now, endpoint);
+  source.moved = deps.clock.now();
 }
 
 std::vector<std::string> Control::Impl::alternating_endpoints(const model::Peer& peer) const {

@@ -65,19 +65,15 @@ base::Status Control::Impl::commit_network(const Request& request, const model::
 }
 
 base::Status Control::Impl::check_reserved(const model::Network& network) const {
-  for (const auto& [id, peer] : state.peers) {
-    if (peer.network != network.id) continue;
-    for (const auto& address : {peer.address4, peer.address6}) {
-      if (!address) continue;
-      const auto range = std::ranges::find_if(
-          network.reserved,
-          [&](const model::AddressRange& reserved) { return reserved.contains(*address); });
-      if (range == network.reserved.end()) continue;
-      return make_error(ErrorKind::Conflict,
-                        fmt::format("the range {} holds {}, the address of {}", range->to_string(),
-                                    address->to_string(), peer.name),
-                        "reserve around it, or revoke that member first");
-    }
+  for (const auto& [address, peer] : index.addresses(network.id)) {
+    const auto range = std::ranges::find_if(
+        network.reserved,
+        [&](const model::AddressRange& reserved) { return reserved.contains(address); });
+    if (range == network.reserved.end()) continue;
+    return make_error(ErrorKind::Conflict,
+                      fmt::format("the range {} holds {}, the address of {}", range->to_string(),
+                                  address.to_string(), peer->name),
+                      "reserve around it, or revoke that member first");
   }
   return {};
 }
@@ -89,6 +85,11 @@ base::Result<model::Network> Control::Impl::changed_network(const model::Network
   if (wanted.endpoint) WARREN_TRY(set_endpoint(*wanted.endpoint, next));
   if (wanted.dns) WARREN_TRY(set_dns(*wanted.dns, next));
   if (wanted.nat) next.nat = *wanted.nat;
+  if (wanted.forwarders) WARREN_TRY(set_forwarders(*wanted.forwarders, next));
+  if (wanted.names) {
+    next.names = *wanted.names;
+    WARREN_TRY(check_names(next));
+  }
   if (wanted.reserve) {
     WARREN_TRY(choose_reserved(*wanted.reserve, next));
     WARREN_TRY(check_reserved(next));
@@ -98,6 +99,7 @@ base::Result<model::Network> Control::Impl::changed_network(const model::Network
     next.default_role = role.name;
   }
   if (wanted.max_members) next.max_members = *wanted.max_members;
+  if (wanted.max_devices) next.max_devices = *wanted.max_devices;
   return next;
 }
 
@@ -108,14 +110,17 @@ base::Result<api::NetworkView> Control::Impl::set_network(const Request& request
   WARREN_TRY_ASSIGN(const model::Network next, changed_network(before, wanted));
   if (next == before) return network_view(before);
   WARREN_TRY(commit_network(request, next));
-  if (next.nat == before.nat) return network_view(next);
+  const bool names_change = next.names != before.names || next.forwarders != before.forwarders;
+  if (next.nat == before.nat && !names_change) return network_view(next);
 
   base::Status applied = reconcile_host();
+  if (applied && names_change) applied = apply_names(next.id);
   if (applied) return network_view(next);
   base::Error reason = std::move(applied).error();
   const Request undo{request.actor, "network.set.undo", request.target};
   base::Status undone = commit_network(undo, before);
   if (undone) undone = reconcile_host();
+  if (undone && names_change) undone = apply_names(before.id);
   if (!undone) {
     host_to_reconcile = true;
     host_problem = undone.error().message;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <set>
 
 #include "control/impl.hpp"
@@ -123,13 +124,17 @@ base::Status Control::Impl::choose_port(const api::NetworkCreate& wanted, model:
                         "choose another port, or leave --port out");
     }
     network.port = *wanted.port;
-    base::Status free = deps.engines.check_port(network.port);
+    base::Status free = deps.engines.check_port(network.port, network.listen);
     if (free) return {};
-    return std::move(free).error().with_hint("choose another port, or leave --port out");
+    base::Error why = std::move(free).error();
+    if (why.os_errno == EADDRNOTAVAIL) return why;
+    return std::move(why).with_hint("choose another port, or leave --port out");
   }
   for (std::uint32_t port = settings.first_port; port <= settings.last_port; ++port) {
     network.port = static_cast<std::uint16_t>(port);
-    if (!owners.contains(network.port) && deps.engines.check_port(network.port)) return {};
+    if (owners.contains(network.port)) continue;
+    base::Status free = deps.engines.check_port(network.port, network.listen);
+    if (free || free.error().os_errno == EADDRNOTAVAIL) return free;
   }
   return make_error(
       ErrorKind::Conflict,
@@ -242,6 +247,25 @@ std::vector<std::string> Control::Impl::warnings_of(const model::Network& networ
   return out;
 }
 
+base::Status Control::Impl::choose_listen(const std::vector<std::string>& wanted,
+                                          model::Network& network) {
+  for (const std::string& text : wanted) {
+    const auto address = base::IpAddress::parse(text);
+    if (!address || address->is_unspecified() || address->is_multicast()) {
+      return make_error(ErrorKind::Invalid,
+                        fmt::format("\"{}\" is no address to listen on", one_line(text, 100)),
+                        "give an address of this host, or leave --listen out for all of them");
+    }
+    if (std::ranges::find(network.listen, address->family(), &base::IpAddress::family) !=
+        network.listen.end()) {
+      return make_error(ErrorKind::Invalid, "--listen takes one address of each family",
+                        "leave --listen out to listen on all of them");
+    }
+    network.listen.push_back(*address);
+  }
+  return {};
+}
+
 base::Status Control::Impl::choose_transit(model::Network& network) {
   WARREN_TRY(deps.host.check_transit(settings.transit));
   std::set<std::uint32_t> used;
@@ -292,9 +316,14 @@ base::Result<model::Network> Control::Impl::choose_network(const api::NetworkCre
     network.default_role = role.name;
   }
   network.max_members = wanted.max_members.value_or(0);
+  network.max_devices = wanted.max_devices.value_or(0);
   WARREN_TRY(choose_endpoint(wanted, network));
   WARREN_TRY_ASSIGN(network.dns, parse_dns(wanted.dns));
+  network.names = wanted.names.value_or(false);
+  if (wanted.forwarders) WARREN_TRY(set_forwarders(*wanted.forwarders, network));
+  WARREN_TRY(check_names(network));
   WARREN_TRY(choose_transit(network));
+  if (wanted.listen) WARREN_TRY(choose_listen(*wanted.listen, network));
   WARREN_TRY(choose_port(wanted, network));
   network.nat = wanted.nat;
   network.id = choose_id();

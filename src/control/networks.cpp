@@ -5,6 +5,9 @@
 // committed first and never undone; what fails is retried.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "control/impl.hpp"
 #include "control/names.hpp"
 #include "pki/wg_keys.hpp"
@@ -40,14 +43,21 @@ base::Result<api::NetworkView> Control::Impl::create_network(const Request& requ
     }
     return undo_create(request, chosen, std::move(reason));
   }
+  if (chosen.names) {
+    if (base::Status answered = apply_names(chosen.id); !answered) {
+      end_engine(chosen);
+      return undo_create(request, chosen, std::move(answered).error());
+    }
+  }
   api::NetworkView view = network_view(stored.network);
-  view.warnings = warnings_of(chosen);
+  std::ranges::move(warnings_of(chosen), std::back_inserter(view.warnings));
   return view;
 }
 
 void Control::Impl::end_engine(const model::Network& network) {
   engineless.erase(network.id);
-  const base::Status stopped = unless_absent(deps.engines.stop(network.id));
+  base::Status stopped = unless_absent(deps.engines.stop(network.id));
+  if (stopped && network.stopped) stopped = stop_names(network.id);
   if (stopped) return;
   engines_to_stop[network.id] = network.name;
   problems[network.id] = "stop its engine: " + stopped.error().message;
@@ -61,6 +71,10 @@ base::Error Control::Impl::undo_create(const Request& request, const model::Netw
     creations_to_undo.insert(network.id);
     problems[network.id] = "it could not be made and is being removed: " + reason.message;
     reason.message += "; it could not be removed from the state: " + gone.error().message;
+  }
+  if (const base::Status silent = stop_names(network.id); !silent) {
+    engines_to_stop[network.id] = network.name;
+    reason.message += "; its name server could not be stopped: " + silent.error().message;
   }
   if (const base::Status restored = reconcile_host(); !restored) {
     host_to_reconcile = true;
@@ -98,7 +112,8 @@ bool Control::Impl::retry_networks() {
     return true;
   });
   std::erase_if(engines_to_stop, [&](const auto& entry) {
-    const base::Status stopped = unless_absent(deps.engines.stop(entry.first));
+    base::Status stopped = unless_absent(deps.engines.stop(entry.first));
+    if (stopped) stopped = stop_names(entry.first);
     if (!stopped) problems[entry.first] = "stop its engine: " + stopped.error().message;
     if (stopped) problems.erase(entry.first);
     return stopped.has_value();
@@ -130,6 +145,7 @@ bool Control::Impl::bring_up_the_rest() {
       continue;
     }
     engineless.insert(id);
+    if (deps.names != nullptr) deps.names->changed(id);
   }
   std::erase_if(engineless, [&](model::NetworkId id) {
     const base::Status running = start_engine(id);

@@ -61,7 +61,7 @@ std::vector<std::string> split(const std::string& text) {
 
 }  // namespace
 
-const model::Policy* Control::Impl::policy_of(const model::Network& network) const {
+const model::Policy* Control::Impl::document_of(const model::Network& network) const {
   if (network.policy.empty()) return nullptr;
   ParsedPolicy& parsed = policies[network.id];
   if (parsed.text == network.policy && parsed.roles == network.roles) return &parsed.policy;
@@ -78,15 +78,19 @@ const model::Policy* Control::Impl::policy_of(const model::Network& network) con
   return &parsed.policy;
 }
 
+const model::Policy* Control::Impl::policy_of(const model::Network& network) const {
+  const model::Policy* document = document_of(network);
+  return document != nullptr && document->filters ? document : nullptr;
+}
+
 std::optional<model::PolicyTable> Control::Impl::policy_table(const model::Network& network) const {
   const model::Policy* policy = policy_of(network);
   if (policy == nullptr) return std::nullopt;
   std::vector<model::PolicyMember> members;
   const base::WallTime now = deps.clock.wall();
-  for (const auto& [id, peer] : state.peers) {
-    const bool member = peer.network == network.id && !peer.is_over(now) &&
-                        peer.state == model::PeerState::Enrolled;
-    if (member) members.push_back(policy_member(network, peer));
+  for (const auto& [id, peer] : index.in(network.id)) {
+    const bool member = !peer->is_over(now) && peer->state == model::PeerState::Enrolled;
+    if (member) members.push_back(policy_member(network, *peer));
   }
   std::vector<base::IpAddress> gateway;
   for (const auto& address : {network.gateway4(), network.gateway6()}) {
@@ -111,8 +115,16 @@ base::Status Control::Impl::change_membership(const model::Peer& peer, bool come
 
 base::Status Control::Impl::check_unnamed(const model::Network& network,
                                           const std::string& name) const {
-  const model::Policy* policy = policy_of(network);
+  const model::Policy* policy = document_of(network);
   if (policy == nullptr) return {};
+  for (const model::Service& service : policy->services) {
+    if (service.peer != name) continue;
+    return make_error(
+        ErrorKind::Conflict,
+        fmt::format("the policy of network {} names {} (service {})", network.name, name,
+                    service.name),
+        fmt::format("change the policy first: warren policy set {} FILE", network.name));
+  }
   for (const auto kind : {model::PartyKind::Peer, model::PartyKind::Role}) {
     const auto mention = mention_of(*policy, name, kind);
     if (!mention) continue;
@@ -129,9 +141,8 @@ base::Status Control::Impl::check_policy(const model::Network& network,
                                          const model::Policy& policy) const {
   WARREN_TRY(model::check_size(policy));
   std::vector<std::string> names;
-  for (const auto& [id, peer] : state.peers) {
-    const bool current = peer.network == network.id && peer.state != model::PeerState::Revoked;
-    if (current) names.push_back(peer.name);
+  for (const auto& [id, peer] : index.in(network.id)) {
+    if (peer->state != model::PeerState::Revoked) names.push_back(peer->name);
   }
   std::vector<std::string> all = names;
   all.emplace_back(model::kDefaultRole);
@@ -153,11 +164,19 @@ base::Status Control::Impl::check_policy(const model::Network& network,
 api::PolicyView Control::Impl::policy_view(const model::Network& network) const {
   api::PolicyView view{.network = network.name, .present = !network.policy.empty()};
   view.lines = split(network.policy);
-  const model::Policy* policy = policy_of(network);
+  const model::Policy* policy = document_of(network);
   if (policy == nullptr) return view;
   view.in_force = !host_to_reconcile && !unapplied.contains(network.id);
   for (const model::PolicyRule& rule : policy->rules) {
     view.rules.push_back({rule.line, rule.text});
+  }
+  if (!policy->filters) {
+    view.warnings.emplace_back("it has no rules: members reach each other");
+  }
+  for (const model::Service& service : policy->services) {
+    if (service.peer.empty() || current_peer(network.id, service.peer) != nullptr) continue;
+    view.warnings.push_back(fmt::format("service {}: nobody is called {} now", service.name,
+                                        service.peer));
   }
   for (const model::Party& party : policy->peers_named()) {
     if (current_peer(network.id, party.name) != nullptr) continue;
@@ -190,6 +209,7 @@ base::Result<api::PolicyView> Control::Impl::set_policy(const Request& request,
   const std::string text = joined(wanted.lines);
   WARREN_TRY_ASSIGN(const model::Policy policy, model::Policy::parse(text, network.roles));
   WARREN_TRY(check_policy(network, policy));
+  WARREN_TRY(check_services(network, policy));
   network.policy = text;
   return enforce(request, network);
 }

@@ -42,15 +42,15 @@ base::Result<api::Revocation> Control::Impl::revoke(const Request& request,
   WARREN_TRY_ASSIGN(const model::Network network, find_network(network_name));
   const model::Peer* current = current_peer(network.id, name);
   if (current == nullptr) {
-    const auto earlier = std::ranges::find_if(state.peers, [&](const auto& entry) {
-      return entry.second.network == network.id && entry.second.name == name;
-    });
-    if (earlier == state.peers.end()) return unknown_peer(network, name);
+    const PeerIndex::ById& peers = index.in(network.id);
+    const auto earlier =
+        std::ranges::find_if(peers, [&](const auto& entry) { return entry.second->name == name; });
+    if (earlier == peers.end()) return unknown_peer(network, name);
     return make_error(ErrorKind::Conflict,
                       fmt::format("{} was revoked already, at {}", name,
-                                  utc_text(earlier->second.revoked.seconds())),
-                      is_pending(earlier->second) ? "it is still being closed: see `warren status`"
-                                                  : "nothing is left to do");
+                                  utc_text(earlier->second->revoked.seconds())),
+                      is_pending(*earlier->second) ? "it is still being closed: see `warren status`"
+                                                   : "nothing is left to do");
   }
   const model::PeerId id = current->id;
   model::Peer denied = *current;
@@ -66,28 +66,35 @@ base::Result<api::Revocation> Control::Impl::revoke(const Request& request,
   return report;
 }
 
-base::Status Control::Impl::commit_revocation(const Request& request, model::Peer peer) {
-  peer.revoked = deps.clock.wall();
-  std::vector<store::Change> changes;
+std::vector<plan::HostForward> Control::Impl::deny(model::Peer peer,
+                                                   std::vector<store::Change>& changes) const {
   if (peer.state == model::PeerState::Invited) {
     // It never had a way in: there is nothing to close.
     peer.address4.reset();
     peer.address6.reset();
   }
   if (peer.public_key && !peer.is_over(peer.revoked)) {
-    changes.push_back(store::RefuseKey{
+    changes.emplace_back(store::RefuseKey{
         {.network = peer.network, .key = *peer.public_key, .since = peer.revoked}});
   }
   peer.state = model::PeerState::Revoked;
-  changes.push_back(store::PutPeer{peer});
-  changes.push_back(store::DeleteTokensOf{peer.id});
-  changes.push_back(store::DeleteForwardsOf{peer.id});
+  changes.emplace_back(store::PutPeer{peer});
+  changes.emplace_back(store::DeleteTokensOf{peer.id});
+  changes.emplace_back(store::DeleteForwardsOf{peer.id});
   std::vector<plan::HostForward> forwards;
   for (const auto& [from, forward] : state.forwards) {
     if (forward.peer == peer.id) forwards.push_back(host_forward(forward));
   }
+  return forwards;
+}
+
+base::Status Control::Impl::commit_revocation(const Request& request, model::Peer peer) {
+  peer.revoked = deps.clock.wall();
+  const model::PeerId id = peer.id;
+  std::vector<store::Change> changes;
+  std::vector<plan::HostForward> forwards = deny(std::move(peer), changes);
   WARREN_TRY(commit(changes, request));
-  if (!forwards.empty()) forwards_to_close[peer.id] = std::move(forwards);
+  if (!forwards.empty()) forwards_to_close[id] = std::move(forwards);
   return {};
 }
 
@@ -106,7 +113,7 @@ void Control::Impl::close_ways_in(const Request& request, model::PeerId id, base
     if (peer.public_key) {
       step("engine", deps.engines.remove_peer(peer.network, *peer.public_key));
     }
-    if (!state.networks.at(peer.network).network.policy.empty()) {
+    if (policy_of(state.networks.at(peer.network).network) != nullptr) {
       step("policy", change_membership(peer, false));
     }
     std::vector<base::IpAddress> addresses;

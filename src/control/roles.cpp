@@ -122,20 +122,23 @@ base::Status Control::Impl::check_role_address(const model::Network& network,
 
 base::Result<base::IpAddress> Control::Impl::next_address(
     const model::Network& network, const model::Role& role, const base::Prefix& subnet,
-    const std::vector<base::IpAddress>& taken) const {
+    const std::vector<base::IpAddress>& also) {
   const bool v4 = subnet.address.is_v4();
   const auto gateway = v4 ? network.gateway4() : network.gateway6();
   std::vector<model::AddressRange> barred = network.reserved;
   const auto others = model::barred_for(role, network.roles, network.subnet4, network.subnet6);
   barred.insert(barred.end(), others.begin(), others.end());
-  const auto next = model::next_free_address(subnet, taken, gateway, barred);
+  const auto next =
+      index.next_free(network.id, role.name, subnet,
+                      gateway.value_or(subnet.network().address.plus(1)), barred, also);
   if (next) return *next;
 
   const auto& own = role.range(subnet.address.family());
   const auto inside = [&](const base::IpAddress& address) {
     return own ? own->contains(address) : subnet.contains(address);
   };
-  const auto used = std::ranges::count_if(taken, inside);
+  auto used = std::ranges::count_if(also, inside);
+  for (const auto& [address, peer] : index.addresses(network.id)) used += inside(address) ? 1 : 0;
   std::string message =
       own ? fmt::format("the range {} of role {} is full: {} addresses are used by members",
                         own->to_string(), role.name, used)
@@ -169,11 +172,7 @@ base::Result<base::IpAddress> Control::Impl::next_address(
 
 std::size_t Control::Impl::members_of_role(const model::Network& network,
                                            const std::string& role) const {
-  return static_cast<std::size_t>(std::ranges::count_if(state.peers, [&](const auto& entry) {
-    const model::Peer& peer = entry.second;
-    return peer.network == network.id && peer.role == role &&
-           peer.state != model::PeerState::Revoked;
-  }));
+  return index.members(network.id, role);
 }
 
 base::Status Control::Impl::check_role_room(const model::Network& network, const model::Role& role,
@@ -203,19 +202,15 @@ base::Result<model::Role> Control::Impl::changed_role(const model::Network& netw
   if (wanted.expires_s) role.membership_s = *wanted.expires_s;
   WARREN_TRY(check_membership(role.membership_s));
   WARREN_TRY(check_apart(role, network));
-  for (const auto& [id, peer] : state.peers) {
-    if (peer.network != network.id) continue;
-    for (const auto& address : {peer.address4, peer.address6}) {
-      if (!address) continue;
-      const auto& range = role.range(address->family());
-      if (!range || range->contains(*address) == (peer.role == role.name)) continue;
-      return make_error(
-          ErrorKind::Conflict,
-          fmt::format("{} has the address {}, which is {} the range {}", peer.name,
-                      address->to_string(), peer.role == role.name ? "outside" : "inside",
-                      range->to_string()),
-          "choose another range, or revoke that member first");
-    }
+  for (const auto& [address, peer] : index.addresses(network.id)) {
+    const auto& range = role.range(address.family());
+    if (!range || range->contains(address) == (peer->role == role.name)) continue;
+    return make_error(
+        ErrorKind::Conflict,
+        fmt::format("{} has the address {}, which is {} the range {}", peer->name,
+                    address.to_string(), peer->role == role.name ? "outside" : "inside",
+                    range->to_string()),
+        "choose another range, or revoke that member first");
   }
   return role;
 }

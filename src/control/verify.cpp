@@ -130,11 +130,11 @@ void Control::Impl::verify_engine(const model::Network& network, api::VerifyRepo
     differs(fmt::format("different: it listens on port {}, not {}", facts->port, network.port));
   }
   std::map<base::PublicKey, std::pair<std::string, std::vector<base::Prefix>>> wanted;
-  for (const auto& [id, peer] : state.peers) {
-    const bool member = peer.network == network.id && peer.state == model::PeerState::Enrolled &&
-                        !peer.is_over(deps.clock.wall());
-    if (!member || !peer.public_key) continue;
-    wanted[*peer.public_key] = {peer.name, sorted(engine_peer(peer).allowed_ips)};
+  const base::WallTime now = deps.clock.wall();
+  for (const auto& [id, peer] : index.in(network.id)) {
+    const bool member = peer->state == model::PeerState::Enrolled && !peer->is_over(now);
+    if (!member || !peer->public_key) continue;
+    wanted[*peer->public_key] = {peer->name, sorted(engine_peer(*peer).allowed_ips)};
   }
   for (const EnginePeer& peer : facts->peers) {
     const auto found = wanted.find(peer.public_key);
@@ -166,10 +166,10 @@ base::Status Control::Impl::repair_engine(const model::Network& network) {
     return start_engine(network.id);
   }
   std::map<base::PublicKey, EnginePeer> wanted;
-  for (const auto& [id, peer] : state.peers) {
-    const bool member = peer.network == network.id && peer.state == model::PeerState::Enrolled &&
-                        !peer.is_over(deps.clock.wall());
-    if (member && peer.public_key) wanted.emplace(*peer.public_key, engine_peer(peer));
+  for (const auto& [id, peer] : index.in(network.id)) {
+    const bool member =
+        peer->state == model::PeerState::Enrolled && !peer->is_over(deps.clock.wall());
+    if (member && peer->public_key) wanted.emplace(*peer->public_key, engine_peer(*peer));
   }
   for (const EnginePeer& is : facts->peers) {
     const auto found = wanted.find(is.public_key);
@@ -191,6 +191,7 @@ base::Result<api::VerifyReport> Control::Impl::repair(const Request& request,
   WARREN_TRY(commit({}, request));
   WARREN_TRY(reconcile_host());
   WARREN_TRY(repair_engine(network).within("repair its engine"));
+  WARREN_TRY(apply_names(network.id));
   return verify(name);
 }
 
@@ -205,13 +206,14 @@ base::Result<api::VerifyReport> Control::Impl::verify(const std::string& name) {
     if (only && only->id != id) continue;
     report.networks.push_back(stored.network.name);
     if (!unapplied.contains(id)) verify_engine(stored.network, report);
-    for (const auto& [peer_id, peer] : state.peers) {
-      const bool pending = peer.network == id && peer.state == model::PeerState::Revoked &&
-                           (peer.address4 || peer.address6);
+    verify_names(stored.network, report);
+    for (const auto& [peer_id, peer] : index.in(id)) {
+      const bool pending =
+          peer->state == model::PeerState::Revoked && (peer->address4 || peer->address6);
       if (!pending) continue;
       report.differences.push_back(
           {stored.network.name, "state",
-           fmt::format("{} is revoked but not every way in is closed yet", peer.name), ""});
+           fmt::format("{} is revoked but not every way in is closed yet", peer->name), ""});
     }
   }
   std::ranges::sort(report.networks);

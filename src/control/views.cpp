@@ -60,10 +60,10 @@ api::NetworkView Control::Impl::network_view(const model::Network& network) {
   view.nat = network.nat;
   const EnginePeers live = engine_peers(network.id);
   const base::WallTime now = deps.clock.wall();
-  for (const auto& [id, peer] : state.peers) {
-    if (peer.network != network.id || peer.state != model::PeerState::Enrolled) continue;
+  for (const auto& [id, peer] : index.in(network.id)) {
+    if (peer->state != model::PeerState::Enrolled) continue;
     ++view.peers;
-    const auto known = peer.public_key ? live.find(*peer.public_key) : live.end();
+    const auto known = peer->public_key ? live.find(*peer->public_key) : live.end();
     if (known == live.end() || known->second.last_handshake.ns == 0) continue;
     if (now - known->second.last_handshake < kConnectedFor) ++view.connected;
   }
@@ -77,7 +77,14 @@ api::NetworkView Control::Impl::network_view(const model::Network& network) {
   view.default_role = default_role(network);
   for (const model::Role& role : network.roles) view.roles.push_back(role.name);
   view.max_members = network.max_members;
-  view.policy = !network.policy.empty();
+  view.max_devices = network.max_devices;
+  view.policy = policy_of(network) != nullptr;
+  view.names = network.names;
+  for (const base::IpAddress& address : network.listen) view.listen.push_back(address.to_string());
+  for (const base::IpAddress& forwarder : network.forwarders) {
+    view.forwarders.push_back(forwarder.to_string());
+  }
+  view.warnings = name_warnings(network);
   for (const model::AddressRange& range : network.reserved) {
     view.reserved.push_back(range.to_string());
   }
@@ -109,6 +116,7 @@ api::PeerView Control::Impl::peer_view(const model::Network& network, const mode
   view.network = network.name;
   view.name = peer.name;
   view.role = peer.role;
+  view.person = peer.person;
   view.state = shown_state(peer, known);
   view.address = text_of(peer.address4);
   view.address6 = text_of(peer.address6);
@@ -145,9 +153,8 @@ base::Result<api::PeerList> Control::Impl::list_peers(const std::string& name) {
   api::PeerList list;
   for (const bool revoked : {false, true}) {  // those that are out come last
     std::vector<const model::Peer*> peers;
-    for (const auto& [id, peer] : state.peers) {
-      const bool wanted = (peer.state == model::PeerState::Revoked) == revoked;
-      if (wanted && peer.network == network.id) peers.push_back(&peer);
+    for (const auto& [id, peer] : index.in(network.id)) {
+      if ((peer->state == model::PeerState::Revoked) == revoked) peers.push_back(peer);
     }
     std::ranges::stable_sort(peers, {}, &model::Peer::name);
     for (const model::Peer* peer : peers) list.peers.push_back(peer_view(network, *peer, known));
@@ -160,9 +167,10 @@ base::Result<api::PeerView> Control::Impl::show_peer(const std::string& network_
   WARREN_TRY_ASSIGN(const model::Network network, find_network(network_name));
   const model::Peer* shown = current_peer(network.id, name);
   // A name that is free again shows who had it last.
-  for (const auto& [id, peer] : state.peers) {
-    if (shown != nullptr && shown->state != model::PeerState::Revoked) break;
-    if (peer.network == network.id && peer.name == name) shown = &peer;
+  if (shown == nullptr) {
+    for (const auto& [id, peer] : index.in(network.id)) {
+      if (peer->name == name) shown = peer;
+    }
   }
   if (shown == nullptr) return unknown_peer(network, name);
   return peer_view(network, *shown, known_of(network.id));
@@ -177,6 +185,12 @@ std::vector<std::string> Control::Impl::problem_texts() const {
     if (deleted != engines_to_stop.end()) name = deleted->second + " (deleted)";
     if (stored != state.networks.end()) name = stored->second.network.name;
     texts.push_back(fmt::format("network {}: {}", name, problem));
+  }
+  for (const auto& [id, stored] : state.networks) {
+    if (deps.names == nullptr || !stored.network.names || stored.network.stopped) continue;
+    const std::string problem = deps.names->problem(id);
+    if (problem.empty()) continue;
+    texts.push_back(fmt::format("network {}: its names: {}", stored.network.name, problem));
   }
   if (host_to_reconcile) {
     texts.push_back("the host is not yet as it should be: " + host_problem);

@@ -33,9 +33,15 @@ std::string normal_address(const std::string& text) {
   return address ? address->to_string() : text;
 }
 
+std::vector<std::string> normal(std::vector<std::string> texts,
+                                std::string (*one)(const std::string&)) {
+  for (std::string& text : texts) text = one(text);
+  return texts;
+}
+
 std::vector<std::string> sorted(std::vector<std::string> texts,
-                                std::string (*normal)(const std::string&)) {
-  for (std::string& text : texts) text = normal(text);
+                                std::string (*one)(const std::string&)) {
+  texts = normal(std::move(texts), one);
   std::ranges::sort(texts);
   return texts;
 }
@@ -91,7 +97,11 @@ class Comparison {
         .reserve = wanted_.reserve.value_or(std::vector<std::string>()),
         .roles = wanted_.roles,
         .default_role = wanted_.default_role,
-        .max_members = wanted_.max_members};
+        .max_members = wanted_.max_members,
+        .max_devices = wanted_.max_devices,
+        .listen = wanted_.listen};
+    made.create.names = wanted_.names;
+    made.create.forwarders = wanted_.forwarders;
     for (const api::RoleAdd& role : wanted_.roles) {
       made.lines.push_back(fmt::format("+ role {} of {}", role.name, wanted_.name));
     }
@@ -105,11 +115,26 @@ class Comparison {
                     what, wanted_.name, shown(is), shown(wanted)));
   }
 
+  void check_listen(const api::NetworkView& is) {
+    std::vector<std::string> wanted;
+    for (const std::string& text : *wanted_.listen) wanted.push_back(normal_address(text));
+    std::ranges::sort(wanted);
+    std::vector<std::string> now = is.listen;
+    std::ranges::sort(now);
+    if (now == wanted) return;
+    out_.conflicts.push_back(
+        fmt::format("network {} listens on {} and cannot change to {}: its engine's port is bound; "
+                    "make another network",
+                    wanted_.name, now.empty() ? "all addresses" : joined(now),
+                    wanted.empty() ? "all addresses" : joined(wanted)));
+  }
+
   void fixed_settings() {
     const api::NetworkView& is = current_->network;
     if (wanted_.subnet) fixed("subnet", is.subnet, normal_prefix(*wanted_.subnet));
     if (wanted_.subnet6) fixed("IPv6 subnet", is.subnet6, normal_prefix(*wanted_.subnet6));
     if (wanted_.port) fixed("port", std::to_string(is.port), std::to_string(*wanted_.port));
+    if (wanted_.listen) check_listen(is);
     if (!wanted_.gateway_addresses) return;
     for (const std::string& text : *wanted_.gateway_addresses) {
       const std::string address = normal_address(text);
@@ -134,8 +159,7 @@ class Comparison {
       set.endpoint = wanted_.endpoint;
     }
     if (wanted_.dns) {
-      std::vector<std::string> dns = *wanted_.dns;
-      for (std::string& server : dns) server = normal_address(server);
+      const std::vector<std::string> dns = normal(*wanted_.dns, normal_address);
       if (differs("dns", joined(is.dns), joined(dns))) set.dns = dns;
     }
     if (wanted_.nat && differs("nat", is.nat ? "on" : "off", *wanted_.nat ? "on" : "off")) {
@@ -151,6 +175,17 @@ class Comparison {
     if (wanted_.max_members && differs("max-members", std::to_string(is.max_members),
                                        std::to_string(*wanted_.max_members))) {
       set.max_members = wanted_.max_members;
+    }
+    if (wanted_.max_devices && differs("max-devices", std::to_string(is.max_devices),
+                                       std::to_string(*wanted_.max_devices))) {
+      set.max_devices = wanted_.max_devices;
+    }
+    if (wanted_.names && differs("names", is.names ? "on" : "off", *wanted_.names ? "on" : "off")) {
+      set.names = wanted_.names;
+    }
+    if (wanted_.forwarders && differs("forwarders", joined(is.forwarders),
+                                      joined(normal(*wanted_.forwarders, normal_address)))) {
+      set.forwarders = wanted_.forwarders;
     }
     if (lines.empty()) return;
     Change& change = add(ChangeKind::SetNetwork, lines.front());
@@ -210,8 +245,10 @@ class Comparison {
       if (!lacks(wanted_.forwards, forward.from, &api::ForwardAdd::from)) continue;
       add(ChangeKind::DeleteForward, fmt::format("- forward {}", forward.from), forward.from);
     }
+    std::set<std::string_view> wanted;
+    for (const api::PeerAdd& peer : wanted_.peers) wanted.insert(peer.name);
     for (const api::PeerAdd& peer : describe(*current_).peers) {
-      if (!lacks(wanted_.peers, peer.name, &api::PeerAdd::name)) continue;
+      if (wanted.contains(peer.name)) continue;
       add(ChangeKind::RemovePeer,
           fmt::format("- peer {} of {} (revoked: its key is refused for ever)", peer.name,
                       wanted_.name),
@@ -295,6 +332,7 @@ class Comparison {
       if (address == is.address || address == is.address6) continue;
       refuse("address", text.find(':') == text.npos ? is.address : is.address6, address);
     }
+    if (peer.person && *peer.person != is.person) refuse("person", is.person, *peer.person);
     if (!peer.public_key || *peer.public_key == is.public_key) return;
     if (!is.public_key.empty()) return refuse("key", is.public_key, *peer.public_key);
     add(ChangeKind::SetPeerKey, fmt::format("~ key of peer {} of {}", peer.name, wanted_.name),

@@ -28,9 +28,13 @@ struct Network {
   std::optional<std::vector<std::string>> dns;
   std::optional<bool> nat;
   std::optional<std::vector<std::string>> gateway_addresses;
+  std::optional<std::vector<std::string>> listen;
   std::optional<std::vector<std::string>> reserve;
   std::optional<std::string> default_role;
   std::optional<std::uint32_t> max_members;
+  std::optional<std::uint32_t> max_devices;
+  std::optional<bool> names;
+  std::optional<std::vector<std::string>> forwarders;
   std::optional<bool> stopped;
   std::vector<api::RoleAdd> roles;
   std::optional<std::vector<std::string>> policy;  ///< its lines; none: no policy

@@ -204,9 +204,13 @@ class Reader {
                          {"dns", texts(made.dns, wrong_address)},
                          {"nat", yes_or_no(made.nat)},
                          {"gateway-address", texts(made.gateway_addresses, wrong_address)},
+                         {"listen", texts(made.listen, wrong_address)},
                          {"reserve", texts(made.reserve, wrong_range)},
                          {"default-role", text(made.default_role)},
                          {"max-members", number(made.max_members, 0, UINT32_MAX)},
+                         {"max-devices", number(made.max_devices, 0, UINT32_MAX)},
+                         {"names", yes_or_no(made.names)},
+                         {"forwarders", texts(made.forwarders, wrong_address)},
                          {"stopped", yes_or_no(made.stopped)},
                          {"roles", [&](const YAML::Node& n) { return roles(n, made); }},
                          {"policy",
@@ -249,7 +253,8 @@ class Reader {
                           {{"role", text(role)},
                            {"key", text(peer.public_key, wrong_key)},
                            {"address", texts(peer.addresses, wrong_address)},
-                           {"expires", seconds(peer.expires_s)}}));
+                           {"expires", seconds(peer.expires_s)},
+                           {"person", text(peer.person)}}));
       if (peer.expires_s == 0U) peer.expires_s.reset();
       peer.role = role.value_or("");
       out.peers.push_back(std::move(peer));

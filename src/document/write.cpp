@@ -82,9 +82,13 @@ void write_network(const Network& network, Writer& out) {
   out.list(2, "dns", network.dns);
   out.yes_or_no(2, "nat", network.nat);
   out.list(2, "gateway-address", network.gateway_addresses);
+  out.list(2, "listen", network.listen);
   out.list(2, "reserve", network.reserve);
   out.value(2, "default-role", network.default_role);
   out.number(2, "max-members", network.max_members);
+  out.number(2, "max-devices", network.max_devices);
+  out.yes_or_no(2, "names", network.names);
+  out.list(2, "forwarders", network.forwarders);
   out.yes_or_no(2, "stopped", network.stopped);
   if (!network.roles.empty()) out.line(2, "roles");
   for (const api::RoleAdd& role : network.roles) {
@@ -104,6 +108,7 @@ void write_network(const Network& network, Writer& out) {
     out.value(4, "key", peer.public_key);
     if (!peer.addresses.empty()) out.list(4, "address", peer.addresses);
     if (peer.expires_s) out.line(4, "expires", base::duration_text(*peer.expires_s));
+    out.value(4, "person", peer.person);
   }
   if (!network.forwards.empty()) out.line(2, "forwards");
   for (const api::ForwardAdd& forward : network.forwards) {
@@ -146,9 +151,13 @@ Network describe(const Current& current) {
   for (const std::string& address : {view.gateway, view.gateway6}) {
     if (!address.empty()) out.gateway_addresses->push_back(address);
   }
+  if (!view.listen.empty()) out.listen = view.listen;
   out.reserve = view.reserved;
   out.default_role = unless_empty(view.default_role);
   out.max_members = view.max_members;
+  if (view.max_devices != 0) out.max_devices = view.max_devices;
+  if (view.names) out.names = true;
+  if (!view.forwarders.empty()) out.forwarders = view.forwarders;
   out.stopped = view.stopped;
   for (const api::RoleView& role : current.roles.roles) {
     const bool made = std::ranges::find(view.roles, role.name) != view.roles.end();
@@ -169,6 +178,7 @@ Network describe(const Current& current) {
     for (const std::string& address : {peer.address, peer.address6}) {
       if (!address.empty()) made.addresses.push_back(address);
     }
+    made.person = unless_empty(peer.person);
     out.peers.push_back(std::move(made));
   }
   for (const api::ForwardView& forward : current.forwards.forwards) {

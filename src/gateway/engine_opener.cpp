@@ -8,6 +8,7 @@
 // goes on with the sockets it has.
 #include "gateway/engine_opener.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 #include <variant>
@@ -128,6 +129,16 @@ base::Status EngineOpener::answer_open(std::uint32_t sequence, const ipc::OpenUd
   return reply(sequence, answer, sockets);
 }
 
+base::Result<os::Fd> EngineOpener::open_one(os::UdpOptions options) const {
+  if (!policy_.listen.empty()) {
+    const auto address =
+        std::ranges::find(policy_.listen, options.family, &base::IpAddress::family);
+    if (address == policy_.listen.end()) return base::os_error("listen", EAFNOSUPPORT);
+    options.address = *address;
+  }
+  return os::open_udp(options);
+}
+
 ipc::OpenUdpReply EngineOpener::open_sockets(const ipc::OpenUdp& request) {
   const auto opened = [this] {
     return ipc::OpenUdpReply{.port = open_port_,
@@ -142,7 +153,7 @@ ipc::OpenUdpReply EngineOpener::open_sockets(const ipc::OpenUdp& request) {
   }
   os::UdpOptions options{
       .family = base::Family::V4, .port = request.port, .mark = request.mark, .reuse_port = false};
-  auto v4 = os::open_udp(options);
+  auto v4 = open_one(options);
   if (!v4 && !family_missing(v4.error())) return {.error = errno_of(v4.error())};
   std::uint16_t port = request.port;
   if (v4 && port == 0) {
@@ -152,7 +163,7 @@ ipc::OpenUdpReply EngineOpener::open_sockets(const ipc::OpenUdp& request) {
   }
   options.family = base::Family::V6;
   options.port = port;
-  auto v6 = os::open_udp(options);
+  auto v6 = open_one(options);
   if (!v6 && (!family_missing(v6.error()) || !v4)) return {.error = errno_of(v6.error())};
   if (v6 && port == 0) {
     const auto chosen = os::local_port(*v6);
@@ -196,11 +207,11 @@ base::Status EngineOpener::open_worker(const ipc::OpenWorker& request, os::Fd& q
   os::UdpOptions options{
       .family = base::Family::V4, .port = open_port_, .mark = request.mark, .reuse_port = true};
   if (descriptors_.udp4) {
-    WARREN_TRY_ASSIGN(v4, os::open_udp(options));
+    WARREN_TRY_ASSIGN(v4, open_one(options));
   }
   options.family = base::Family::V6;
   if (descriptors_.udp6) {
-    WARREN_TRY_ASSIGN(v6, os::open_udp(options));
+    WARREN_TRY_ASSIGN(v6, open_one(options));
   }
   if (!request.queue) return {};
   // Last: packets go to a queue as soon as it is there.

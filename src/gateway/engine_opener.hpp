@@ -5,12 +5,14 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/log.hpp"
 #include "base/result.hpp"
 #include "ipc/opener.hpp"
 #include "os/fd.hpp"
 #include "os/tun.hpp"
+#include "os/udp.hpp"
 
 namespace warren::gateway {
 
@@ -35,6 +37,9 @@ struct OpenerPolicy {
   /// workers' sockets.
   std::uint8_t max_workers = 1;
   std::function<base::Result<os::Fd>()> open_queue{};
+  /// Addresses that the port is bound to, one per family; empty: all. A family that is not named
+  /// gets no socket.
+  std::vector<base::IpAddress> listen{};
 };
 
 /// Answers one engine on its channel. An engine is not trusted: it gets its own descriptors and
@@ -67,6 +72,8 @@ class EngineOpener {
   base::Status answer(const ipc::OpenerMessage& question);
   base::Status answer_hello(std::uint32_t sequence, const ipc::Hello& hello);
   base::Status answer_open(std::uint32_t sequence, const ipc::OpenUdp& request);
+  /// As os::open_udp, on the address of this family that the network listens on.
+  [[nodiscard]] base::Result<os::Fd> open_one(os::UdpOptions options) const;
   ipc::OpenUdpReply open_sockets(const ipc::OpenUdp& request);
   base::Status answer_worker(std::uint32_t sequence, const ipc::OpenWorker& request);
   base::Status open_worker(const ipc::OpenWorker& request, os::Fd& queue, os::Fd& v4, os::Fd& v6);

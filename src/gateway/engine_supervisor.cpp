@@ -1,5 +1,7 @@
 #include "gateway/engine_supervisor.hpp"
 
+#include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 
@@ -103,7 +105,8 @@ std::optional<control::EngineReport> EngineSupervisor::report(model::NetworkId n
   return report;
 }
 
-base::Status EngineSupervisor::check_port(std::uint16_t port) {
+base::Status EngineSupervisor::check_port(std::uint16_t port,
+                                          const std::vector<base::IpAddress>& listen) {
   for (const auto& [id, engine] : engines_)
     if (engine->port() == port)
       return make_error(
@@ -111,8 +114,13 @@ base::Status EngineSupervisor::check_port(std::uint16_t port) {
           "UDP port " + std::to_string(port) + " belongs to network " + engine->network(),
           "choose another with --port");
   for (const base::Family family : {base::Family::V4, base::Family::V6}) {
-    auto socket = os::open_udp({.family = family, .port = port});
+    os::UdpOptions options{.family = family, .port = port};
+    const auto address = std::ranges::find(listen, family, &base::IpAddress::family);
+    if (address != listen.end()) options.address = *address;
+    if (!listen.empty() && !options.address) continue;
+    auto socket = os::open_udp(options);
     if (socket || socket.error().os_errno == EAFNOSUPPORT) continue;
+    if (socket.error().os_errno == EADDRNOTAVAIL) return std::move(socket).error();
     const bool taken = socket.error().os_errno == EADDRINUSE;
     return std::move(socket).error().with_hint(
         taken ? "another program has it (ss -ulnp 'sport = :" + std::to_string(port) +

@@ -38,7 +38,8 @@ class EngineSupervisor final : public control::EngineControl {
   [[nodiscard]] control::EngineState state(model::NetworkId network) const override;
   [[nodiscard]] std::optional<control::EngineReport> report(
       model::NetworkId network) const override;
-  base::Status check_port(std::uint16_t port) override;
+  base::Status check_port(std::uint16_t port,
+                          const std::vector<base::IpAddress>& listen) override;
 
   /// The host's addresses or routes changed.
   void notify_network_changed();

@@ -74,7 +74,8 @@ NetworkEngine::NetworkEngine(EngineEnvironment environment, const store::StoredN
                .mtu = network.network.mtu,
                .port = network.network.port,
                .max_workers = workers_here(),
-               .open_queue = [this] { return open_queue(); }},
+               .open_queue = [this] { return open_queue(); },
+               .listen = network.network.listen},
               descriptors_, environment_.log),
       restart_timer_(environment_.io) {}
 

@@ -66,6 +66,8 @@ struct Network {
   std::vector<base::IpAddress> forwarders;
   std::string attach;        ///< link of the host whose segment members are part of; empty: none
   bool host_access = false;  ///< the gateway's host has a route to the members
+  /// Addresses of the host that its port is bound to, one per family; empty: all of them.
+  std::vector<base::IpAddress> listen;
 
   /// The gateway's own address: as chosen, otherwise the first host address of each subnet.
   [[nodiscard]] std::optional<base::IpAddress> gateway4() const;

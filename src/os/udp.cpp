@@ -190,10 +190,14 @@ base::Result<Fd> open_udp(const UdpOptions& options) {
   if (options.mark != 0) WARREN_TRY(set_mark(socket, options.mark));
 
   const base::IpAddress any = v4 ? base::IpAddress() : base::IpAddress::v6({});
+  const base::Endpoint local{.address = options.address.value_or(any), .port = options.port};
   SocketAddress address;
-  const socklen_t size = fill_address(address, {.address = any, .port = options.port});
+  const socklen_t size = fill_address(address, local);
   if (bind(socket.get(), &address.any, size) < 0) {
-    base::Error error = os_error("bind UDP port " + std::to_string(options.port));
+    base::Error error = os_error(
+        "bind UDP port " + (options.address ? local.to_string() : std::to_string(options.port)));
+    if (error.os_errno == EADDRNOTAVAIL)
+      return std::move(error).with_hint("this host has no such address: `ip address` lists them");
     if (error.os_errno == EADDRINUSE)
       return std::move(error).with_hint(
           "another program uses this port (`ss -ulpn` names it): "

@@ -24,8 +24,9 @@ struct UdpOptions {
   int buffer_bytes = 7 << 20;
   /// SO_SNDBUF: enough for 10 Gb/s, and yet no long queue before a slow way. At most buffer_bytes.
   int send_buffer_bytes = 1 << 20;
+  std::optional<base::IpAddress> address{};  ///< of the same family; nullopt: the wildcard
 };
-/// A bound, non-blocking socket on the wildcard address (v6 sockets are v6-only) with packet info
+/// A bound, non-blocking socket on that address (v6 sockets are v6-only) with packet info
 /// and TOS / traffic class reception on.
 [[nodiscard]] base::Result<Fd> open_udp(const UdpOptions& options);
 [[nodiscard]] base::Result<std::uint16_t> local_port(const Fd& socket);

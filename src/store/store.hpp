@@ -137,6 +137,11 @@ class Store {
                                                  const AuditRecord& record) {
     return commit(changes, record);
   }
+  /// Records of what happened by itself, without waiting for the disk: all of them or none.
+  [[nodiscard]] virtual base::Status record_soon(const std::vector<AuditRecord>& records) {
+    for (const AuditRecord& record : records) WARREN_TRY(commit_soon({}, record));
+    return {};
+  }
   /// The newest records first.
   [[nodiscard]] virtual base::Result<std::vector<AuditEntry>> audit(std::size_t limit) = 0;
   [[nodiscard]] virtual base::Result<AuditSpan> audit_span() = 0;

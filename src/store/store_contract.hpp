@@ -111,6 +111,7 @@ inline std::vector<Change> everything() {
                              *base::IpAddress::parse("fd12:3456::35")};
   full.network.attach = "br100";
   full.network.host_access = true;
+  full.network.listen = {base::IpAddress::v4(0xc0000201U), *base::IpAddress::parse("2001:db8::1")};
   model::Peer enrolled = peer(7, full.network.id.value, "laptop");
   enrolled.role = "node";
   enrolled.state = model::PeerState::Enrolled;

@@ -38,7 +38,7 @@ void read_networks(SQLite::Database& database, store::State& state) {
                          "SELECT id, name, subnet4, subnet6, port, endpoint_host, nat, dns, mtu, "
                          "transit, gateway_key, gateway_private_key, created, stopped, gateway4, "
                          "gateway6, reserved, default_role, max_members, policy, max_devices, "
-                         "names, forwarders, attach, host_access FROM networks");
+                         "names, forwarders, attach, host_access, listen FROM networks");
   while (rows.executeStep()) {
     Row row(rows);
     store::StoredNetwork stored;
@@ -68,6 +68,7 @@ void read_networks(SQLite::Database& database, store::State& state) {
     network.forwarders = split<base::IpAddress>(row.text(), row);
     network.attach = row.text();
     network.host_access = row.number() != 0;
+    network.listen = split<base::IpAddress>(row.text(), row);
     state.networks.emplace(network.id, std::move(stored));
   }
 }
@@ -208,8 +209,9 @@ void write_change(SQLite::Database& database, const store::PutNetwork& change) {
       database,
       "INSERT INTO networks (id, name, subnet4, subnet6, port, endpoint_host, nat, dns, mtu, "
       "transit, gateway_key, gateway_private_key, created, stopped, gateway4, gateway6, reserved, "
-      "default_role, max_members, policy, max_devices, names, forwarders, attach, host_access) "
-      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+      "default_role, max_members, policy, max_devices, names, forwarders, attach, host_access, "
+      "listen) "
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
       "ON CONFLICT (id) DO UPDATE SET name = excluded.name, subnet4 = excluded.subnet4, "
       "subnet6 = excluded.subnet6, port = excluded.port, endpoint_host = excluded.endpoint_host, "
       "nat = excluded.nat, dns = excluded.dns, mtu = excluded.mtu, transit = excluded.transit, "
@@ -219,7 +221,7 @@ void write_change(SQLite::Database& database, const store::PutNetwork& change) {
       "default_role = excluded.default_role, max_members = excluded.max_members, "
       "policy = excluded.policy, max_devices = excluded.max_devices, names = excluded.names, "
       "forwarders = excluded.forwarders, attach = excluded.attach, "
-      "host_access = excluded.host_access");
+      "host_access = excluded.host_access, listen = excluded.listen");
   Binder(put)
       .add(network.id.value)
       .add(network.name)
@@ -245,7 +247,8 @@ void write_change(SQLite::Database& database, const store::PutNetwork& change) {
       .add(network.names ? 1 : 0)
       .add(join(network.forwarders))
       .add(network.attach)
-      .add(network.host_access ? 1 : 0);
+      .add(network.host_access ? 1 : 0)
+      .add(join(network.listen));
   put.exec();
   write_roles(database, network);
 }

@@ -92,13 +92,17 @@ class SqliteStore final : public store::Store {
 
   base::Status commit(const std::vector<store::Change>& changes,
                       const store::AuditRecord& record) override {
-    return write(changes, record, "FULL");
+    return write(changes, {record}, "FULL");
   }
 
   base::Status commit_soon(const std::vector<store::Change>& changes,
                            const store::AuditRecord& record) override {
     // In WAL mode NORMAL writes the log without waiting; the next FULL commit waits for all of it.
-    return write(changes, record, "NORMAL");
+    return write(changes, {record}, "NORMAL");
+  }
+
+  base::Status record_soon(const std::vector<store::AuditRecord>& records) override {
+    return write({}, records, "NORMAL");
   }
 
   base::Result<std::vector<store::AuditEntry>> audit(std::size_t limit) override {
@@ -125,7 +129,8 @@ class SqliteStore final : public store::Store {
   }
 
  private:
-  base::Status write(const std::vector<store::Change>& changes, const store::AuditRecord& record,
+  base::Status write(const std::vector<store::Change>& changes,
+                     const std::vector<store::AuditRecord>& records,
                      const std::string& synchronous) {
     return guarded("write the database", [&]() -> base::Status {
       database_.exec("PRAGMA synchronous = " + synchronous);
@@ -133,7 +138,7 @@ class SqliteStore final : public store::Store {
       for (const store::Change& change : changes) {
         std::visit([&](const auto& one) { write_change(database_, one); }, change);
       }
-      write_audit(database_, record);
+      for (const store::AuditRecord& record : records) write_audit(database_, record);
       transaction.commit();
       return {};
     });

@@ -336,6 +336,7 @@ TEST_P(Migration, KeepsTheDataOfTheVersionBefore) {
       stored.network.forwarders.clear();
       stored.network.attach.clear();
       stored.network.host_access = false;
+      stored.network.listen.clear();
     }
     for (auto& [id, peer] : before.peers) peer.person.clear();
     before.refused_everywhere.clear();

@@ -297,3 +297,27 @@ def test_a_subnet_that_overlaps_the_hosts_own_is_told(gateway):
     refused = gateway.call("network", "create", gateway.network("b"),
                            "--subnet", "192.0.2.0/24", "--endpoint", "192.0.2.1")
     assert refused.returncode == 6 and "lies inside the subnet" in refused.stderr
+
+
+def test_a_network_listens_where_it_shall(world, gateway):
+    view = gateway.create("a", "--listen", "192.0.2.1")
+    assert view["listen"] == ["192.0.2.1"]
+    world.members[0].join("a")
+    world.members[0].ping(count=1)
+    bound = gateway.run("ss", "-Huln", "sport", "=", f":{view['port']}").splitlines()
+    assert bound and all(f" 192.0.2.1:{view['port']} " in line for line in bound), bound
+
+
+@pytest.mark.parametrize("addresses, why", [
+    (("203.0.113.9",), "no such address"),
+    (("192.0.2.1", "198.51.100.1"), "one address of each family"),
+    (("0.0.0.0",), "is no address to listen on"),
+    (("here",), "is no address to listen on"),
+])
+def test_an_address_that_cannot_be_listened_on_is_refused(gateway, addresses, why):
+    before = untouched(gateway)
+    options = [word for address in addresses for word in ("--listen", address)]
+    refused = gateway.call("network", "create", gateway.network("b"), "--subnet", "10.30.0.0/24",
+                           "--endpoint", "vpn.example.org", *options)
+    assert refused.returncode != 0 and why in refused.stderr, refused.stderr
+    assert untouched(gateway) == before

@@ -104,6 +104,7 @@ base::Result<client::Bundle> make_bundle(const client::Daemon& daemon, const api
   bundle.network = profile.note.network;
   bundle.peer = profile.note.peer;
   bundle.conf = std::move(profile.conf);
+  bundle.environment = std::move(profile.note.environment);
   bundle.now = os::wall_now();
   if (choice.with_program) {
     WARREN_TRY_ASSIGN(bundle.programs, programs());
@@ -180,7 +181,8 @@ void say_once(const client::Bundle& bundle) {
              bundle.peer, bundle.network);
 }
 
-base::Status export_one(const Invocation& invocation, const ExportChoice& choice) {
+base::Status export_one(const Invocation& invocation, ExportChoice choice) {
+  if (choice.output == "-") choice.output.clear();
   WARREN_TRY_ASSIGN(const BundleFormat format, chosen_format(choice));
   if (format == BundleFormat::Zip && choice.output.empty() &&
       (invocation.json || ::isatty(STDOUT_FILENO) == 1)) {
@@ -288,7 +290,8 @@ void add_peer_export_command(CLI::App& peer, Invocation& invocation) {
                    "cloud-init (a machine's user data)")
       ->capture_default_str();
   command->add_option("-o,--output", choice->output,
-                      "a new file, for its owner alone; with qr a .png");
+                      "a new file, for its owner alone (with qr a .png); - or nothing: standard "
+                      "output");
   command->add_flag("--generate-keys", choice->generate_keys,
                     "make the keys of a peer that waits for its key; the private half is in the "
                     "bundle and nowhere else");

@@ -42,12 +42,10 @@ std::vector<std::string> subcommand_names(const CLI::App& app) {
 
 /// What people type from habit, and what it is called here.
 std::string habit(std::string_view word) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kHabits{{
-      {"up", "run"},
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kHabits{{
       {"exec", "attach"},
       {"enter", "attach"},
       {"kill", "stop"},
-      {"down", "leave"},
       {"ls", "network list"},
       {"list", "network list"},
       {"version", "--version"},
@@ -80,7 +78,10 @@ int report_usage(const CLI::App& app, Invocation& invocation, const CLI::ParseEr
     return report(invocation, unknown_command(at, *unknown, known));
   }
   std::string message = error.what();
-  if (!known.empty() && !unread.empty()) message = "there is no option '" + unread.front() + "'";
+  // Said first: the word behind an unknown option counts as one argument too many.
+  const auto option =
+      std::ranges::find_if(unread, [](const auto& word) { return word.starts_with('-'); });
+  if (option != unread.end()) message = "there is no option '" + *option + "'";
   if (at.app != &app) message = at.name + ": " + message;
   return report(invocation,
                 base::make_error(base::ErrorKind::Invalid, message, "see: " + at.name + " --help"));
@@ -147,10 +148,12 @@ int run_program(int argc, char** argv) {
   add_network_commands(app, invocation);
   add_role_commands(app, invocation);
   add_policy_commands(app, invocation);
+  add_env_command(app, invocation);
   add_forward_commands(app, invocation);
   add_peer_commands(app, invocation);
   add_join_command(app, invocation);
   add_run_command(app, invocation);
+  add_up_commands(app, invocation);
   add_proxy_command(app, invocation);
   add_attach_commands(app, invocation);
   add_ps_commands(app, invocation);

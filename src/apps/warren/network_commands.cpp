@@ -20,14 +20,20 @@ std::string described(const api::NetworkView& network) {
                    {"gateway", network.gateway},
                    {"gateway6", network.gateway6},
                    {"endpoint", network.endpoint},
+                   {"listens on", join_words(network.listen)},
                    {"public key", network.public_key},
                    {"dns", join_words(network.dns)},
+                   {"names", network.names ? "NAME." + network.name + ".internal" : "no"},
+                   {"forwarders", join_words(network.forwarders)},
                    {"nat", network.nat ? "yes" : "no"},
                    {"namespace", network.netns},
                    {"interface", network.interface_name},
                    {"reserved", join_words(network.reserved)},
                    {"roles", join_words(network.roles)},
                    {"default role", network.default_role},
+                   {"devices", network.max_devices == 0
+                                   ? std::string()
+                                   : fmt::format("{} for each person", network.max_devices)},
                    {"policy", network.policy ? "yes; see `warren policy show`" : "none"},
                    {"engine", network.stopped ? "stopped by `network stop`" : network.engine},
                    {"features", network.engine_report ? network.engine_report->features : ""},
@@ -73,6 +79,9 @@ base::Status show(const Invocation& invocation, const std::string& name) {
     print_line(api::encode(network));
   } else {
     fmt::print("{}", described(network));
+    for (const std::string& warning : network.warnings) {
+      fmt::print(stderr, "warren: warning: {}\n", warning);
+    }
   }
   return {};
 }
@@ -105,9 +114,13 @@ void add_create(CLI::App& network, Invocation& invocation) {
   struct Given {
     api::NetworkCreate request;
     std::string subnet, subnet6, endpoint, default_role;
+    std::vector<std::string> listen;
     std::vector<std::string> roles;
     std::uint32_t max_members = 0;
+    std::uint32_t max_devices = 0;
+    std::vector<std::string> forwarders;
     std::uint16_t port = 0;
+    bool names = false;
     bool no_nat = false;
   };
   auto given = std::make_shared<Given>();
@@ -130,6 +143,8 @@ void add_create(CLI::App& network, Invocation& invocation) {
   const auto words = [&](const char* option, std::vector<std::string>& into, const char* help) {
     command->add_option(option, into, help)->allow_extra_args(false)->delimiter(',');
   };
+  words("--listen", given->listen,
+        "address of this host that the UDP port is bound to, one per family; all by default");
   words("--gateway-address", given->request.gateway_addresses,
         "the gateway's own address, one per family; the first of the subnet by default");
   words("--reserve", given->request.reserve,
@@ -140,6 +155,13 @@ void add_create(CLI::App& network, Invocation& invocation) {
                                            "the role of whoever is given none; member by default");
   auto* max_members =
       command->add_option("--max-members", given->max_members, "how many members it may have");
+  auto* max_devices = command->add_option("--max-devices", given->max_devices,
+                                          "how many devices one person may have in it; see "
+                                          "--person of `invite` and `peer add`");
+  command->add_flag("--names", given->names,
+                    "the gateway answers for the names of members and services (needs dnsmasq)");
+  words("--forwarder", given->forwarders,
+        "name server that is asked for all other names; those of this host by default");
   command->add_flag("--no-nat", given->no_nat, "no way out of the network through this host");
   command->footer(
       "Example: warren network create lab --subnet 10.20.0.0/24 --endpoint vpn.example.org");
@@ -150,8 +172,12 @@ void add_create(CLI::App& network, Invocation& invocation) {
     if (port->count() > 0) request.port = given->port;
     if (endpoint->count() > 0) request.endpoint = given->endpoint;
     if (default_role->count() > 0) request.default_role = given->default_role;
+    if (!given->listen.empty()) request.listen = given->listen;
     if (max_members->count() > 0) request.max_members = given->max_members;
+    if (max_devices->count() > 0) request.max_devices = given->max_devices;
     for (const std::string& role : given->roles) add_role(role, request.roles);
+    if (given->names) request.names = true;
+    if (!given->forwarders.empty()) request.forwarders = given->forwarders;
     request.nat = !given->no_nat;
     finish(invocation, create(invocation, request));
   });

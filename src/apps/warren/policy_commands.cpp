@@ -75,10 +75,11 @@ struct Asked {
 };
 
 base::Status test(Invocation& invocation, const Asked& asked) {
+  const client::Daemon daemon = daemon_of(invocation);
+  WARREN_TRY_ASSIGN(const std::string network, pick_network(daemon, asked.network));
   WARREN_TRY_ASSIGN(
       const auto answer,
-      daemon_of(invocation)
-          .test_policy(asked.network, {.from = asked.from, .to = asked.to, .port = asked.port}));
+      daemon.test_policy(network, {.from = asked.from, .to = asked.to, .port = asked.port}));
   if (!answer.allowed) invocation.exit_code = kFailed;
   if (invocation.json) {
     print_line(api::encode(answer));
@@ -147,11 +148,13 @@ void add_policy_commands(CLI::App& app, Invocation& invocation) {
   CLI::App* test_command = policy->add_subcommand(
       "test", "Tell whether FROM may open PORT to TO, and by which rule; exit code 1: it may not");
   auto asked = std::make_shared<Asked>();
-  test_command->add_option("NETWORK", asked->network, kNetworkHelp)->required();
+  test_command->positionals_at_end();  // with three words NETWORK is the one that is left out
+  test_command->add_option("NETWORK", asked->network,
+                           "the network; may be left out if there is one");
   test_command->add_option("FROM", asked->from, "a peer, a role or internet")->required();
   test_command->add_option("TO", asked->to, "a peer, a role, gateway or internet")->required();
   test_command->add_option("PORT", asked->port, "tcp/22, udp/53 or icmp")->required();
-  test_command->footer("Example: warren policy test lab alice broker tcp/1883");
+  test_command->footer("Example: warren policy test alice broker tcp/1883");
   test_command->callback([&invocation, asked] { finish(invocation, test(invocation, *asked)); });
 }
 
