@@ -117,6 +117,11 @@ base::Result<model::Peer> Control::Impl::new_peer(const model::Network& network,
   WARREN_TRY(check_role_room(network, role));
   WARREN_TRY(check_devices(network, peer));
   WARREN_TRY(take_addresses(network, role, wanted.addresses, peer));
+  std::vector<base::IpAddress> fixed;
+  for (const auto& address : {peer.address4, peer.address6}) {
+    if (address) fixed.push_back(*address);
+  }
+  WARREN_TRY(check_unused(network, fixed, "choose another one, or leave --address out"));
   WARREN_TRY(choose_addresses(network, peer));
   return peer;
 }
@@ -147,6 +152,13 @@ base::Result<std::vector<model::Peer>> Control::Impl::new_peers(const model::Net
     }
     state.next_peer_id = next_id;
   };
+  std::vector<base::IpAddress> fixed;
+  for (const api::PeerAdd& one : wanted.peers) {
+    for (const std::string& text : one.addresses) {
+      if (const auto address = base::IpAddress::parse(text)) fixed.push_back(*address);
+    }
+  }
+  WARREN_TRY(look_at_segment(network, fixed));
   for (const api::PeerAdd& one : wanted.peers) {
     auto peer = new_peer(network, one);
     if (!peer) {
@@ -165,8 +177,9 @@ base::Result<std::vector<model::Peer>> Control::Impl::new_peers(const model::Net
 
 base::Status Control::Impl::configure_all(const model::Network& network,
                                           const std::vector<model::Peer>& peers) {
-  if (policy_of(network) != nullptr && !unapplied.contains(network.id)) {
-    WARREN_TRY(reconcile_host().within("let the policy know them"));
+  const bool is_seen = policy_of(network) != nullptr || !network.attach.empty();
+  if (is_seen && !unapplied.contains(network.id)) {
+    WARREN_TRY(reconcile_host().within("let the host know them"));
   }
   if (network.stopped) return {};
   std::vector<EnginePeer> members;

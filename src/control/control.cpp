@@ -254,6 +254,8 @@ base::Result<api::PolicyAnswer> Control::test_policy(const std::string& network,
   return impl_->test_policy(network, request);
 }
 
+base::Result<api::DoctorReport> Control::check_ports() { return impl_->check_ports(); }
+
 base::Result<api::VerifyReport> Control::verify(const std::string& network) {
   return impl_->verify(network);
 }
@@ -429,6 +431,7 @@ base::Result<api::AuditSpan> Control::audit_span() {
 bool Control::retry_pending() {
   const bool ended = impl_->end_memberships();
   impl_->look_at_members();
+  impl_->follow_segments();
   const bool networks = impl_->retry_networks();
   const bool revocations = impl_->retry_revocations();
   const bool all_up = impl_->bring_up_the_rest();

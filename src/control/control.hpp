@@ -193,6 +193,8 @@ class Control {
                                                             const api::PolicyTest& request);
   /// What is in force, read back, beside what is declared; of all networks for an empty name.
   [[nodiscard]] base::Result<api::VerifyReport> verify(const std::string& network);
+  /// Whether each public port is listened on and reached from outside; nothing stays of the test.
+  [[nodiscard]] base::Result<api::DoctorReport> check_ports();
   /// Puts right what differs; what still does then is in the answer.
   [[nodiscard]] base::Result<api::VerifyReport> repair(const std::string& actor,
                                                        const std::string& network);

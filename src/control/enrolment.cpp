@@ -179,6 +179,7 @@ base::Status Control::Impl::admit(const Request& request, const model::Token& to
 
 base::Status Control::Impl::configure(const model::Peer& peer) {
   WARREN_TRY(change_membership(peer, true).within("let the policy know it"));
+  WARREN_TRY(change_attachment(peer, true).within("answer for it on the segment"));
   if (state.networks.at(peer.network).network.stopped) return {};  // when it starts
   return deps.engines.add_peer(peer.network, engine_peer(peer)).within("configure the engine");
 }
@@ -186,6 +187,13 @@ base::Status Control::Impl::configure(const model::Peer& peer) {
 base::Status Control::Impl::grant(const Request& request, const model::Peer& peer,
                                   const std::vector<store::Change>& changes,
                                   const std::vector<store::Change>& inverse) {
+  std::vector<base::IpAddress> addresses;
+  for (const auto& address : {peer.address4, peer.address6}) {
+    if (address) addresses.push_back(*address);
+  }
+  WARREN_TRY(check_unused(state.networks.at(peer.network).network, addresses,
+                          "let that host have another address, or revoke the member and add it "
+                          "again"));
   WARREN_TRY(commit(changes, request));
   base::Status added = configure(peer);
   if (added) return {};
@@ -197,7 +205,9 @@ base::Status Control::Impl::grant(const Request& request, const model::Peer& pee
     reason.message += "; it could not be undone: " + undone.error().message;
     return reason;
   }
-  if (const auto out = change_membership(peer, false); !out) {
+  base::Status out = change_membership(peer, false);
+  if (out) out = change_attachment(peer, false);
+  if (!out) {
     host_to_reconcile = true;
     host_problem = out.error().message;
   }

@@ -46,6 +46,7 @@ plan::HostNetwork Control::Impl::host_network(const model::Network& network) con
   plan::HostNetwork out = plan::host_network(network, settings.transit);
   out.forwards = host_forwards(network.id);
   out.policy = policy_table(network);
+  if (!network.attach.empty()) out.attached_members = attached_members(network);
   return out;
 }
 

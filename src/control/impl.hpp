@@ -135,6 +135,42 @@ struct Control::Impl {
   [[nodiscard]] std::vector<std::string> warnings_of(const model::Network& network);
   [[nodiscard]] model::NetworkId choose_id();
 
+  // --- segment.cpp: networks on a segment of the host's, and the host on a network ---
+  [[nodiscard]] base::Status choose_attach(const api::NetworkCreate& wanted,
+                                           model::Network& network);
+  /// Conflict, with the owner, when a route to the members has another meaning on the host already.
+  [[nodiscard]] base::Status check_host_access(const model::Network& network) const;
+  /// What is known of addresses of the segment that a network is attached to: the owner, or empty
+  /// when nobody answered for it. Asks for what was not asked a moment ago, all at once.
+  [[nodiscard]] base::Status look_at_segment(const model::Network& network,
+                                             const std::vector<base::IpAddress>& addresses);
+  [[nodiscard]] std::string seen_owner(const model::Network& network,
+                                       const base::IpAddress& address) const;
+  /// Conflict when somebody on the segment has one of the addresses.
+  [[nodiscard]] base::Status check_unused(const model::Network& network,
+                                          const std::vector<base::IpAddress>& addresses,
+                                          const std::string& hint);
+  /// As next_address, and nobody on the network's segment has it.
+  [[nodiscard]] base::Result<base::IpAddress> next_unused(const model::Network& network,
+                                                          const model::Role& role,
+                                                          const base::Prefix& subnet,
+                                                          std::vector<base::IpAddress> taken);
+  [[nodiscard]] std::vector<base::IpAddress> attached_members(const model::Network& network) const;
+  /// Lets a member come or go on its network's segment; nothing to do where there is none.
+  [[nodiscard]] base::Status change_attachment(const model::Peer& peer, bool comes);
+  /// What keeps a network from its segment; success: nothing does, or it has none.
+  [[nodiscard]] base::Status check_segment(const model::Network& network) const;
+  [[nodiscard]] std::vector<std::string> segment_warnings(const model::Network& network) const;
+  /// Brings networks to segments that are there again, and away from those that are not.
+  void follow_segments();
+
+  // --- ports.cpp ---
+  [[nodiscard]] base::Result<api::DoctorReport> check_ports();
+  /// Failed when somebody's packet filter keeps members from the world, with the rule that it
+  /// needs; what cannot be told so exactly is added to the warnings.
+  [[nodiscard]] base::Status check_way_out(const model::Network& network,
+                                           std::vector<std::string>& warnings);
+
   // --- invitations.cpp, enrolment.cpp ---
   [[nodiscard]] base::Result<api::Invitation> invite(const Request& request,
                                                      const std::string& network,
@@ -406,6 +442,14 @@ struct Control::Impl {
   std::set<model::NetworkId> engineless;
   /// Why a network is not what it should be.
   std::map<model::NetworkId, std::string> problems;
+
+  /// Who had an address of a segment, and when that was asked; an empty owner: nobody answered.
+  struct SeenOnSegment {
+    std::string owner;
+    base::Instant when{};
+  };
+  std::map<std::pair<model::NetworkId, base::IpAddress>, SeenOnSegment> seen_on_segment;
+  std::set<model::NetworkId> detached;  ///< their segments were not there when last looked for
 
   Changed changed;
   PeerIndex index;  ///< of `state.peers`, and always up to date with them

@@ -57,10 +57,10 @@ base::Status Control::Impl::choose_addresses(const model::Network& network, mode
   }
   WARREN_TRY_ASSIGN(const model::Role role, role_for(network, peer.role));
   if (network.subnet4 && !peer.address4) {
-    WARREN_TRY_ASSIGN(peer.address4, next_address(network, role, *network.subnet4, taken));
+    WARREN_TRY_ASSIGN(peer.address4, next_unused(network, role, *network.subnet4, taken));
   }
   if (network.subnet6 && !peer.address6) {
-    WARREN_TRY_ASSIGN(peer.address6, next_address(network, role, *network.subnet6, taken));
+    WARREN_TRY_ASSIGN(peer.address6, next_unused(network, role, *network.subnet6, taken));
   }
   return {};
 }

@@ -37,4 +37,9 @@ inline constexpr std::uint32_t kMaxMembership_s = 10U * 366 * 24 * 3600;
 /// A peer whose last handshake is younger is connected (WireGuard's reject-after-time).
 inline constexpr std::chrono::seconds kConnectedFor{180};
 
+/// For how long it is believed that nobody on a segment has an address.
+inline constexpr std::chrono::seconds kSegmentBelieved{10};
+/// Addresses of a segment that are asked for together when one is to be handed out.
+inline constexpr std::size_t kAskedTogether = 32;
+
 }  // namespace warren::control

@@ -98,6 +98,10 @@ base::Result<model::Network> Control::Impl::changed_network(const model::Network
     WARREN_TRY_ASSIGN(const model::Role role, role_for(next, *wanted.default_role));
     next.default_role = role.name;
   }
+  if (wanted.host_access.value_or(false) && !network.host_access) {
+    WARREN_TRY(check_host_access(next));
+  }
+  if (wanted.host_access) next.host_access = *wanted.host_access;
   if (wanted.max_members) next.max_members = *wanted.max_members;
   if (wanted.max_devices) next.max_devices = *wanted.max_devices;
   return next;
@@ -111,11 +115,18 @@ base::Result<api::NetworkView> Control::Impl::set_network(const Request& request
   if (next == before) return network_view(before);
   WARREN_TRY(commit_network(request, next));
   const bool names_change = next.names != before.names || next.forwarders != before.forwarders;
-  if (next.nat == before.nat && !names_change) return network_view(next);
+  const bool paths_change = next.nat != before.nat || next.host_access != before.host_access;
+  if (!paths_change && !names_change) return network_view(next);
 
+  std::vector<std::string> warnings;
   base::Status applied = reconcile_host();
+  if (applied && next.nat && !before.nat) applied = check_way_out(next, warnings);
   if (applied && names_change) applied = apply_names(next.id);
-  if (applied) return network_view(next);
+  if (applied) {
+    api::NetworkView view = network_view(next);
+    std::ranges::move(warnings, std::back_inserter(view.warnings));
+    return view;
+  }
   base::Error reason = std::move(applied).error();
   const Request undo{request.actor, "network.set.undo", request.target};
   base::Status undone = commit_network(undo, before);

@@ -91,6 +91,8 @@ base::Status Control::Impl::choose_subnets(const api::NetworkCreate& wanted,
     WARREN_TRY(check_transit_overlap(*network.subnet4, settings.transit.v4));
   }
   if (!wanted.subnet6) {
+    // The hosts of a segment know no prefix that we invent.
+    if (wanted.attach && network.subnet4) return {};
     do {
       network.subnet6 = random_ula(deps.random);
     } while (network.subnet6->overlaps(settings.transit.v6));
@@ -239,11 +241,13 @@ std::vector<std::string> Control::Impl::warnings_of(const model::Network& networ
     const auto routes = deps.host.overlapping_routes(*subnet);
     if (!routes) continue;  // a warning less; what needs the host's routes says so itself
     for (const std::string& route : *routes) {
+      if (!network.attach.empty() && route.ends_with(" dev " + network.attach)) continue;
       out.push_back(
           fmt::format("subnet {} overlaps this host's route {}: members cannot reach what is there",
                       subnet->to_string(), route));
     }
   }
+  for (std::string& warning : segment_warnings(network)) out.push_back(std::move(warning));
   return out;
 }
 
@@ -328,6 +332,9 @@ base::Result<model::Network> Control::Impl::choose_network(const api::NetworkCre
   network.nat = wanted.nat;
   network.id = choose_id();
   network.created = deps.clock.wall();
+  WARREN_TRY(choose_attach(wanted, network));
+  network.host_access = wanted.host_access.value_or(false);
+  if (network.host_access) WARREN_TRY(check_host_access(network));
   return network;
 }
 

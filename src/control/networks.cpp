@@ -32,7 +32,9 @@ base::Result<api::NetworkView> Control::Impl::create_network(const Request& requ
   stored.network.gateway_key = keys.public_key;
   WARREN_TRY(commit({store::PutNetwork{stored}}, request));
 
+  std::vector<std::string> warnings;
   base::Status applied = reconcile_host();
+  if (applied && chosen.nat) applied = check_way_out(chosen, warnings);
   if (!applied) return undo_create(request, chosen, std::move(applied).error());
   applied = start_engine(chosen.id);
   if (!applied) {
@@ -50,6 +52,7 @@ base::Result<api::NetworkView> Control::Impl::create_network(const Request& requ
     }
   }
   api::NetworkView view = network_view(stored.network);
+  std::ranges::move(warnings, std::back_inserter(view.warnings));
   std::ranges::move(warnings_of(chosen), std::back_inserter(view.warnings));
   return view;
 }

@@ -96,6 +96,12 @@ std::optional<model::PolicyTable> Control::Impl::policy_table(const model::Netwo
   for (const auto& address : {network.gateway4(), network.gateway6()}) {
     if (address) gateway.push_back(*address);
   }
+  if (network.host_access) {
+    // The host then speaks as the gateway.
+    const plan::HostNetwork pair = plan::host_network(network, settings.transit);
+    if (network.subnet4) gateway.push_back(pair.transit4_host);
+    if (network.subnet6) gateway.push_back(pair.transit6_host);
+  }
   return model::make_policy_table(*policy, network.roles, members, gateway);
 }
 
@@ -140,6 +146,18 @@ base::Status Control::Impl::check_unnamed(const model::Network& network,
 base::Status Control::Impl::check_policy(const model::Network& network,
                                          const model::Policy& policy) const {
   WARREN_TRY(model::check_size(policy));
+  for (const model::PolicyRule& rule : policy.rules) {
+    if (!network.attach.empty()) break;
+    for (const auto* side : {&rule.from, &rule.to}) {
+      const auto at = std::ranges::find(*side, model::PartyKind::Segment, &model::Party::kind);
+      if (at == side->end()) continue;
+      return make_error(ErrorKind::Invalid,
+                        fmt::format("line {}, column {}: network {} is attached to no segment",
+                                    at->line, at->column, network.name),
+                        "`network create --attach` makes one that is; a role or peer of that name "
+                        "is role:segment or peer:segment");
+    }
+  }
   std::vector<std::string> names;
   for (const auto& [id, peer] : index.in(network.id)) {
     if (peer->state != model::PeerState::Revoked) names.push_back(peer->name);
@@ -226,6 +244,12 @@ base::Result<model::Subject> Control::Impl::subject(const model::Network& networ
                                                     const std::string& word) const {
   if (word == "gateway") return model::Subject{model::PartyKind::Gateway, "", ""};
   if (word == "internet") return model::Subject{model::PartyKind::Internet, "", ""};
+  if (word == "segment") {
+    if (!network.attach.empty()) return model::Subject{model::PartyKind::Segment, "", ""};
+    return make_error(ErrorKind::Invalid,
+                      fmt::format("network {} is attached to no segment", network.name),
+                      "ask about a role, a peer, the gateway or the internet");
+  }
   const bool only_peer = word.starts_with("peer:");
   const bool only_role = word.starts_with("role:");
   const std::string name = only_peer || only_role ? word.substr(5) : word;
@@ -255,7 +279,9 @@ base::Result<api::PolicyAnswer> Control::Impl::test_policy(const std::string& na
   const model::Policy* policy = policy_of(network);
   if (policy == nullptr) {
     const bool out = to.kind == model::PartyKind::Internet;
-    answer.allowed = !out || network.nat;
+    const bool leads_through = from.kind == model::PartyKind::Segment &&
+                               (out || to.kind == model::PartyKind::Segment);
+    answer.allowed = (!out || network.nat) && !leads_through;
     answer.reason = fmt::format(
         "network {} has no policy: {}", network.name,
         out ? "members reach the internet when it has NAT" : "members reach each other");

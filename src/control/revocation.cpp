@@ -116,11 +116,12 @@ void Control::Impl::close_ways_in(const Request& request, model::PeerId id, base
     if (policy_of(state.networks.at(peer.network).network) != nullptr) {
       step("policy", change_membership(peer, false));
     }
+    const model::Network& network = state.networks.at(peer.network).network;
+    if (!network.attach.empty()) step("segment", change_attachment(peer, false));
     std::vector<base::IpAddress> addresses;
     for (const auto& address : {peer.address4, peer.address6}) {
       if (address) addresses.push_back(*address);
     }
-    const model::Network& network = state.networks.at(peer.network).network;
     const auto flushed =
         deps.host.flush_connections(plan::host_network(network, settings.transit), addresses);
     step("connections", flushed ? base::Status() : base::Status(flushed.error()));

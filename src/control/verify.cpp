@@ -102,6 +102,12 @@ void Control::Impl::verify_host(api::VerifyReport& report) {
         {name, "host", one_line(fmt::format("{}: {}", how, plan::key_of(fact)), kMaxRepair),
          repair_of(step, observed->environment.instance)});
   }
+  for (const auto& [id, stored] : state.networks) {
+    const base::Status here = check_segment(stored.network);
+    if (here || unapplied.contains(id)) continue;
+    report.differences.push_back(
+        {stored.network.name, "segment", here.error().message, here.error().hint});
+  }
   for (const plan::HostNetwork& network : desired) {
     const auto strangers = deps.host.find_strangers(network);
     if (!strangers) {

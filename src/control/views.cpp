@@ -79,6 +79,8 @@ api::NetworkView Control::Impl::network_view(const model::Network& network) {
   view.max_members = network.max_members;
   view.max_devices = network.max_devices;
   view.policy = policy_of(network) != nullptr;
+  view.attach = network.attach;
+  view.host_access = network.host_access;
   view.names = network.names;
   for (const base::IpAddress& address : network.listen) view.listen.push_back(address.to_string());
   for (const base::IpAddress& forwarder : network.forwarders) {
@@ -194,6 +196,12 @@ std::vector<std::string> Control::Impl::problem_texts() const {
   }
   if (host_to_reconcile) {
     texts.push_back("the host is not yet as it should be: " + host_problem);
+  }
+  for (const auto& [id, stored] : state.networks) {
+    if (const base::Status here = check_segment(stored.network); !here && !unapplied.contains(id)) {
+      texts.push_back(
+          fmt::format("network {}: {}", stored.network.name, with_remedy(here.error())));
+    }
   }
   for (const auto& [network, key] : keys_to_remove) {
     texts.push_back(fmt::format("network {}: a peer that was not admitted is being removed",

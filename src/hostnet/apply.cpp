@@ -13,6 +13,7 @@
 
 #include "hostnet/host_net.hpp"
 #include "hostnet/nftables.hpp"
+#include "hostnet/station.hpp"
 #include "hostnet/sysctl.hpp"
 #include "os/netns.hpp"
 #include "os/tun.hpp"
@@ -61,6 +62,9 @@ Status make_pair(os::Rtnl& rtnl, const plan::Link& link, const os::Fd& host,
                  const std::string& alias) {
   WARREN_TRY(rtnl.add_veth(link.name, link.host_name));
   WARREN_TRY(rtnl.set_alias(link.host_name, alias));
+  // A bridge takes the lowest address of its ports for its own: not this one.
+  if (link.station != 0)
+    WARREN_TRY(rtnl.set_mac(link.host_name, station_mac(kPortMacStart, link.station)));
   return rtnl.move_to_netns(link.host_name, host);
 }
 
@@ -148,6 +152,10 @@ Status HostNet::add_link(const plan::Link& link) {
     if (link.kind == plan::LinkKind::Tun) made = make_tun(link);
     if (link.kind == plan::LinkKind::Bridge) made = rtnl.add_bridge(link.name);
     if (link.kind == plan::LinkKind::Veth) made = make_pair(rtnl, link, host_, alias());
+    if (link.kind == plan::LinkKind::Macvlan) {
+      WARREN_TRY_ASSIGN(const os::Fd space, os::current_netns());
+      made = rtnl_.add_macvlan(link.name, link.master, space);
+    }
     const bool is_ours =
         made || made.error().kind != ErrorKind::Conflict || link.kind == plan::LinkKind::Veth;
     if (!made && is_ours) (void)rtnl.delete_link(link.name);
@@ -164,8 +172,13 @@ Status HostNet::add_link(const plan::Link& link) {
 
 Status HostNet::set_link(const plan::Link* before, const plan::Link& after) {
   const bool sets_up = before == nullptr || before->up != after.up;
+  const bool is_port = after.kind == plan::LinkKind::Veth;
+  if (is_port && (before == nullptr ? !after.master.empty() : before->master != after.master))
+    WARREN_TRY(enslave(after));
   Status set = inside(after.netns, [&]() -> Status {
     WARREN_TRY_ASSIGN(os::Rtnl rtnl, os::Rtnl::open());
+    if (after.station != 0 && (before == nullptr || before->station != after.station))
+      WARREN_TRY(rtnl.set_mac(after.name, station_mac(kStationMacStart, after.station)));
     if (after.mtu != 0 && (before == nullptr || before->mtu != after.mtu))
       WARREN_TRY(rtnl.set_mtu(after.name, after.mtu));
     return sets_up ? rtnl.set_up(after.name, after.up) : Status{};

@@ -41,6 +41,18 @@ class HostNet final : public plan::Host {
       const plan::HostNetwork& network, const std::vector<model::GroupMember>& gone,
       const std::vector<model::GroupMember>& come) override;
   [[nodiscard]] base::Result<std::size_t> cut_denied(const plan::HostNetwork& network) override;
+  // segment.cpp
+  [[nodiscard]] base::Result<plan::SegmentFacts> find_segment(const std::string& link) override;
+  [[nodiscard]] base::Status change_attached_members(
+      const plan::HostNetwork& network, const std::vector<base::IpAddress>& gone,
+      const std::vector<base::IpAddress>& come) override;
+  [[nodiscard]] base::Result<std::vector<plan::Occupant>> find_occupants(
+      const plan::HostNetwork& network, const std::vector<base::IpAddress>& addresses) override;
+  // path_probe.cpp
+  [[nodiscard]] base::Result<std::optional<plan::Obstacle>> probe_uplink(
+      const plan::HostNetwork& network) override;
+  [[nodiscard]] base::Result<std::vector<plan::PortFinding>> probe_ports(
+      const std::vector<plan::PortQuestion>& questions) override;
   [[nodiscard]] base::Result<std::vector<std::string>> find_strangers(
       const plan::HostNetwork& network) override;
   [[nodiscard]] base::Status check_public_port(const model::PublicPort& port) override;
@@ -75,6 +87,8 @@ class HostNet final : public plan::Host {
   [[nodiscard]] Status change(const plan::Link* before, const plan::Link* after);
   [[nodiscard]] Status change(const plan::Address* before, const plan::Address* after);
   [[nodiscard]] Status change(const plan::Route* before, const plan::Route* after);
+  [[nodiscard]] Status change(const plan::ProxyNeighbour* before,
+                              const plan::ProxyNeighbour* after);
   [[nodiscard]] Status change(const plan::Table* before, const plan::Table* after);
   [[nodiscard]] Status change(const plan::Gate* before, const plan::Gate* after);
   [[nodiscard]] Status change(const plan::Guard* before, const plan::Guard* after);
@@ -83,6 +97,8 @@ class HostNet final : public plan::Host {
   [[nodiscard]] Status change(const plan::PolicyFilter* before, const plan::PolicyFilter* after);
   [[nodiscard]] Status add_link(const plan::Link& link);
   [[nodiscard]] Status set_link(const plan::Link* before, const plan::Link& after);
+  /// Makes the host's end of a pair a port of its bridge, or of none.
+  [[nodiscard]] Status enslave(const plan::Link& link);
 
   Options options_;
   os::Fd host_;

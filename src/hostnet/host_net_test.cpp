@@ -252,6 +252,26 @@ TEST(HostNet, FailureAtAnyStepLeavesTheHostByteIdentical) {
       base::Result<std::size_t> cut_denied(const HostNetwork& network) override {
         return real_.cut_denied(network);
       }
+      base::Result<plan::SegmentFacts> find_segment(const std::string& link) override {
+        return real_.find_segment(link);
+      }
+      base::Status change_attached_members(const HostNetwork& network,
+                                           const std::vector<base::IpAddress>& gone,
+                                           const std::vector<base::IpAddress>& come) override {
+        return real_.change_attached_members(network, gone, come);
+      }
+      base::Result<std::vector<plan::Occupant>> find_occupants(
+          const HostNetwork& network, const std::vector<base::IpAddress>& addresses) override {
+        return real_.find_occupants(network, addresses);
+      }
+      base::Result<std::optional<plan::Obstacle>> probe_uplink(
+          const HostNetwork& network) override {
+        return real_.probe_uplink(network);
+      }
+      base::Result<std::vector<plan::PortFinding>> probe_ports(
+          const std::vector<plan::PortQuestion>& questions) override {
+        return real_.probe_ports(questions);
+      }
       base::Result<std::vector<std::string>> find_strangers(const HostNetwork& network) override {
         return real_.find_strangers(network);
       }

@@ -1,7 +1,9 @@
 // nftables in the calling thread's network namespace, through libnftables.
 #pragma once
 
+#include <cstdint>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -11,10 +13,53 @@
 #include "model/forward.hpp"
 #include "model/policy_table.hpp"
 
+struct nft_ctx;
+
 namespace warren::hostnet {
 
 /// Runs a script as one transaction: all of it or nothing.
 [[nodiscard]] base::Status run_nft(const std::string& script);
+/// A table that goes with this object, whatever becomes of the process: the kernel removes it with
+/// the socket it was made by (flag owner, Linux 5.12).
+class OwnedTable {
+ public:
+  /// `body` is what stands between the braces of `table inet NAME { … }`.
+  [[nodiscard]] static base::Result<OwnedTable> create(const std::string& name,
+                                                       const std::string& body);
+  OwnedTable(OwnedTable&&) = default;
+  OwnedTable& operator=(OwnedTable&&) = default;
+  OwnedTable(const OwnedTable&) = delete;
+  OwnedTable& operator=(const OwnedTable&) = delete;
+  ~OwnedTable() = default;
+  /// How many packets each named counter of the table has seen.
+  [[nodiscard]] base::Result<std::map<std::string, std::uint64_t>> counters() const;
+
+ private:
+  struct Free {
+    void operator()(nft_ctx* context) const;
+  };
+  OwnedTable(std::string name, std::unique_ptr<nft_ctx, Free> context)
+      : name_(std::move(name)), context_(std::move(context)) {}
+
+  std::string name_;
+  std::unique_ptr<nft_ctx, Free> context_;
+};
+
+/// A chain that packets pass on their way, with all of its table.
+struct NftBaseChain {
+  std::string family;  ///< "inet", "ip", "ip6"
+  std::string table;
+  std::string name;
+  bool drops = false;               ///< what no rule decides
+  std::vector<std::string> chains;  ///< of the same table, this one too
+};
+/// Those of type filter at a hook ("input", "forward").
+[[nodiscard]] base::Result<std::vector<NftBaseChain>> list_nft_base_chains(const std::string& hook);
+/// The rules of a chain as nft shows them, one line each.
+[[nodiscard]] base::Result<std::vector<std::string>> list_nft_rules(const std::string& family,
+                                                                    const std::string& table,
+                                                                    const std::string& chain);
+
 /// The table of family inet as `nft --terse --stateless list table` shows it; NotFound when there
 /// is none.
 [[nodiscard]] base::Result<std::string> list_nft_table(const std::string& table);

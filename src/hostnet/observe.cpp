@@ -10,6 +10,7 @@
 
 #include "hostnet/host_net.hpp"
 #include "hostnet/nftables.hpp"
+#include "hostnet/station.hpp"
 #include "hostnet/sysctl.hpp"
 #include "os/netns.hpp"
 #include "plan/policy.hpp"
@@ -49,6 +50,24 @@ struct Space {
   const std::string& alias;
 };
 
+/// A network's place on a segment: which bridge it is a port of, or whose wire it is on.
+void add_segment(const os::Link& link, const Space& space, plan::Link& out) {
+  const bool is_veth = link.kind == "veth";
+  out.kind = is_veth ? plan::LinkKind::Veth : plan::LinkKind::Macvlan;
+  out.station = station_of(link.mac);
+  const os::Link* other = find_link(space.host_links, link.peer_index);
+  if (other == nullptr) return;
+  if (!is_veth) {
+    out.master = other->name;
+    return;
+  }
+  if (other->alias != space.alias) return;
+  out.host_name = other->name;
+  out.up = link.up && other->up;
+  const os::Link* bridge = find_link(space.host_links, other->master);
+  if (bridge != nullptr) out.master = bridge->name;
+}
+
 std::optional<plan::Link> to_fact(const os::Link& link, const Space& space) {
   plan::Link out{.netns = space.netns, .name = link.name, .host_name = "", .up = link.up};
   if (link.name == "lo") {
@@ -65,6 +84,8 @@ std::optional<plan::Link> to_fact(const os::Link& link, const Space& space) {
       out.host_name = peer->name;
       out.up = link.up && peer->up;
     }
+  } else if (link.name == plan::kSegment && (link.kind == "veth" || link.kind == "macvlan")) {
+    add_segment(link, space, out);
   } else {
     return std::nullopt;
   }
@@ -85,6 +106,17 @@ void add_sysctls(const std::vector<plan::Sysctl>& wanted, std::vector<plan::Fact
   for (const plan::Sysctl& sysctl : wanted) {
     const auto value = read_sysctl(sysctl.key);
     if (value ? *value == sysctl.value : sysctl.optional) out.push_back(sysctl);
+  }
+}
+
+/// Of a network that is attached to a segment. Those that only a network with IPv6 has count when
+/// they are as it would have them.
+void add_segment_sysctls(const std::string& netns, std::vector<plan::Fact>& out) {
+  const std::vector<plan::Sysctl> without6 = plan::segment_sysctls(netns, false);
+  add_sysctls(without6, out);
+  for (const plan::Sysctl& sysctl : plan::segment_sysctls(netns, true)) {
+    const bool known = std::ranges::find(without6, sysctl) != without6.end();
+    if (!known && read_sysctl(sysctl.key) == sysctl.value) out.push_back(sysctl);
   }
 }
 
@@ -133,6 +165,16 @@ Status observe_inside(os::Rtnl& rtnl, const Space& space, std::vector<plan::Fact
                               .destination = route.destination,
                               .gateway = route.gateway,
                               .link = link->name});
+  }
+  if (std::ranges::find(known, plan::kSegment, &os::Link::name) != known.end()) {
+    add_segment_sysctls(space.netns, out);
+    WARREN_TRY_ASSIGN(const auto proxies, rtnl.proxy_neighbours());
+    for (const os::ProxyNeighbour& proxy : proxies) {
+      const os::Link* link = find_link(known, proxy.link);
+      if (link == nullptr) continue;
+      out.push_back(
+          plan::ProxyNeighbour{.netns = space.netns, .link = link->name, .address = proxy.address});
+    }
   }
   WARREN_TRY(observe_policy(space.netns, out));
   auto text = list_nft_table(plan::kNamespaceTable);
@@ -237,6 +279,10 @@ Status HostNet::observe_environment(const std::vector<os::Link>& links, plan::En
 Status HostNet::observe_host(const std::vector<os::Link>& links, plan::Observed& out) {
   std::vector<os::Link> ours;
   for (const os::Link& link : links) {
+    if (const auto kind = segment_kind(link); kind && link.alias != alias())
+      out.environment.segments.emplace(link.name, *kind);
+    if (is_network_link(link.name, "ws") && link.alias != alias())
+      out.environment.foreign_links[link.name] = owner_of(link.alias);
     const bool is_uplink = is_network_link(link.name, "wh");
     if (is_uplink && link.alias == alias()) {
       ours.push_back(link);
@@ -246,6 +292,15 @@ Status HostNet::observe_host(const std::vector<os::Link>& links, plan::Observed&
     }
   }
   WARREN_TRY_ASSIGN(const std::vector<os::LinkAddress> addresses, rtnl_.addresses());
+  WARREN_TRY_ASSIGN(const std::vector<os::Route> routes, rtnl_.routes());
+  for (const os::Route& route : routes) {
+    const os::Link* link = find_link(ours, route.link);
+    if (link == nullptr || route.protocol != plan::kRouteProtocol) continue;
+    out.facts.push_back(plan::Route{.netns = "",
+                                    .destination = route.destination,
+                                    .gateway = route.gateway,
+                                    .link = link->name});
+  }
   std::vector<plan::Fact> uplink_addresses;
   add_addresses(addresses, ours, "", uplink_addresses);
   std::vector<plan::Address> typed;

@@ -20,14 +20,32 @@ std::string table_command(const char* verb) {
   return std::string(verb) + " table inet " + plan::kPolicyTable + "\n";
 }
 
+/// The prefixes of the segment that the network is attached to; none: it is not.
+base::Result<std::vector<base::Prefix>> segment_prefixes() {
+  WARREN_TRY_ASSIGN(os::Rtnl rtnl, os::Rtnl::open());
+  std::vector<base::Prefix> out;
+  const auto segment = rtnl.link(plan::kSegment);
+  if (!segment) return out;
+  WARREN_TRY_ASSIGN(const std::vector<os::LinkAddress> addresses, rtnl.addresses());
+  for (const os::LinkAddress& address : addresses)
+    if (address.link == segment->index) out.push_back(address.prefix.network());
+  return out;
+}
+
 // Runs inside the namespace.
 base::Result<std::size_t> cut(const model::PolicyTable& table) {
+  WARREN_TRY_ASSIGN(const std::vector<base::Prefix> segment, segment_prefixes());
+  const auto outside = [&](const base::IpAddress& address) {
+    const bool on_segment = std::ranges::any_of(
+        segment, [&](const base::Prefix& prefix) { return prefix.contains(address); });
+    return on_segment ? model::kSegmentGroup : model::kInternetGroup;
+  };
   return flush_denied([&](const TrackedConnection& connection) {
     const model::PolicyGroup from = table.group_of(connection.from);
     const model::PolicyGroup to = table.group_of(connection.to);
     if (from == 0 && to == 0) return false;  // the gateway's own, with its transit address
-    return !table.allows(from != 0 ? from : model::kInternetGroup,
-                         to != 0 ? to : model::kInternetGroup, connection.protocol,
+    return !table.allows(from != 0 ? from : outside(connection.from),
+                         to != 0 ? to : outside(connection.to), connection.protocol,
                          connection.port);
   });
 }

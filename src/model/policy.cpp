@@ -25,6 +25,7 @@ bool covers(const Party& party, const Subject& subject) {
       return subject.kind == PartyKind::Peer && subject.name == party.name;
     case PartyKind::Gateway:
     case PartyKind::Internet:
+    case PartyKind::Segment:
       return subject.kind == party.kind;
   }
   return false;
@@ -56,7 +57,7 @@ std::vector<Party> Policy::peers_named() const {
 PolicyAnswer Policy::test(const Subject& from, const Subject& to, std::uint8_t protocol,
                           std::uint16_t port) const {
   if (from.kind == PartyKind::Gateway) return {true, nullptr, "the gateway may open anything"};
-  if (to.kind == PartyKind::Gateway && from.kind == PartyKind::Peer) {
+  if (to.kind == PartyKind::Gateway && from.kind != PartyKind::Internet) {
     if (is_always_open(protocol, port)) {
       return {true, nullptr, "every member may ask the gateway for an echo and for names"};
     }

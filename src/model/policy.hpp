@@ -22,7 +22,7 @@ inline constexpr std::size_t kMaxPolicyRules = 1000;
 /// Peers that the rules of one policy name.
 inline constexpr std::size_t kMaxNamedPeers = 64;
 
-enum class PartyKind : std::uint8_t { Any, Gateway, Internet, Role, Peer };
+enum class PartyKind : std::uint8_t { Any, Gateway, Internet, Segment, Role, Peer };
 
 /// One side of a rule.
 struct Party {
@@ -40,7 +40,8 @@ struct PolicyRule {
   std::vector<PortRange> ports;
 };
 
-/// Who asks or is asked: the gateway, the internet or a member.
+/// Who asks or is asked: the gateway, the internet, a host of the segment that the network is
+/// attached to, or a member.
 struct Subject {
   PartyKind kind = PartyKind::Peer;
   std::string name;

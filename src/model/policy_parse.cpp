@@ -169,10 +169,16 @@ class Parser {
     if (has(rule.from, PartyKind::Gateway)) {
       return at(where, "the gateway may open anything without a rule", "leave the rule out");
     }
-    if (!has(rule.from, PartyKind::Internet)) return {};
-    if (!has(rule.to, PartyKind::Internet) && !has(rule.to, PartyKind::Gateway)) return {};
-    return at(where, "from the internet a rule can only lead to members",
-              "forwards lead there: `internet -> web: tcp 80`");
+    const bool to_outside = has(rule.to, PartyKind::Internet) || has(rule.to, PartyKind::Segment);
+    if (has(rule.from, PartyKind::Internet) && (to_outside || has(rule.to, PartyKind::Gateway))) {
+      return at(where, "from the internet a rule can only lead to members",
+                "forwards lead there: `internet -> web: tcp 80`");
+    }
+    if (has(rule.from, PartyKind::Segment) && to_outside) {
+      return at(where, "from the segment a rule can only lead to members and the gateway",
+                "its hosts reach each other and the internet without this network");
+    }
+    return {};
   }
 
   /// "node -> mqtt": to whoever offers the service.
@@ -192,10 +198,11 @@ class Parser {
   }
 
   base::Status parties(const Word& side, std::vector<Party>& out) {
-    constexpr std::array<std::pair<std::string_view, PartyKind>, 3> kWords{
+    constexpr std::array<std::pair<std::string_view, PartyKind>, 4> kWords{
         {{"any", PartyKind::Any},
          {"gateway", PartyKind::Gateway},
-         {"internet", PartyKind::Internet}}};
+         {"internet", PartyKind::Internet},
+         {"segment", PartyKind::Segment}}};
     for (const Word& word : split_at_commas(side)) {
       Party party{
           .kind = PartyKind::Peer, .name = word.text, .line = word.line, .column = word.column};

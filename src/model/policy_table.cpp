@@ -50,6 +50,9 @@ class Groups {
       case PartyKind::Internet:
         out.insert(kInternetGroup);
         return;
+      case PartyKind::Segment:
+        out.insert(kSegmentGroup);
+        return;
       case PartyKind::Peer:
         for (const PolicyMember* member : named_) {
           if (member->name == party.name) out.insert(kFirstPeerGroup + member->id);

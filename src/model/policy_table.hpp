@@ -21,6 +21,7 @@ using PolicyGroup = std::uint32_t;
 inline constexpr PolicyGroup kEveryMember = 0;
 inline constexpr PolicyGroup kInternetGroup = 1;
 inline constexpr PolicyGroup kGatewayGroup = 2;
+inline constexpr PolicyGroup kSegmentGroup = 3;
 inline constexpr PolicyGroup kFirstRoleGroup = 16;
 inline constexpr PolicyGroup kFirstPeerGroup = 1U << 24;
 inline constexpr std::size_t kMaxGroupRules = 65'536;

@@ -21,7 +21,7 @@ base::IpAddress previous(const base::IpAddress& address) {
 }  // namespace
 
 base::Status check_role_name(std::string_view name) {
-  constexpr std::array<std::string_view, 3> kTaken{"any", "gateway", "internet"};
+  constexpr std::array<std::string_view, 4> kTaken{"any", "gateway", "internet", "segment"};
   WARREN_TRY(check_peer_name(name).within("role"));
   if (std::ranges::find(kTaken, name) == kTaken.end()) return {};
   return base::make_error(base::ErrorKind::Invalid,

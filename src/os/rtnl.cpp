@@ -13,14 +13,15 @@
 
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
-#include <linux/neighbour.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 
@@ -57,6 +58,7 @@ Link parse_link(const NetlinkMessage& message) {
   if (!info) return link;
   link.index = static_cast<std::uint32_t>(info->ifi_index);
   link.up = (info->ifi_flags & IFF_UP) != 0;
+  link.is_ethernet = info->ifi_type == ARPHRD_ETHER && (info->ifi_flags & IFF_LOOPBACK) == 0;
   for_each_attribute(attributes_of<ifinfomsg>(message.payload),
                      [&](std::uint16_t type, base::Bytes value) {
                        if (type == IFLA_IFNAME) link.name = text_of(value);
@@ -64,6 +66,8 @@ Link parse_link(const NetlinkMessage& message) {
                        if (type == IFLA_MTU) link.mtu = u32_of(value);
                        if (type == IFLA_MASTER) link.master = u32_of(value);
                        if (type == IFLA_LINK) link.peer_index = u32_of(value);
+                       if (type == IFLA_ADDRESS && value.size() == link.mac.size())
+                         std::ranges::copy(value, link.mac.begin());
                        if (type != IFLA_LINKINFO) return;
                        for_each_attribute(value, [&](std::uint16_t inner, base::Bytes content) {
                          if (inner == IFLA_INFO_KIND) link.kind = text_of(content);
@@ -443,20 +447,6 @@ base::Status Rtnl::add_route(const Route& route, bool replace) {
 
 base::Status Rtnl::delete_route(const Route& route) {
   return change_route(RTM_DELROUTE, kAckOnly, route, "delete route");
-}
-
-base::Status Rtnl::add_proxy_neighbour(const std::string& name, const base::IpAddress& address) {
-  const std::string what = "add proxy neighbour " + address.to_string() + " on " + name;
-  auto index = index_of(*this, name);
-  if (!index) return std::move(index).within(what).error();
-  ndmsg info{};
-  info.ndm_family = family_of(address);
-  info.ndm_ifindex = static_cast<int>(*index);
-  info.ndm_state = NUD_PERMANENT;
-  info.ndm_flags = NTF_PROXY;
-  NetlinkRequest request(RTM_NEWNEIGH, static_cast<std::uint16_t>(NLM_F_ACK | NLM_F_CREATE));
-  request.body(info).attribute(NDA_DST, address.bytes());
-  return transact(std::move(request), what);
 }
 
 base::Status Rtnl::subscribe() {

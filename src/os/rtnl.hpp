@@ -3,6 +3,7 @@
 // Source: rtnetlink(7), RFC 3549; attributes as in linux/if_link.h, if_addr.h, rtnetlink.h.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -16,6 +17,8 @@
 
 namespace warren::os {
 
+using MacAddress = std::array<std::uint8_t, 6>;
+
 struct Link {
   std::uint32_t index = 0;
   std::string name;
@@ -25,6 +28,8 @@ struct Link {
   std::uint32_t mtu = 0;
   std::uint32_t master = 0;
   std::uint32_t peer_index = 0;  ///< IFLA_LINK
+  bool is_ethernet = false;      ///< and no loopback
+  MacAddress mac{};              ///< of an Ethernet link
 };
 struct LinkAddress {
   std::uint32_t link = 0;
@@ -36,6 +41,12 @@ struct Route {
   std::uint32_t link = 0;
   std::uint32_t table = 254;
   std::uint8_t protocol = 0;
+};
+
+/// An address that the kernel answers for on a link, where it is asked who has it (ARP, ND).
+struct ProxyNeighbour {
+  std::uint32_t link = 0;
+  base::IpAddress address;
 };
 
 /// How a device queues and cuts; 0 leaves a value as it is.
@@ -85,6 +96,14 @@ class Rtnl {
   [[nodiscard]] base::Status delete_route(const Route& route);
   [[nodiscard]] base::Status add_proxy_neighbour(const std::string& name,
                                                  const base::IpAddress& address);
+  [[nodiscard]] base::Status delete_proxy_neighbour(const std::string& name,
+                                                    const base::IpAddress& address);
+  [[nodiscard]] base::Result<std::vector<ProxyNeighbour>> proxy_neighbours();
+  /// A further station on the wire of `lower`, a link of this namespace, made in another one (mode
+  /// bridge: it reaches other such stations, but not this namespace's own address on `lower`).
+  [[nodiscard]] base::Status add_macvlan(const std::string& name, const std::string& lower,
+                                         const Fd& netns);
+  [[nodiscard]] base::Status set_mac(const std::string& name, const MacAddress& mac);
 
   /// Subscribes to link, address and route changes; `descriptor()` becomes readable. Use a Rtnl
   /// of its own for this.
@@ -105,6 +124,10 @@ class Rtnl {
                                             const std::string& name, const base::Prefix& prefix);
   [[nodiscard]] base::Status change_route(std::uint16_t type, std::uint16_t flags,
                                           const Route& route, const std::string& what);
+  [[nodiscard]] base::Status change_proxy_neighbour(std::uint16_t type, std::uint16_t flags,
+                                                    const std::string& name,
+                                                    const base::IpAddress& address,
+                                                    const std::string& what);
 
   Fd socket_;
   std::uint32_t sequence_ = 0;

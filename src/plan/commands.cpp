@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.hpp"
+#include "model/network.hpp"
 #include "plan/fact.hpp"
 #include "plan/policy.hpp"
 
@@ -20,6 +21,14 @@ std::string ip_of(const std::string& netns, const base::IpAddress& address) {
 
 std::string in(const std::string& netns) {
   return netns.empty() ? "" : "nsenter --net=/run/netns/" + netns + " ";
+}
+
+/// "02:57:3f:9c:01:ab".
+std::string station_text(std::uint32_t station) {
+  const std::string digits = model::NetworkId{station}.hex();
+  std::string out = "02:57";
+  for (std::size_t at = 0; at < digits.size(); at += 2) out += ":" + digits.substr(at, 2);
+  return out;
 }
 
 std::string destination_text(const base::Prefix& destination) {
@@ -61,6 +70,9 @@ std::string add_link(const Link& link) {
     case LinkKind::Veth:
       return "ip link add " + link.host_name + " type veth peer name " + link.name + " netns " +
              link.netns;
+    case LinkKind::Macvlan:
+      return "ip link add link " + link.master + " name " + link.name + " netns " + link.netns +
+             " type macvlan mode bridge";
   }
   return "";
 }
@@ -80,6 +92,13 @@ Lines lines(const Link* before, const Link* after, const std::string& instance) 
   if (after->mtu != 0 && (before == nullptr || before->mtu != after->mtu))
     out.push_back(ip(after->netns) + "link set " + after->name + " mtu " +
                   std::to_string(after->mtu));
+  if (after->station != 0 && (before == nullptr || before->station != after->station))
+    out.push_back(ip(after->netns) + "link set " + after->name + " address " +
+                  station_text(after->station));
+  if (after->kind == LinkKind::Veth &&
+      (before == nullptr ? !after->master.empty() : before->master != after->master))
+    out.push_back("ip link set " + after->host_name +
+                  (after->master.empty() ? " nomaster" : " master " + after->master));
   if (before == nullptr ? after->up : before->up != after->up) {
     const std::string how = after->up ? " up" : " down";
     out.push_back(ip(after->netns) + "link set " + after->name + how);
@@ -102,6 +121,12 @@ Lines lines(const Route* before, const Route* after, const std::string&) {
           (after != nullptr ? "add " : "del ") + destination_text(shown.destination) +
           (shown.gateway ? " via " + shown.gateway->to_string() : "") + " dev " + shown.link +
           " proto " + std::to_string(kRouteProtocol)};
+}
+
+Lines lines(const ProxyNeighbour* before, const ProxyNeighbour* after, const std::string&) {
+  const ProxyNeighbour& shown = shown_of(before, after);
+  return {ip_of(shown.netns, shown.address) + "neigh " + (after != nullptr ? "add" : "del") +
+          " proxy " + shown.address.to_string() + " dev " + shown.link};
 }
 
 Lines lines(const Table* before, const Table* after, const std::string&) {

@@ -21,8 +21,15 @@ std::string kind_name(LinkKind kind) {
       return "bridge";
     case LinkKind::Veth:
       return "veth";
+    case LinkKind::Macvlan:
+      return "macvlan";
   }
   return "";
+}
+
+/// A setting of one link's.
+bool is_of_link(const std::string& key, const std::string& link) {
+  return key.find("/" + link + "/") != std::string::npos;
 }
 
 bool starts_with_host_link(const std::string& key) {
@@ -40,31 +47,37 @@ std::string PortForward::target_text() const {
 }
 
 std::string key_of(const Fact& fact) {
-  return std::visit(
-      Overloaded{
-          [](const Namespace& f) { return "namespace " + f.name; },
-          [](const Sysctl& f) { return "sysctl " + f.netns + " " + f.key; },
-          [](const Link& f) {
-            return "link " + f.netns + " " + f.name + " " + kind_name(f.kind) + " " + f.host_name;
-          },
-          [](const Address& f) {
-            return "address " + f.netns + " " + f.link + " " + f.prefix.to_string();
-          },
-          [](const Route& f) {
-            return "route " + f.netns + " " + f.destination.to_string() + " " +
-                   (f.gateway ? f.gateway->to_string() : "-") + " " + f.link;
-          },
-          [](const Table& f) { return "table " + f.netns + " " + f.name; },
-          [](const Gate& f) { return "gate " + f.link; },
-          [](const Guard& f) {
-            return std::string("guard ") + (f.family == base::Family::V4 ? "4 " : "6 ") + f.link;
-          },
-          [](const PortForward& f) {
-            return "forward " + f.netns + " " + f.map() + " " + f.from.to_string();
-          },
-          [](const PolicyFilter& f) { return "policy " + f.netns; },
-      },
-      fact);
+  return std::visit(Overloaded{
+                        [](const Namespace& f) { return "namespace " + f.name; },
+                        [](const Sysctl& f) { return "sysctl " + f.netns + " " + f.key; },
+                        [](const Link& f) {
+                          // Whose wire a station is on cannot be changed, of which bridge a port is
+                          // can.
+                          return "link " + f.netns + " " + f.name + " " + kind_name(f.kind) + " " +
+                                 (f.kind == LinkKind::Macvlan ? f.master : f.host_name);
+                        },
+                        [](const Address& f) {
+                          return "address " + f.netns + " " + f.link + " " + f.prefix.to_string();
+                        },
+                        [](const Route& f) {
+                          return "route " + f.netns + " " + f.destination.to_string() + " " +
+                                 (f.gateway ? f.gateway->to_string() : "-") + " " + f.link;
+                        },
+                        [](const ProxyNeighbour& f) {
+                          return "proxy " + f.netns + " " + f.link + " " + f.address.to_string();
+                        },
+                        [](const Table& f) { return "table " + f.netns + " " + f.name; },
+                        [](const Gate& f) { return "gate " + f.link; },
+                        [](const Guard& f) {
+                          return std::string("guard ") +
+                                 (f.family == base::Family::V4 ? "4 " : "6 ") + f.link;
+                        },
+                        [](const PortForward& f) {
+                          return "forward " + f.netns + " " + f.map() + " " + f.from.to_string();
+                        },
+                        [](const PolicyFilter& f) { return "policy " + f.netns; },
+                    },
+                    fact);
 }
 
 int rank_of(const Fact& fact) {
@@ -73,6 +86,7 @@ int rank_of(const Fact& fact) {
                         [](const Sysctl& f) {
                           // Connection tracking has settings once something uses it.
                           if (f.key.starts_with("net/netfilter/")) return 11;
+                          if (is_of_link(f.key, kSegment)) return 9;
                           if (!f.netns.empty()) return 6;
                           if (starts_with_host_link(f.key)) return 9;
                           // Router advertisements stay accepted only when this comes before
@@ -82,6 +96,7 @@ int rank_of(const Fact& fact) {
                         [](const Link&) { return 7; },
                         [](const Address&) { return 8; },
                         [](const Route&) { return 10; },
+                        [](const ProxyNeighbour&) { return 11; },
                         [](const Table& f) { return f.netns.empty() ? 1 : 11; },
                         [](const Gate&) { return 12; },
                         [](const Guard&) { return 2; },
@@ -117,9 +132,13 @@ bool depends_on(const Fact& fact, const Fact& container) {
   if (const auto* address = std::get_if<Address>(&fact))
     return is_end(address->netns, address->link);
   if (const auto* route = std::get_if<Route>(&fact)) return is_end(route->netns, route->link);
-  if (const auto* sysctl = std::get_if<Sysctl>(&fact))
-    return sysctl->netns.empty() && !link->host_name.empty() &&
-           sysctl->key.find("/conf/" + link->host_name + "/") != std::string::npos;
+  if (const auto* proxy = std::get_if<ProxyNeighbour>(&fact))
+    return is_end(proxy->netns, proxy->link);
+  if (const auto* sysctl = std::get_if<Sysctl>(&fact)) {
+    if (!sysctl->netns.empty())
+      return sysctl->netns == link->netns && is_of_link(sysctl->key, link->name);
+    return !link->host_name.empty() && is_of_link(sysctl->key, link->host_name);
+  }
   return false;
 }
 

@@ -21,6 +21,8 @@ inline constexpr std::uint8_t kRouteProtocol = 119;
 inline constexpr const char* kNamespaceTable = "warren";
 inline constexpr const char* kBridge = "br0";
 inline constexpr const char* kUplink = "up0";
+/// A network's place on a segment of the host's.
+inline constexpr const char* kSegment = "seg0";
 
 /// A named network namespace whose loopback carries our instance id as its alias.
 struct Namespace {
@@ -40,7 +42,7 @@ struct Sysctl {
   bool operator==(const Sysctl&) const = default;
 };
 
-enum class LinkKind : std::uint8_t { Loopback, Tun, Bridge, Veth };
+enum class LinkKind : std::uint8_t { Loopback, Tun, Bridge, Veth, Macvlan };
 
 struct Link {
   std::string netns;
@@ -49,6 +51,10 @@ struct Link {
   std::string host_name;  ///< Veth: the other end, in the host, carrying our instance id
   std::uint32_t mtu = 0;  ///< 0: as the kernel chooses
   bool up = true;         ///< of a Veth: both ends
+  /// Veth: the bridge of the host's that the other end is a port of. Macvlan: the link of the
+  /// host's on whose wire it is.
+  std::string master = {};
+  std::uint32_t station = 0;  ///< what its hardware address ends with; 0: as the kernel chooses
   bool operator==(const Link&) const = default;
 };
 
@@ -65,6 +71,14 @@ struct Route {
   std::optional<base::IpAddress> gateway;
   std::string link;
   bool operator==(const Route&) const = default;
+};
+
+/// An address that is answered for on a link when somebody there asks who has it.
+struct ProxyNeighbour {
+  std::string netns;
+  std::string link;
+  base::IpAddress address;
+  bool operator==(const ProxyNeighbour&) const = default;
 };
 
 /// An nftables table of family inet: its text as `nft --terse list table` shows it.
@@ -117,8 +131,8 @@ struct PolicyFilter {
   bool operator==(const PolicyFilter&) const = default;
 };
 
-using Fact = std::variant<Namespace, Sysctl, Link, Address, Route, Table, Gate, Guard, PortForward,
-                          PolicyFilter>;
+using Fact = std::variant<Namespace, Sysctl, Link, Address, Route, ProxyNeighbour, Table, Gate,
+                          Guard, PortForward, PolicyFilter>;
 
 /// Facts of one key are one object: they differ in values that can change in place.
 [[nodiscard]] std::string key_of(const Fact& fact);

@@ -21,6 +21,7 @@ std::string netns_of(const Fact& fact) {
 std::optional<std::pair<std::string, std::string>> link_of(const Fact& fact) {
   if (const auto* address = std::get_if<Address>(&fact)) return {{address->netns, address->link}};
   if (const auto* route = std::get_if<Route>(&fact)) return {{route->netns, route->link}};
+  if (const auto* proxy = std::get_if<ProxyNeighbour>(&fact)) return {{proxy->netns, proxy->link}};
   return std::nullopt;
 }
 
@@ -114,6 +115,52 @@ base::Status FakeHost::change_policy_members(const HostNetwork& network,
 base::Result<std::size_t> FakeHost::cut_denied(const HostNetwork& network) {
   cut.push_back(network.name);
   return std::size_t{1};
+}
+
+base::Result<SegmentFacts> FakeHost::find_segment(const std::string& link) {
+  const auto found = segments.find(link);
+  if (found != segments.end()) return found->second;
+  return base::make_error(ErrorKind::NotFound, "there is no link " + link);
+}
+
+base::Status FakeHost::change_attached_members(const HostNetwork& network,
+                                               const std::vector<base::IpAddress>& gone,
+                                               const std::vector<base::IpAddress>& come) {
+  for (const base::IpAddress& member : gone)
+    for (const Fact& fact : attached_member_facts(network, member)) facts.erase(key_of(fact));
+  for (const base::IpAddress& member : come)
+    for (const Fact& fact : attached_member_facts(network, member))
+      facts.insert_or_assign(key_of(fact), fact);
+  return {};
+}
+
+base::Result<std::vector<Occupant>> FakeHost::find_occupants(
+    const HostNetwork&, const std::vector<base::IpAddress>& addresses) {
+  ++probes;
+  std::vector<Occupant> out;
+  for (const base::IpAddress& address : addresses)
+    if (const auto found = occupants.find(address); found != occupants.end())
+      out.push_back({address, found->second});
+  return out;
+}
+
+base::Result<std::optional<Obstacle>> FakeHost::probe_uplink(const HostNetwork&) {
+  return obstacle;
+}
+
+base::Result<std::vector<PortFinding>> FakeHost::probe_ports(
+    const std::vector<PortQuestion>& questions) {
+  std::vector<PortFinding> out;
+  for (const PortQuestion& question : questions) {
+    PortFinding& found = out.emplace_back();
+    found.port = question.port;
+    found.asked = true;
+    if (!question.is_forward && listening.contains(question.port))
+      found.listener = "fake (process 1)";
+    if (const auto closed = closed_ports.find(question.port); closed != closed_ports.end())
+      found.obstacle = closed->second;
+  }
+  return out;
 }
 
 base::Result<std::vector<std::string>> FakeHost::find_strangers(const HostNetwork& network) {

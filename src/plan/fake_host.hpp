@@ -28,6 +28,16 @@ class FakeHost : public Host {
       const HostNetwork& network, const std::vector<model::GroupMember>& gone,
       const std::vector<model::GroupMember>& come) override;
   [[nodiscard]] base::Result<std::size_t> cut_denied(const HostNetwork& network) override;
+  [[nodiscard]] base::Result<SegmentFacts> find_segment(const std::string& link) override;
+  [[nodiscard]] base::Status change_attached_members(
+      const HostNetwork& network, const std::vector<base::IpAddress>& gone,
+      const std::vector<base::IpAddress>& come) override;
+  [[nodiscard]] base::Result<std::vector<Occupant>> find_occupants(
+      const HostNetwork& network, const std::vector<base::IpAddress>& addresses) override;
+  [[nodiscard]] base::Result<std::optional<Obstacle>> probe_uplink(
+      const HostNetwork& network) override;
+  [[nodiscard]] base::Result<std::vector<PortFinding>> probe_ports(
+      const std::vector<PortQuestion>& questions) override;
   [[nodiscard]] base::Result<std::vector<std::string>> find_strangers(
       const HostNetwork& network) override;
   [[nodiscard]] base::Status check_public_port(const model::PublicPort& port) override;
@@ -40,7 +50,12 @@ class FakeHost : public Host {
   std::set<std::size_t> failing;      ///< the calls (counted from 0) that fail
   std::vector<base::IpAddress> flushed;
   std::vector<model::PublicPort> closed_forwards;
-  std::vector<std::string> cut;  ///< networks whose denied connections were cut
+  std::vector<std::string> cut;                      ///< networks whose denied connections were cut
+  std::map<std::string, SegmentFacts> segments;      ///< beside environment.segments
+  std::map<base::IpAddress, std::string> occupants;  ///< of the segments, with their owners
+  std::size_t probes = 0;                            ///< calls of find_occupants so far
+  std::optional<Obstacle> obstacle;                  ///< on the way out
+  std::map<model::PublicPort, Obstacle> closed_ports;         ///< from outside
   std::map<std::string, std::vector<std::string>> strangers;  ///< by namespace
   std::vector<base::Prefix> routes;                           ///< the host's own
   std::set<model::PublicPort> listening;                      ///< ports of the host's own programs

@@ -3,10 +3,12 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.hpp"
+#include "model/forward.hpp"
 #include "plan/host_network.hpp"
 #include "plan/policy.hpp"
 
@@ -18,6 +20,35 @@ struct Observed;
 /// One change of the host with what undoes it and how an admin would type it. Concrete kinds are
 /// in plan/steps.hpp.
 struct Step;
+
+/// What is known of a link that networks can be attached to.
+struct SegmentFacts {
+  bool is_bridge = false;
+  bool up = false;
+  std::vector<base::Prefix> addresses;  ///< the host's own on it, with host bits
+};
+/// Who has an address on a segment: "02:42:ac:11:00:02", or "this host".
+struct Occupant {
+  base::IpAddress address;
+  std::string owner;
+};
+/// What of somebody else's stands in the way of packets, and the command that makes room.
+struct Obstacle {
+  std::string what;
+  std::string remedy;
+};
+struct PortQuestion {
+  model::PublicPort port;
+  bool is_forward = false;  ///< leads into a network; otherwise to a program of the host's
+  std::optional<base::IpAddress> at;  ///< what members dial, where that is an address
+};
+struct PortFinding {
+  model::PublicPort port;
+  std::string listener;  ///< "warren-engine (process 812)"; empty: nobody, or a forward
+  bool asked = false;    ///< a packet could be sent; otherwise `why_not`
+  std::string why_not;
+  std::optional<Obstacle> obstacle;
+};
 
 class Host {
  public:
@@ -44,6 +75,27 @@ class Host {
       const std::vector<model::GroupMember>& come) = 0;
   /// Ends the connections that the network's policy does not allow; returns how many there were.
   [[nodiscard]] virtual base::Result<std::size_t> cut_denied(const HostNetwork& network) = 0;
+  /// A link that a network can be attached to, and what is to be known of it. NotFound: there is no
+  /// such link; Invalid or Conflict, with the reason: it cannot be attached to.
+  [[nodiscard]] virtual base::Result<SegmentFacts> find_segment(const std::string& link) = 0;
+  /// Lets members come and go on the segment that their network is attached to; nothing else is
+  /// looked at: quicker than a plan. One that goes may be gone already, one that comes be there.
+  [[nodiscard]] virtual base::Status change_attached_members(
+      const HostNetwork& network, const std::vector<base::IpAddress>& gone,
+      const std::vector<base::IpAddress>& come) = 0;
+  /// Which of these addresses somebody on the segment answers for; asks all of them at once (ARP,
+  /// ND) and waits a quarter of a second. The network need not be there yet; what it answers for
+  /// itself does not count.
+  [[nodiscard]] virtual base::Result<std::vector<Occupant>> find_occupants(
+      const HostNetwork& network, const std::vector<base::IpAddress>& addresses) = 0;
+  /// Sends a packet from the network towards the world, which our own table takes out behind all
+  /// others: what drops it before, if anything does. Nothing leaves the host.
+  [[nodiscard]] virtual base::Result<std::optional<Obstacle>> probe_uplink(
+      const HostNetwork& network) = 0;
+  /// Sends packets to public ports from outside, a namespace of its own, which our own table takes
+  /// out behind all others: no program sees them. One finding for each question.
+  [[nodiscard]] virtual base::Result<std::vector<PortFinding>> probe_ports(
+      const std::vector<PortQuestion>& questions) = 0;
   /// What is in the namespace of the network that is nobody's we know: tables, routes, rules.
   [[nodiscard]] virtual base::Result<std::vector<std::string>> find_strangers(
       const HostNetwork& network) = 0;

@@ -15,7 +15,12 @@ HostNetwork host_network(const model::Network& network, const TransitPool& pool)
           .transit4_host = pool.v4.network().address.plus(first),
           .transit4_inside = pool.v4.network().address.plus(first + 1),
           .transit6_host = pool.v6.network().address.plus(first),
-          .transit6_inside = pool.v6.network().address.plus(first + 1)};
+          .transit6_inside = pool.v6.network().address.plus(first + 1),
+          .forwards = {},
+          .policy = {},
+          .attach = network.attach,
+          .host_access = network.host_access,
+          .attached_members = {}};
 }
 
 }  // namespace warren::plan

@@ -39,8 +39,14 @@ struct HostNetwork {
   base::IpAddress transit6_inside;
   std::vector<HostForward> forwards;
   std::optional<model::PolicyTable> policy;  ///< absent: members reach each other
+  std::string attach;        ///< the host's link whose segment the members are part of; empty: none
+  bool host_access = false;  ///< the host has a route to the members
+  /// Addresses of members, sorted: what is answered for on the segment.
+  std::vector<base::IpAddress> attached_members;
 
   [[nodiscard]] std::string netns_name() const { return "warren-" + name; }
+  /// "ws3f9c01ab": the host's end of the pair that a bridge gets as a port.
+  [[nodiscard]] std::string port_name() const { return "ws" + id.hex(); }
   bool operator==(const HostNetwork&) const = default;
 };
 

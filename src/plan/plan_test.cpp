@@ -136,6 +136,74 @@ TEST(Plan, AdvertisedLinksAcceptAdvertisementsBeforeForwardingEverywhere) {
   EXPECT_LT(find("net.ipv6.conf.all.forwarding"), find("eth0.accept_ra"));
 }
 
+HostNetwork attached(std::uint32_t id, const char* subnet4, const char* subnet6 = nullptr) {
+  HostNetwork out = network(id, subnet4, subnet6);
+  out.attach = "br100";
+  out.attached_members = {IpAddress::parse("10.0.0.7").value()};
+  if (subnet6 != nullptr) out.attached_members.push_back(IpAddress::parse("fd00::7").value());
+  return out;
+}
+
+TEST(Plan, AnAttachedNetworkIsAPortOfTheBridgeAndAnswersForItsMembers) {
+  FakeHost host;
+  host.environment.segments["br100"] = SegmentKind::Bridge;
+  const auto lines = preview(host, {attached(1, "10.0.0.0/24", "fd00::/64")}).value();
+  for (const char* line : {
+           "ip link add ws00000001 type veth peer name seg0 netns warren-n1",
+           "ip link set ws00000001 alias warren:fake",
+           "ip -n warren-n1 link set seg0 address 02:57:00:00:00:01",
+           "ip link set ws00000001 master br100",
+           "ip -n warren-n1 addr add 10.0.0.1/24 dev seg0",
+           "ip -n warren-n1 route add 10.0.0.7/32 dev wr00000001 proto 119",
+           "ip -n warren-n1 neigh add proxy 10.0.0.7 dev seg0",
+           "ip -n warren-n1 -6 neigh add proxy fd00::7 dev seg0",
+           "nsenter --net=/run/netns/warren-n1 sysctl -qw net.ipv4.neigh.seg0.proxy_delay=0",
+           "nsenter --net=/run/netns/warren-n1 sysctl -qw net.ipv6.conf.seg0.proxy_ndp=1",
+       })
+    EXPECT_THAT(lines, Contains(line));
+  EXPECT_THAT(lines, testing::Not(Contains(HasSubstr("10.0.0.0/24 dev wr"))));
+  EXPECT_THAT(lines, testing::Not(Contains(HasSubstr("proxy_arp"))));
+}
+
+TEST(Plan, AnAttachedNetworkWaitsForItsSegmentAndFollowsIt) {
+  FakeHost host;
+  const std::vector<HostNetwork> desired = {attached(1, "10.0.0.0/24")};
+  FakeHost never;
+  OK(reconcile(never, desired));
+  EXPECT_TRUE(never.facts.contains("route warren-n1 10.0.0.0/24 - wr00000001"));
+  for (const auto& [key, fact] : never.facts) EXPECT_EQ(key.find("seg0"), key.npos) << key;
+  for (const SegmentKind kind : {SegmentKind::Bridge, SegmentKind::Wire}) {
+    host.environment.segments["br100"] = kind;
+    OK(reconcile(host, desired));
+    EXPECT_TRUE(host.facts.contains("proxy warren-n1 seg0 10.0.0.7"));
+    EXPECT_EQ(reconcile(host, desired).value(), 0U);
+  }
+  host.environment.segments.clear();
+  OK(reconcile(host, desired));
+  EXPECT_EQ(host.facts, never.facts);
+}
+
+TEST(Plan, HostAccessIsARouteAndNoForwardingOfTheHosts) {
+  FakeHost host;
+  HostNetwork open = network(1, "10.0.0.0/24", "fd00::/64");
+  open.nat = false;
+  open.host_access = true;
+  const auto lines = preview(host, {open}).value();
+  EXPECT_THAT(lines, Contains("ip route add 10.0.0.0/24 via 100.126.0.3 dev wh00000001 proto 119"));
+  EXPECT_THAT(lines, Contains("ip -6 route add fd00::/64 via fd77:6172:7265:6e00::3 dev wh00000001 "
+                              "proto 119"));
+  for (const std::string& line : lines) {
+    EXPECT_THAT(line, testing::Not(HasSubstr("eth0")));
+    EXPECT_THAT(line, testing::Not(HasSubstr("default via")));
+  }
+  OK(reconcile(host, {open}));
+  open.host_access = false;
+  OK(reconcile(host, {open}));
+  FakeHost quiet;
+  OK(reconcile(quiet, {open}));
+  EXPECT_EQ(host.facts, quiet.facts);
+}
+
 TEST(Plan, ForeignNamespaceIsRefusedWithItsOwner) {
   FakeHost host;
   host.environment.foreign_namespaces["warren-n1"] = "belongs to warren instance beef";
@@ -186,6 +254,11 @@ std::vector<HostNetwork> random_networks(std::mt19937& random) {
     }
     made.nat = random() % 4 != 0;
     made.mtu = random() % 2 == 0 ? 1420 : 1380;
+    made.host_access = random() % 3 == 0;
+    if (made.subnet4 && random() % 3 == 0) {
+      made.attach = random() % 2 == 0 ? "br100" : "eth9";
+      made.attached_members = {IpAddress::parse("10.0.0.7").value()};
+    }
     out.push_back(made);
   }
   return out;
@@ -201,6 +274,8 @@ TEST(Plan, FailureAtAnyStepLeavesTheHostAsBefore) {
     FakeHost host;
     host.environment.force_forwarding6 = random() % 2 == 0;
     host.environment.advertised = {"eth0"};
+    if (random() % 3 != 0) host.environment.segments["br100"] = SegmentKind::Bridge;
+    if (random() % 3 != 0) host.environment.segments["eth9"] = SegmentKind::Wire;
     OK(reconcile(host, random_networks(random)));
     const auto before = host.facts;
     const auto desired = random_networks(random);

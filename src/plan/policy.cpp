@@ -10,7 +10,9 @@
 //
 // The groups travel in the packet's mark (who asks) and the connection's (who is asked): both are
 // the namespace's own. 1 is the internet, 2 the gateway, 16 and more are members, 0 is nobody.
-// What arrives from the uplink is the internet's whatever its address says.
+// What arrives from the uplink is the internet's whatever its address says, and what arrives from a
+// segment (3) the segment's, but for what the host sends where it has access: that is the
+// gateway's.
 #include "plan/policy.hpp"
 
 #include <algorithm>
@@ -44,7 +46,26 @@ void add_commands(const char* verb, const std::vector<T>& entries, bool with_val
 
 }  // namespace
 
-std::string policy_table_text(const std::string& tun) {
+std::string policy_table_text(const HostNetwork& network) {
+  const std::string tun = network.id.interface_name();
+  const bool attached = !network.attach.empty();
+  std::string host;
+  if (network.host_access && network.subnet4)
+    host += "\t\tiifname \"up0\" ip saddr " + network.transit4_host.to_string() + " accept\n";
+  if (network.host_access && network.subnet6)
+    host += "\t\tiifname \"up0\" ip6 saddr " + network.transit6_host.to_string() + " accept\n";
+  const std::string segment = attached ? R"(		iifname "seg0" meta mark set 0x00000003
+		oifname "seg0" ct mark set 0x00000003
+)"
+                                       : "";
+  const std::string also_from = attached ? " iifname != \"seg0\"" : "";
+  // Whoever is on a wire is asked who has which address.
+  const std::string neighbours = attached ? R"(		icmpv6 type mld-listener-query accept
+		icmpv6 type nd-neighbor-solicit accept
+		icmpv6 type nd-neighbor-advert accept
+)"
+                                          : "";
+  const std::string asks = attached ? "\t\tiifname \"seg0\" meta mark set 0x00000003\n" : "";
   return std::string("table inet ") + kPolicyTable + R"( {
 	map groups4 {
 		type ipv4_addr : mark
@@ -78,7 +99,8 @@ std::string policy_table_text(const std::string& tun) {
 		type filter hook forward priority filter - 5; policy drop;
 		ct state established,related accept
 		ct state invalid drop
-		meta mark set 0x00000000
+)" + host +
+         R"(		meta mark set 0x00000000
 		ct mark set 0x00000000
 		meta mark set ip saddr map @groups4
 		meta mark set ip6 saddr map @groups6
@@ -86,23 +108,26 @@ std::string policy_table_text(const std::string& tun) {
 		ct mark set ip6 daddr map @groups6
 		iifname "up0" meta mark set 0x00000001
 		oifname "up0" ct mark set 0x00000001
-		jump decide
+)" + segment +
+         R"(		jump decide
 	}
 
 	chain input {
 		type filter hook input priority filter - 5; policy accept;
 		iifname != ")" +
-         tun + R"(" accept
+         tun + "\"" + also_from + R"( accept
 		ct state established,related accept
 		ct state invalid drop
-		icmp type echo-request accept
+)" + neighbours +
+         R"(		icmp type echo-request accept
 		icmpv6 type echo-request accept
 		tcp dport 53 accept
 		udp dport 53 accept
 		meta mark set 0x00000000
 		meta mark set ip saddr map @groups4
 		meta mark set ip6 saddr map @groups6
-		ct mark set 0x00000002
+)" + asks +
+         R"(		ct mark set 0x00000002
 		jump decide
 		drop
 	}

@@ -6,14 +6,15 @@
 #include <vector>
 
 #include "model/policy_table.hpp"
+#include "plan/host_network.hpp"
 
 namespace warren::plan {
 
 /// The table (family inet) that holds a policy, beside kNamespaceTable, which it only narrows.
 inline constexpr const char* kPolicyTable = "warren_policy";
 
-/// Exactly as `nft --terse list table` shows it, for a network whose tun has this name.
-[[nodiscard]] std::string policy_table_text(const std::string& tun);
+/// Exactly as `nft --terse list table` shows it.
+[[nodiscard]] std::string policy_table_text(const HostNetwork& network);
 
 /// An entry of one of the table's maps.
 struct PolicyElement {

@@ -20,7 +20,8 @@ base::Status check_names(const std::vector<HostNetwork>& desired, const Environm
           "create network " + network.name + ": the namespace " + netns + " exists and " +
               at->second,
           "choose another name, or remove it with `ip netns del " + netns + "` when unused");
-    for (const std::string& link : {network.id.uplink_name(), network.id.interface_name()}) {
+    for (const std::string& link :
+         {network.id.uplink_name(), network.id.interface_name(), network.port_name()}) {
       if (const auto at = environment.foreign_links.find(link);
           at != environment.foreign_links.end())
         return base::make_error(

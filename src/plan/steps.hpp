@@ -1,6 +1,7 @@
 // Plans: what is observed, what is desired, and the ordered steps between them. Pure.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -21,6 +22,10 @@ struct Uplink {
   bool forwards6 = false;
 };
 
+/// A link of the host's that networks can be attached to: a bridge, which gets a port, or another
+/// Ethernet link, which gets a further station on its wire.
+enum class SegmentKind : std::uint8_t { Bridge, Wire };
+
 /// What a plan needs to know of the host beside our own objects.
 struct Environment {
   std::string instance;  ///< our instance id, lower-case letters and digits
@@ -34,6 +39,7 @@ struct Environment {
   bool force_forwarding6 = false;
   std::map<std::string, std::string> foreign_namespaces;  ///< name → its owner, in words
   std::map<std::string, std::string> foreign_links;       ///< the host's own links → their owner
+  std::map<std::string, SegmentKind> segments;            ///< by the name of the link
 
   [[nodiscard]] std::string host_table() const { return "warren_" + instance; }
 };
@@ -70,6 +76,11 @@ struct Step {
 [[nodiscard]] std::vector<Sysctl> namespace_sysctls(const std::string& netns, bool v6);
 /// The further settings inside the namespace of a network with a policy.
 [[nodiscard]] std::vector<Sysctl> policy_sysctls(const std::string& netns);
+/// The further settings inside the namespace of a network that is attached to a segment.
+[[nodiscard]] std::vector<Sysctl> segment_sysctls(const std::string& netns, bool v6);
+/// What each member of an attached network is, beside its place in the engine.
+[[nodiscard]] std::vector<Fact> attached_member_facts(const HostNetwork& network,
+                                                      const base::IpAddress& member);
 /// The settings of the host's end of an uplink.
 [[nodiscard]] std::vector<Sysctl> uplink_sysctls(const std::string& link, bool force_forwarding6);
 

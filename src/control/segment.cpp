@@ -1,0 +1,244 @@
+// Networks that are served into what exists: members on a segment of the host's (`--attach`), and
+// the host on a network (`--host-access`).
+//
+// The hosts of a segment have addresses that nobody here knows of. Before one is handed out the
+// segment is asked who has it; what was asked a moment ago is not asked again, so that thousands of
+// peers are a few questions. A host that is off now may come back later: ranges for such hosts are
+// reserved, or roles have ranges that they never get (docs/design/0022-attach.md). When a member is
+// admitted its address is asked for once more: from then on it is answered for.
+//
+// A segment may vanish and come back; the plan follows what is there, `status` and `verify` say
+// when it is not.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "control/impl.hpp"
+#include "control/limits.hpp"
+#include "control/names.hpp"
+
+namespace warren::control {
+
+namespace {
+
+using base::ErrorKind;
+using base::make_error;
+
+}  // namespace
+
+base::Status Control::Impl::choose_attach(const api::NetworkCreate& wanted,
+                                          model::Network& network) {
+  if (!wanted.attach || wanted.attach->empty()) return {};
+  const std::string link = one_line(*wanted.attach, 80);
+  if (!wanted.subnet && !wanted.subnet6) {
+    return make_error(ErrorKind::Invalid,
+                      "a network that is attached to a segment has the segment's subnet",
+                      "give it, as in --attach " + link + " --subnet 10.20.0.0/24");
+  }
+  WARREN_TRY_ASSIGN(const plan::SegmentFacts segment,
+                    deps.host.find_segment(*wanted.attach).within("attach to " + link));
+  network.attach = *wanted.attach;
+  for (const auto& subnet : {network.subnet4, network.subnet6}) {
+    if (!subnet) continue;
+    const auto differs = [&](const base::Prefix& own) {
+      return own.address.family() == subnet->address.family() && subnet->contains(own.address) &&
+             own.length != subnet->length;
+    };
+    const auto other = std::ranges::find_if(segment.addresses, differs);
+    if (other == segment.addresses.end()) continue;
+    return make_error(ErrorKind::Conflict,
+                      fmt::format("{} has the address {} of this host, so its segment's subnet is "
+                                  "{} and not {}",
+                                  network.attach, other->to_string(), other->network().to_string(),
+                                  subnet->to_string()),
+                      "give the segment's own subnet; --reserve or a role's range says which part "
+                      "of it is the members'");
+  }
+  std::vector<base::IpAddress> gateway;
+  for (const auto& address : {network.gateway4(), network.gateway6()}) {
+    if (address) gateway.push_back(*address);
+  }
+  return check_unused(network, gateway, "give the gateway a free address with --gateway-address");
+}
+
+std::vector<std::string> Control::Impl::segment_warnings(const model::Network& network) const {
+  std::vector<std::string> out;
+  if (network.attach.empty()) return out;
+  const auto segment = deps.host.find_segment(network.attach);
+  if (!segment) return out;
+  if (!segment->up) out.push_back(network.attach + " is down: nothing passes until it is up");
+  if (!segment->is_bridge) {
+    out.push_back(
+        fmt::format("{} is no bridge: this host itself does not reach the members, nor "
+                    "they it; all others on the wire do",
+                    network.attach));
+  }
+  if (network.reserved.empty() && network.roles.empty()) {
+    out.push_back(fmt::format(
+        "nothing is reserved: a host of {} that is off now may have an address that a member gets; "
+        "keep the range of its DHCP server out with --reserve",
+        network.attach));
+  }
+  return out;
+}
+
+base::Status Control::Impl::check_host_access(const model::Network& network) const {
+  for (const auto& subnet : {network.subnet4, network.subnet6}) {
+    if (!subnet) continue;
+    for (const auto& [id, stored] : state.networks) {
+      const model::Network& other = stored.network;
+      if (id == network.id || !other.host_access) continue;
+      const auto& theirs = subnet->address.is_v4() ? other.subnet4 : other.subnet6;
+      if (!theirs || !theirs->overlaps(*subnet)) continue;
+      return make_error(ErrorKind::Conflict,
+                        fmt::format("this host reaches {} in network {} already",
+                                    theirs->to_string(), other.name),
+                        fmt::format("one of them can have it: warren network set {} "
+                                    "--no-host-access",
+                                    other.name));
+    }
+    WARREN_TRY_ASSIGN(const std::vector<std::string> routes, deps.host.overlapping_routes(*subnet));
+    if (routes.empty()) continue;
+    return make_error(
+        ErrorKind::Conflict,
+        fmt::format("{} is taken by this host's route {}", subnet->to_string(), routes.front()),
+        "the host cannot reach both; leave --host-access out, or choose another "
+        "subnet");
+  }
+  return {};
+}
+
+base::Status Control::Impl::look_at_segment(const model::Network& network,
+                                            const std::vector<base::IpAddress>& addresses) {
+  if (network.attach.empty()) return {};
+  const base::Instant now = deps.clock.now();
+  std::erase_if(seen_on_segment,
+                [&](const auto& seen) { return now - seen.second.when > kSegmentBelieved; });
+  std::vector<base::IpAddress> asked;
+  for (const base::IpAddress& address : addresses) {
+    if (!seen_on_segment.contains({network.id, address})) asked.push_back(address);
+  }
+  if (asked.empty()) return {};
+  const auto occupants =
+      deps.host.find_occupants(plan::host_network(network, settings.transit), asked);
+  if (!occupants) {
+    // Nobody is there to be in the way where the segment is not there.
+    if (occupants.error().kind == ErrorKind::NotFound) return {};
+    return base::Error(occupants.error()).within("look for addresses in use");
+  }
+  for (const base::IpAddress& address : asked) {
+    seen_on_segment[{network.id, address}] = {.owner = {}, .when = now};
+  }
+  for (const plan::Occupant& one : *occupants) {
+    seen_on_segment[{network.id, one.address}] = {.owner = one.owner, .when = now};
+  }
+  return {};
+}
+
+std::string Control::Impl::seen_owner(const model::Network& network,
+                                      const base::IpAddress& address) const {
+  const auto seen = seen_on_segment.find({network.id, address});
+  return seen == seen_on_segment.end() ? std::string() : seen->second.owner;
+}
+
+base::Status Control::Impl::check_unused(const model::Network& network,
+                                         const std::vector<base::IpAddress>& addresses,
+                                         const std::string& hint) {
+  WARREN_TRY(look_at_segment(network, addresses));
+  for (const base::IpAddress& address : addresses) {
+    const std::string owner = seen_owner(network, address);
+    if (owner.empty()) continue;
+    return make_error(ErrorKind::Conflict,
+                      fmt::format("address {} belongs to {} on {} already", address.to_string(),
+                                  owner, network.attach),
+                      hint);
+  }
+  return {};
+}
+
+base::Result<base::IpAddress> Control::Impl::next_unused(const model::Network& network,
+                                                         const model::Role& role,
+                                                         const base::Prefix& subnet,
+                                                         std::vector<base::IpAddress> taken) {
+  if (network.attach.empty()) return next_address(network, role, subnet, taken);
+  for (;;) {
+    WARREN_TRY_ASSIGN(const base::IpAddress first, next_address(network, role, subnet, taken));
+    if (!seen_on_segment.contains({network.id, first})) {
+      // The next ones are asked for as well: others will want them soon.
+      std::vector<base::IpAddress> asked{first};
+      std::vector<base::IpAddress> passed = taken;
+      while (asked.size() < kAskedTogether) {
+        passed.push_back(asked.back());
+        const auto next = next_address(network, role, subnet, passed);
+        if (!next) break;
+        asked.push_back(*next);
+      }
+      WARREN_TRY(look_at_segment(network, asked));
+    }
+    if (seen_owner(network, first).empty()) return first;
+    taken.push_back(first);
+  }
+}
+
+std::vector<base::IpAddress> Control::Impl::attached_members(const model::Network& network) const {
+  std::vector<base::IpAddress> out;
+  const base::WallTime now = deps.clock.wall();
+  for (const auto& [id, peer] : index.in(network.id)) {
+    if (peer->state != model::PeerState::Enrolled || peer->is_over(now)) continue;
+    for (const auto& address : {peer->address4, peer->address6}) {
+      if (address) out.push_back(*address);
+    }
+  }
+  std::ranges::sort(out);
+  return out;
+}
+
+base::Status Control::Impl::change_attachment(const model::Peer& peer, bool comes) {
+  const model::Network& network = state.networks.at(peer.network).network;
+  if (network.attach.empty() || unapplied.contains(network.id)) return {};
+  std::vector<base::IpAddress> addresses;
+  for (const auto& address : {peer.address4, peer.address6}) {
+    if (address) addresses.push_back(*address);
+  }
+  const std::vector<base::IpAddress> none;
+  const base::Status done =
+      deps.host.change_attached_members(plan::host_network(network, settings.transit),
+                                        comes ? none : addresses, comes ? addresses : none);
+  return done ? base::Status() : reconcile_host();
+}
+
+base::Status Control::Impl::check_segment(const model::Network& network) const {
+  if (network.attach.empty()) return {};
+  const auto segment = deps.host.find_segment(network.attach);
+  if (!segment) {
+    return base::Error(segment.error())
+        .within("its members are cut off from the segment of " + network.attach);
+  }
+  if (segment->up) return {};
+  return make_error(
+      ErrorKind::Unavailable,
+      fmt::format("its members are cut off from the segment of {0}: {0} is down", network.attach),
+      fmt::format("ip link set {} up", network.attach));
+}
+
+void Control::Impl::follow_segments() {
+  bool changed_now = false;
+  for (const auto& [id, stored] : state.networks) {
+    if (stored.network.attach.empty() || unapplied.contains(id)) continue;
+    const bool gone = !deps.host.find_segment(stored.network.attach);
+    if (gone == detached.contains(id)) continue;
+    changed_now = true;
+    if (gone) detached.insert(id);
+    if (!gone) detached.erase(id);
+    log(gone ? base::LogLevel::Warning : base::LogLevel::Info,
+        fmt::format("network={} segment={} {}", stored.network.name, stored.network.attach,
+                    gone ? "is gone" : "is there again"));
+  }
+  if (!changed_now) return;
+  if (const base::Status done = reconcile_host(); !done) {
+    host_to_reconcile = true;
+    host_problem = done.error().message;
+  }
+}
+
+}  // namespace warren::control
