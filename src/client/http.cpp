@@ -65,16 +65,21 @@ asio::awaitable<beast::error_code> ask(Stream& stream, const HttpRequest& reques
   std::tie(error, size) = co_await http::async_read(stream, buffer, parser, kAwait);
   if (error) co_return write_error ? write_error : error;
   answer.status = parser.get().result_int();
+  const auto wait = base::parse_number(parser.get()[http::field::retry_after], 0, UINT32_MAX);
+  answer.retry_after_s = static_cast<std::uint32_t>(wait.value_or(0));
   answer.body = std::move(parser.get().body());
   co_return beast::error_code{};
 }
 
+bool was_closed(const beast::error_code& error) {
+  return error == http::error::end_of_stream || error == http::error::partial_message ||
+         error == asio::ssl::error::stream_truncated || error == asio::error::eof ||
+         error == asio::error::connection_reset || error == asio::error::broken_pipe;
+}
+
 std::string reason(const beast::error_code& error) {
   if (error == beast::error::timeout) return "no answer in time";
-  if (error == http::error::end_of_stream || error == http::error::partial_message ||
-      error == asio::ssl::error::stream_truncated || error == asio::error::eof) {
-    return "the connection was closed before the answer";
-  }
+  if (was_closed(error)) return "the connection was closed before the answer";
   return error.message();
 }
 
@@ -182,7 +187,8 @@ asio::awaitable<Outcome> ask_address(asio::ssl::context& tls, PinCheck& check,
   stream.next_layer().expires_after(kConnectTimeout);
   beast::error_code error = open_marked(stream.next_layer().socket(), address, gateway.mark);
   if (!error) std::tie(error) = co_await stream.next_layer().async_connect(address, kAwait);
-  if (!error) {
+  const bool connected = !error;
+  if (connected) {
     stream.next_layer().expires_after(kHandshakeTimeout);
     std::tie(error) = co_await stream.async_handshake(asio::ssl::stream_base::client, kAwait);
   }
@@ -193,6 +199,7 @@ asio::awaitable<Outcome> ask_address(asio::ssl::context& tls, PinCheck& check,
   if (error) {
     result = base::make_error(base::ErrorKind::Unavailable, where + reason(error),
                               "check the network, and that the gateway's daemon runs");
+    if (connected && was_closed(error)) result.error().os_errno = ECONNRESET;
     co_return Outcome::TryNext;
   }
   sent = true;

@@ -24,6 +24,7 @@ struct HttpRequest {
 struct HttpAnswer {
   unsigned status = 0;
   std::string body;
+  std::uint32_t retry_after_s = 0;  ///< what a busy server asked for
 };
 
 /// Unavailable: no daemon listens there, or it did not answer in time. NotPermitted: the socket may
@@ -38,7 +39,8 @@ struct PinnedGateway {
   std::uint32_t mark = 0;              ///< of the socket (SO_MARK); 0: none
 };
 /// Tries every address of the host in turn. NotPermitted when the key is not the pinned one.
-/// Unavailable when no address answers; `sent` tells whether the request may have arrived.
+/// Unavailable when no address answers (with ECONNRESET where one is there but closed the
+/// connection at once: it has too many); `sent` tells whether the request may have arrived.
 [[nodiscard]] base::Result<HttpAnswer> exchange_pinned(const PinnedGateway& gateway,
                                                        const HttpRequest& request, bool& sent);
 /// The same with a request that is made for the connection it goes out on, and a time of its own

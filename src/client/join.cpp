@@ -15,16 +15,20 @@
 #include "client/join.hpp"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 #include <vector>
 
+#include <poll.h>
 #include <unistd.h>
 
 #include "api/json.hpp"
 #include "client/answer.hpp"
 #include "client/http.hpp"
 #include "client/limits.hpp"
+#include "client/patience.hpp"
 #include "crypto/crypto.hpp"
+#include "os/clock.hpp"
 #include "os/file.hpp"
 
 namespace warren::client {
@@ -162,12 +166,22 @@ base::Status check_not_joined(const JoinOptions& options) {
   return {};
 }
 
+/// Set when the gateway is there and only has too much to do: what it wants to be left alone for.
+std::optional<base::Duration> pause_wanted(const base::Result<HttpAnswer>& answer) {
+  constexpr unsigned kTooMany = 429;
+  if (answer && answer->status == kTooMany) return std::chrono::seconds(answer->retry_after_s);
+  if (!answer && answer.error().os_errno == ECONNRESET) return base::Duration(0);
+  return std::nullopt;
+}
+
 /// As `enrol`; `refused` tells a gateway's own final no from a failure on the way (where somebody
-/// in between must not be able to make us forget the key).
+/// in between must not be able to make us forget the key). `wanted_pause`: see above.
 base::Result<api::EnrolAnswer> ask_gateway(const model::TokenText& token,
                                            const base::PublicKey& key, base::WallTime now,
-                                           bool ephemeral, bool& refused) {
+                                           bool ephemeral, bool& refused,
+                                           std::optional<base::Duration>& wanted_pause) {
   refused = false;
+  wanted_pause.reset();
   const auto at = base::HostPort::parse(token.enrol_at);
   if (!at || at->port == 0) {
     return base::make_error(base::ErrorKind::Invalid, "the token names no enrolment address",
@@ -180,15 +194,53 @@ base::Result<api::EnrolAnswer> ask_gateway(const model::TokenText& token,
                                 .public_key = key.base64(),
                                 .time = now.seconds(),
                                 .ephemeral = ephemeral ? std::optional(true) : std::nullopt})};
+  const PinnedGateway gateway{.at = *at, .pin = token.pin};
   bool sent = false;
-  base::Result<HttpAnswer> answer = exchange_pinned({.at = *at, .pin = token.pin}, request, sent);
+  base::Result<HttpAnswer> answer = exchange_pinned(gateway, request, sent);
   if (!answer && answer.error().kind == base::ErrorKind::Unavailable && sent) {
-    answer = exchange_pinned({.at = *at, .pin = token.pin}, request, sent);
+    answer = exchange_pinned(gateway, request, sent);
   }
+  wanted_pause = pause_wanted(answer);
   if (!answer) return std::move(answer).error();
   auto document = read_answer<api::EnrolAnswer>(*answer, "the gateway");
   refused = !document && is_final(document.error().kind);
   return document;
+}
+
+struct Ask {
+  const model::TokenText& token;
+  const crypto::PrivateKey& key;
+  base::WallTime now;  ///< when it begins
+  bool ephemeral = false;
+};
+
+/// As ask_gateway, again and again while the gateway has too much to do.
+base::Result<api::EnrolAnswer> ask_patiently(const Ask& ask, base::RandomSource& random,
+                                             const std::function<void()>& busy, bool& refused) {
+  const base::Instant began = os::now();
+  Patience patience(began);
+  bool told = false;
+  while (true) {
+    const base::Duration passed = os::now() - began;
+    std::optional<base::Duration> wanted_pause;
+    auto answer = ask_gateway(ask.token, crypto::public_key(ask.key), ask.now + passed,
+                              ask.ephemeral, refused, wanted_pause);
+    if (!wanted_pause) return answer;
+    const auto pause = patience.next(*wanted_pause, os::now(), random);
+    if (!pause) {
+      const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(kBusyFor).count();
+      base::Error error = std::move(answer).error();
+      error.hint = "it was asked again for " + std::to_string(minutes) +
+                   " minutes; start fewer at once, or try later: the token stays valid";
+      return std::move(error).within("the gateway has too much to do");
+    }
+    if (busy && !told && passed + *pause > kSilentWait) {
+      told = true;
+      busy();
+    }
+    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(*pause).count();
+    std::ignore = ::poll(nullptr, 0, static_cast<int>(ms) + 1);
+  }
 }
 
 }  // namespace
@@ -196,7 +248,8 @@ base::Result<api::EnrolAnswer> ask_gateway(const model::TokenText& token,
 base::Result<api::EnrolAnswer> enrol(const model::TokenText& token, const base::PublicKey& key,
                                      base::WallTime now, bool ephemeral) {
   bool refused = false;
-  return ask_gateway(token, key, now, ephemeral, refused);
+  std::optional<base::Duration> wanted_pause;
+  return ask_gateway(token, key, now, ephemeral, refused, wanted_pause);
 }
 
 Origin origin_of(const model::TokenText& token) {
@@ -212,9 +265,11 @@ base::Result<Profile> make_profile(const api::EnrolAnswer& answer, const Origin&
 }
 
 base::Result<RunMember> join_for_run(const model::TokenText& token, base::RandomSource& random,
-                                     base::WallTime now) {
+                                     base::WallTime now, const std::function<void()>& busy) {
   const crypto::PrivateKey key = crypto::generate_private_key(random);
-  WARREN_TRY_ASSIGN(api::EnrolAnswer answer, enrol(token, crypto::public_key(key), now, true));
+  bool refused = false;
+  const Ask ask{.token = token, .key = key, .now = now, .ephemeral = true};
+  WARREN_TRY_ASSIGN(api::EnrolAnswer answer, ask_patiently(ask, random, busy, refused));
   WARREN_TRY_ASSIGN(Profile profile, make_profile(answer, origin_of(token)));
   profile.conf.interface.private_key = model::ConfKey(key.view());
   WARREN_TRY_ASSIGN(Membership membership, make_membership(profile.conf, profile.note));
@@ -232,7 +287,8 @@ base::Result<Joined> join(const JoinOptions& options, base::RandomSource& random
   WARREN_TRY_ASSIGN(const crypto::PrivateKey key, pending_key(pending, random));
   bool refused = false;
   base::Result<api::EnrolAnswer> answer =
-      ask_gateway(options.token, crypto::public_key(key), now, false, refused);
+      ask_patiently({.token = options.token, .key = key, .now = now, .ephemeral = false}, random,
+                    nullptr, refused);
   if (!answer) {
     if (refused) ::unlink(pending.c_str());
     return std::move(answer).error();

@@ -2,6 +2,7 @@
 // the pin in the token, the result is a profile.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -44,8 +45,11 @@ struct RunMember {
   Membership membership;
   api::EnrolAnswer answer;
 };
+/// A gateway that has too much to do is asked again for kBusyFor, in growing pauses; `busy` is
+/// called once when that takes long.
 [[nodiscard]] base::Result<RunMember> join_for_run(const model::TokenText& token,
-                                                   base::RandomSource& random, base::WallTime now);
+                                                   base::RandomSource& random, base::WallTime now,
+                                                   const std::function<void()>& busy = nullptr);
 
 struct JoinOptions {
   model::TokenText token;

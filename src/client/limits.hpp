@@ -22,6 +22,13 @@ inline constexpr base::Duration kFirstRetry = std::chrono::milliseconds(500);
 inline constexpr base::Duration kLastRetry = std::chrono::seconds(15);
 /// Told to come back: the gateway has too many that wait.
 inline constexpr base::Duration kComeBack = std::chrono::seconds(30);
+/// How long a gateway that has too much to do is asked again, and the pauses in between, twice as
+/// long each time; it may ask for longer ones, up to the last.
+inline constexpr base::Duration kBusyFor = std::chrono::minutes(2);
+inline constexpr base::Duration kFirstBusyPause = std::chrono::milliseconds(250);
+inline constexpr base::Duration kLastBusyPause = std::chrono::seconds(8);
+/// Whoever waits for a busy gateway this long is told so.
+inline constexpr base::Duration kSilentWait = std::chrono::seconds(3);
 /// Two that ask with one key end each other's wait; this keeps them from doing it all the time.
 inline constexpr base::Duration kEarlyPause = std::chrono::seconds(10);
 inline constexpr std::size_t kMaxAddresses = 16;  ///< of one gateway name, tried in turn

@@ -6,6 +6,7 @@
 
 #include "api/json.hpp"
 #include "client/http.hpp"
+#include "client/join.hpp"
 #include "server/server_fixture.hpp"
 
 namespace warren::server {
@@ -114,6 +115,74 @@ TEST(Enrolment, TooManyRequestsFromOneAddressAreRefusedPolitely) {
   ASSERT_TRUE(answer) << answer.error().message;
   EXPECT_EQ(answer->status, 429U);
   EXPECT_THAT(answer->body, HasSubstr("try again"));
+  EXPECT_EQ(answer->retry_after_s, 1U);
+}
+
+TEST(Enrolment, ThoseWhoAreAdmittedAreNotHeldBack) {
+  Limits limits;
+  limits.enrolment_burst = 2;
+  limits.enrolments_per_second = 0.001;
+  TestServer server(limits);
+  server.create_network("lab");
+  control::testing::SeededRandom random{5};
+  for (int i = 0; i < 6; ++i) {
+    const auto token = server.token("lab", "job" + std::to_string(i));
+    const auto member = client::join_for_run(token, random, os::wall_now());
+    ASSERT_TRUE(member) << i << ": " << member.error().message;
+  }
+}
+
+TEST(Enrolment, ARunAsksABusyGatewayAgain) {
+  Limits limits;
+  limits.enrolment_burst = 2;
+  limits.enrolments_per_second = 1;
+  TestServer server(limits);
+  server.create_network("lab");
+  const model::TokenText token = server.token("lab", "job");
+  const HttpRequest guess{.method = "POST", .target = "/v1/enrol", .body = "{}"};
+  unsigned status = 0;
+  bool sent = false;
+  for (int i = 0; i < 20 && status != 429; ++i) {
+    const auto answer = client::exchange_pinned(pinned(server), guess, sent);
+    ASSERT_TRUE(answer) << answer.error().message;
+    status = answer->status;
+  }
+  ASSERT_EQ(status, 429U);
+  control::testing::SeededRandom random{5};
+  const base::Instant began = os::now();
+  const auto member = client::join_for_run(token, random, os::wall_now());
+  ASSERT_TRUE(member) << member.error().message;
+  EXPECT_GE(os::now() - began, std::chrono::seconds(1)) << "it asked for a second";
+}
+
+TEST(Enrolment, ARunAsksAgainWhereItsConnectionWasClosed) {
+  Limits limits;
+  limits.enrol_connections_per_source = 1;
+  limits.handshake_timeout = std::chrono::seconds(1);
+  TestServer server(limits);
+  server.create_network("lab");
+  const model::TokenText token = server.token("lab", "job");
+  // Somebody holds the only connection until the server is tired of waiting for a word.
+  const os::Fd silent = tcp_to(server);
+  ASSERT_TRUE(silent);
+  control::testing::SeededRandom random{5};
+  bool busy = false;
+  const auto member = client::join_for_run(token, random, os::wall_now(), [&] { busy = true; });
+  ASSERT_TRUE(member) << member.error().message;
+  EXPECT_FALSE(busy) << "a second is not worth a word";
+}
+
+TEST(Enrolment, AGatewayThatIsNotThereIsNotWaitedFor) {
+  TestServer server;
+  server.create_network("lab");
+  model::TokenText token = server.token("lab", "job");
+  token.enrol_at = "127.0.0.1:1";
+  control::testing::SeededRandom random{5};
+  const base::Instant began = os::now();
+  const auto member = client::join_for_run(token, random, os::wall_now());
+  ASSERT_FALSE(member);
+  EXPECT_EQ(member.error().kind, base::ErrorKind::Unavailable);
+  EXPECT_LT(os::now() - began, std::chrono::seconds(5));
 }
 
 TEST(Enrolment, TooManyConnectionsFromOneAddressAreClosed) {

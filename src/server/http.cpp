@@ -36,7 +36,7 @@ http::response<http::string_body> to_message(const Response& response, unsigned 
   message.set(http::field::content_type, "application/json");
   message.set(http::field::cache_control, "no-store");
   if (!response.allow.empty()) message.set(http::field::allow, response.allow);
-  if (response.status == 429) message.set(http::field::retry_after, "5");
+  if (response.status == 429) message.set(http::field::retry_after, "1");
   message.keep_alive(keep_alive);
   message.body() = response.body;
   message.body().push_back('\n');

@@ -38,6 +38,12 @@ bool RateLimit::allow(const base::IpAddress& source, base::Instant now) {
   return true;
 }
 
+void RateLimit::give_back(const base::IpAddress& source) {
+  const auto found = buckets_.find(source);
+  if (found == buckets_.end()) return;
+  found->second.tokens = std::min(burst_, found->second.tokens + 1.0);
+}
+
 base::IpAddress source_of(const base::IpAddress& address) {
   if (address.is_v4()) return address;
   static constexpr std::array<std::uint8_t, 12> kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};

@@ -18,6 +18,8 @@ class RateLimit {
   /// True when `source` may do one thing now. When the table is full of sources that are still
   /// being held back, an unknown source is refused: memory stays bounded under a flood.
   [[nodiscard]] bool allow(const base::IpAddress& source, base::Instant now);
+  /// What was allowed is not counted after all: it was no stranger.
+  void give_back(const base::IpAddress& source);
   [[nodiscard]] std::size_t tracked() const { return buckets_.size(); }
 
  private:

@@ -23,6 +23,21 @@ TEST(RateLimit, GrantsABurstThenTheRate) {
   EXPECT_FALSE(limit.allow(kAnn, now));
 }
 
+TEST(RateLimit, WhatIsGivenBackIsNotCounted) {
+  RateLimit limit(0.001, 2.0, 10);
+  const Instant now{1'000'000'000};
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_TRUE(limit.allow(kAnn, now)) << i;
+    limit.give_back(kAnn);
+  }
+  for (int i = 0; i < 10; ++i) limit.give_back(kAnn);  // never more than the burst
+  EXPECT_TRUE(limit.allow(kAnn, now));
+  EXPECT_TRUE(limit.allow(kAnn, now));
+  EXPECT_FALSE(limit.allow(kAnn, now));
+  limit.give_back(kBob);  // nobody knows of him
+  EXPECT_EQ(limit.tracked(), 1U);
+}
+
 TEST(RateLimit, OneSourceDoesNotHoldBackAnother) {
   RateLimit limit(1.0, 1.0, 10);
   const Instant now{1'000'000'000};

@@ -267,11 +267,15 @@ asio::awaitable<Response> Guest::answer(Request request) {
     co_return co_await sync(std::move(request.body));
   }
   request.binding = binding_of(stream_);
-  co_return shared_->enrol.handle(request);
+  Response response = shared_->enrol.handle(request);
+  // Those who guess are held back, not a batch system that starts a thousand jobs from one address.
+  if (response.status == 200 && !of_member) rate.give_back(source_);
+  co_return response;
 }
 
 void Guest::become_member() {
   if (!slot_) return;
+  shared_->connection_rate.give_back(source_);
   slot_.reset();
   entry_.reset();
   entry_.emplace(shared_->members_open, [this] { stream_.next_layer().close(); });

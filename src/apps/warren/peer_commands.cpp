@@ -159,7 +159,7 @@ void add_invite(CLI::App& app, Invocation& invocation) {
   command
       ->add_option("--uses", choice->uses,
                    "how many peers the token is good for: NAME-1, NAME-2 …, each with its own key "
-                   "and address; at most 100")
+                   "and address; at most 1000")
       ->capture_default_str();
   command->add_option("--lease", choice->lease,
                       "of those who join for a run alone (warren run TOKEN): how long one may be "

@@ -371,11 +371,17 @@ base::Status follow_profile(const RunArguments& arguments, const Profile& profil
   return {};
 }
 
+void say_busy() {
+  fmt::print(stderr,
+             "warren: the gateway has too much to do; asking again for up to two minutes\n");
+}
+
 /// Joins for the duration of the run: a key of its own, and a lease.
 base::Status fill_from_token(const RunArguments& arguments, const model::TokenText& token,
                              netns::RunConfig& config) {
   os::SystemRandom random;
-  WARREN_TRY_ASSIGN(client::RunMember member, client::join_for_run(token, random, os::wall_now()));
+  WARREN_TRY_ASSIGN(client::RunMember member,
+                    client::join_for_run(token, random, os::wall_now(), say_busy));
   const std::string shown = "the token's network " + member.answer.network;
   config.profile = member.answer.network + " (token)";
   config.name = member.answer.name.substr(0, 32);

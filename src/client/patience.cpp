@@ -1,0 +1,23 @@
+#include "client/patience.hpp"
+
+#include <algorithm>
+
+#include "client/limits.hpp"
+
+namespace warren::client {
+
+std::optional<base::Duration> Patience::next(base::Duration at_least, base::Instant now,
+                                             base::RandomSource& random) {
+  const base::Duration left = kBusyFor - (now - began_);
+  if (left <= base::Duration(0)) return std::nullopt;
+  base::Duration span = kFirstBusyPause;
+  for (unsigned doubled = 0; doubled < attempts_ && span < kLastBusyPause; ++doubled) span *= 2;
+  span = std::min(span, kLastBusyPause);
+  ++attempts_;
+  // Spread over a whole span behind what was asked for: those who were refused together come apart.
+  const auto part = static_cast<std::int64_t>(random.u32() % 1024);
+  const base::Duration pause = std::min(at_least, kLastBusyPause) + span / 2 + span * part / 2048;
+  return std::min(pause, left);
+}
+
+}  // namespace warren::client
