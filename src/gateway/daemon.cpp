@@ -45,6 +45,7 @@ base::Result<Settings> effective_settings(const DaemonOptions& options) {
   if (options.endpoint) settings.endpoint = *options.endpoint;
   if (options.enrol_listen) settings.enrol_listen = *options.enrol_listen;
   return settings;
+  if (options.admin_listen) settings.admin_listen = *options.admin_listen;
 }
 
 }  // namespace
@@ -66,7 +67,7 @@ struct Daemon::Impl {
   void retry_later();
   base::Status reload();
   [[nodiscard]] control::Settings control_settings();
-  [[nodiscard]] std::uint16_t port_for_enrolment() const;
+  [[nodiscard]] static std::uint16_t port_of(const std::string& listen, std::uint16_t got);
   void say(LogLevel level, const std::string& message) { log.write(level, "gateway", message); }
 
   boost::asio::io_context& io;
@@ -79,6 +80,7 @@ struct Daemon::Impl {
   pki::Identity identity;
   std::uint16_t enrol_port = 0;
   std::unique_ptr<store::Store> store;
+  std::uint16_t admin_port = 0;
   std::unique_ptr<hostnet::HostNet> host;
   std::unique_ptr<EngineSupervisor> engines;
   std::unique_ptr<control::Control> control;
@@ -128,13 +130,20 @@ control::Settings Daemon::Impl::control_settings() {
           "--endpoint to each network");
   }
   out.enrol_at = settings.enrol_endpoint;
-  out.enrol_port = port_for_enrolment();
+  out.enrol_port = port_of(settings.enrol_listen, enrol_port);
+  const std::uint16_t port = port_of(settings.admin_listen, admin_port);
+  if (!settings.admin_listen.empty()) out.admin_at = settings.admin_endpoint;
+  if (port != 0 && out.admin_at.empty() && !out.endpoint_host.empty()) {
+    const bool colons = out.endpoint_host.find(':') != std::string::npos;
+    out.admin_at = (colons ? "[" + out.endpoint_host + "]" : out.endpoint_host) + ":" +
+                   std::to_string(port);
+  }
   return out;
 }
 
-std::uint16_t Daemon::Impl::port_for_enrolment() const {
-  const auto listen = base::HostPort::parse(settings.enrol_listen);
-  return enrol_port != 0 || !listen ? enrol_port : listen->port;
+std::uint16_t Daemon::Impl::port_of(const std::string& listen, std::uint16_t got) {
+  const auto at = base::HostPort::parse(listen);
+  return got != 0 || !at ? got : at->port;
 }
 
 base::Status Daemon::Impl::watch_network() {
@@ -187,6 +196,9 @@ base::Status Daemon::Impl::reload() {
   return {};
 }
 
+  if (fresh->admin_listen != settings.admin_listen)
+    say(LogLevel::Warning, "admin.listen changes when the daemon is started again");
+  fresh->admin_listen = settings.admin_listen;
 Daemon::Daemon(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Daemon::~Daemon() = default;
 
@@ -246,3 +258,8 @@ void Daemon::set_enrol_port(std::uint16_t port) {
 }
 
 }  // namespace warren::gateway
+void Daemon::set_admin_port(std::uint16_t port) {
+  impl_->admin_port = port;
+  impl_->control->set_settings(impl_->control_settings());
+}
+

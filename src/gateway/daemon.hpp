@@ -30,6 +30,7 @@ struct DaemonOptions {
   std::optional<base::LogLevel> log_level;
   std::optional<std::string> endpoint;
   std::optional<std::string> enrol_listen;
+  std::optional<std::string> admin_listen;
 };
 
 /// Opens the store at a path (gateway knows only the interface).
@@ -62,6 +63,8 @@ class Daemon {
   [[nodiscard]] const pki::Identity& identity() const;
   /// The port that the enrolment listener got, where the settings leave it open (port 0).
   void set_enrol_port(std::uint16_t port);
+  /// The same of the listener for administration.
+  void set_admin_port(std::uint16_t port);
 
  private:
   struct Impl;

@@ -201,6 +201,13 @@ void read_document(Reader& reader, const YAML::Node& document, Settings& into) {
                               {"endpoint", reader.text("endpoint", [&](const std::string& v) {
                                  return take_host_port(v, into.enrol_endpoint);
                                })}};
+  const Reader::Keys admin = {{"listen", reader.text("listen",
+                                                     [&](const std::string& v) {
+                                                       return take_listen(v, into.admin_listen);
+                                                     })},
+                              {"endpoint", reader.text("endpoint", [&](const std::string& v) {
+                                 return take_host_port(v, into.admin_endpoint);
+                               })}};
   const Reader::Keys ports = {{"first", port("first", into.first_port)},
                               {"last", port("last", into.last_port)}};
   constexpr std::uint8_t kLongest4 = 28;
@@ -220,6 +227,7 @@ void read_document(Reader& reader, const YAML::Node& document, Settings& into) {
   reader.map(document, "the settings",
              {{"endpoint", host("endpoint", into.endpoint)},
               {"enrol", section("enrol", enrol)},
+              {"admin", section("admin", admin)},
               {"ports", section("ports", ports)},
               {"transit", section("transit", transit)},
               {"log", section("log", log)}});

@@ -30,6 +30,8 @@ struct Settings {
   std::string endpoint;  ///< what members dial; empty: the address of the default route
   std::string enrol_listen = "[::]:51800";
   std::string enrol_endpoint;  ///< "host:port" in tokens; empty: endpoint and the listener's port
+  std::string admin_listen;    ///< of remote administration; empty: none
+  std::string admin_endpoint;  ///< "host:port" in its tokens; empty: endpoint and its port
   std::uint16_t first_port = 51820;
   std::uint16_t last_port = 52819;
   plan::TransitPool transit = default_transit();

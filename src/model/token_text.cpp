@@ -10,6 +10,7 @@
 
 #include "base/assert.hpp"
 #include "base/bytes.hpp"
+#include "model/admin_token.hpp"
 #include "model/network.hpp"
 
 namespace warren::model {
@@ -17,10 +18,11 @@ namespace warren::model {
 namespace {
 
 constexpr std::string_view kPrefix = "warren1";
+constexpr std::string_view kAdminPrefix = "warrenadmin1";
 constexpr std::uint8_t kVersion = 1;
 constexpr std::size_t kMaxEndpoint = 300;  // a name of 253 characters, brackets, a colon, a port
 constexpr std::size_t kFixedSize = 1 + 2 + 32 + 16 + 4;
-constexpr std::size_t kMaxText = kPrefix.size() + (kFixedSize + kMaxEndpoint + 2) / 3 * 4;
+constexpr std::size_t kMaxText = kAdminPrefix.size() + (kFixedSize + kMaxEndpoint + 2) / 3 * 4;
 
 std::uint32_t crc32(base::Bytes bytes) {
   std::uint32_t crc = 0xffffffffU;
@@ -47,9 +49,8 @@ bool printable(std::string_view text) {
   return std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7f; });
 }
 
-}  // namespace
-
-std::string TokenText::write() const {
+std::string written(const TokenText& token) {
+  const auto& [enrol_at, pin, secret] = token;
   WARREN_ASSERT(enrol_at.size() <= kMaxEndpoint);
   std::vector<std::uint8_t> bytes(kFixedSize + enrol_at.size());
   base::ByteWriter writer(bytes);
@@ -57,14 +58,13 @@ std::string TokenText::write() const {
   writer.bytes(base::as_bytes(enrol_at)).bytes(pin).bytes(secret);
   writer.u32_be(crc32(base::Bytes(bytes).first(writer.written())));
   WARREN_ASSERT(writer.ok() && writer.written() == bytes.size());
-  return std::string(kPrefix) + base::to_base64url(bytes);
+  return base::to_base64url(bytes);
 }
 
-base::Result<TokenText> TokenText::parse(std::string_view text) {
-  text = trimmed(text);
-  if (!text.starts_with(kPrefix)) return bad_token("it does not start with \"warren1\"");
+/// What stands behind the prefix.
+base::Result<TokenText> read_token(std::string_view text) {
   if (text.size() > kMaxText) return bad_token("it is too long");
-  const auto bytes = base::parse_base64url(text.substr(kPrefix.size()));
+  const auto bytes = base::parse_base64url(text);
   if (!bytes) return bad_token("it is cut off or holds a character that no token has");
   if (bytes->size() < kFixedSize) return bad_token("it is cut off");
 
@@ -91,6 +91,36 @@ base::Result<TokenText> TokenText::parse(std::string_view text) {
     return bad_token("the address of its gateway is malformed");
   }
   return token;
+}
+
+}  // namespace
+
+std::string TokenText::write() const { return std::string(kPrefix) + written(*this); }
+
+base::Result<TokenText> TokenText::parse(std::string_view text) {
+  text = trimmed(text);
+  if (text.starts_with(kAdminPrefix)) {
+    return base::make_error(base::ErrorKind::Invalid,
+                            "token: this one is for administrators, not for members",
+                            "give it to `warren remote add`; `warren invite` makes the others");
+  }
+  if (!text.starts_with(kPrefix)) return bad_token("it does not start with \"warren1\"");
+  return read_token(text.substr(kPrefix.size()));
+}
+
+std::string write_admin_token(const TokenText& token) {
+  return std::string(kAdminPrefix) + written(token);
+}
+
+base::Result<TokenText> parse_admin_token(std::string_view text) {
+  text = trimmed(text);
+  if (text.starts_with(kAdminPrefix)) return read_token(text.substr(kAdminPrefix.size()));
+  if (text.starts_with(kPrefix)) {
+    return base::make_error(base::ErrorKind::Invalid,
+                            "token: this one admits a member, it is not for administrators",
+                            "`warren token create` on the gateway makes the others");
+  }
+  return bad_token("it does not start with \"warrenadmin1\"");
 }
 
 }  // namespace warren::model

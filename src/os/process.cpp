@@ -43,7 +43,7 @@ using base::os_error;
 namespace {
 
 /// Where in the child a start failed; written to the pipe with the errno.
-enum class Stage : int { Session, Parent, Directory, Descriptors, Exec };
+enum class Stage : int { Session, Parent, Directory, Descriptors, User, Exec };
 struct ChildFailure {
   Stage stage;
   int error_number;
@@ -59,6 +59,8 @@ const char* to_string(Stage stage) {
       return "change the directory";
     case Stage::Descriptors:
       return "arrange its descriptors";
+    case Stage::User:
+      return "become another user";
     case Stage::Exec:
       return "execute";
   }
@@ -77,6 +79,7 @@ struct Plan {
   char** environment = environ;
   std::vector<Placement> placements;  ///< sorted by wanted number; sources are rewritten
   const char* directory = nullptr;
+  std::optional<SpawnUser> user;
   bool new_session = false;
   bool die_with_parent = false;
   pid_t parent = 0;
@@ -114,6 +117,7 @@ base::Result<Plan> make_plan(const SpawnOptions& options, const Fd& null_device)
     plan.environment = plan.environment_list.data();
   }
   if (options.working_directory) plan.directory = options.working_directory->c_str();
+  plan.user = options.user;
   plan.new_session = options.new_session;
   plan.die_with_parent = options.die_with_parent;
   plan.parent = getpid();
@@ -155,9 +159,18 @@ bool arrange_descriptors(Plan& plan, int& report) {
   return close_on_exec_range(unwanted, std::numeric_limits<unsigned>::max());
 }
 
+/// The system calls themselves: those of the C library would tell every thread of the parent's.
+bool become_user(const SpawnUser& user) {
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         syscall(SYS_setgroups, 0, nullptr) == 0 &&
+         syscall(SYS_setresgid, user.gid, user.gid, user.gid) == 0 &&
+         syscall(SYS_setresuid, user.uid, user.uid, user.uid) == 0;
+}
+
 /// Returns the stage that failed, with errno set; on success it does not return.
 Stage become_program(Plan& plan, int& report) {
   if (plan.new_session && setsid() < 0) return Stage::Session;
+  if (plan.user && !become_user(*plan.user)) return Stage::User;
   if (plan.die_with_parent) {
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) return Stage::Parent;
     if (getppid() != plan.parent) {  // it died before the line above

@@ -15,6 +15,11 @@
 
 namespace warren::os {
 
+/// Somebody to become: with no other groups, and no way back.
+struct SpawnUser {
+  uid_t uid = 0;
+  gid_t gid = 0;
+};
 struct SpawnOptions {
   std::vector<std::string> argv;                        ///< argv[0] is a path
   std::optional<std::vector<std::string>> environment;  ///< "K=V"; nullopt: inherit
@@ -23,7 +28,8 @@ struct SpawnOptions {
   std::map<int, const Fd*> descriptors;
   bool new_session = false;
   std::optional<std::string> working_directory;
-  bool die_with_parent = false;  ///< SIGKILL when the *thread* that spawned it ends (PDEATHSIG)
+  std::optional<SpawnUser> user = {};  ///< who the child is; nullopt: who we are
+  bool die_with_parent = false;        ///< SIGKILL when the *thread* that spawned it ends (PDEATHSIG)
 };
 struct Child {
   pid_t pid = 0;

@@ -29,17 +29,32 @@ Response unreadable(unsigned status) {
   }
 }
 
+Request to_request(http::request<http::string_body>&& message) {
+  const auto field = [&message](http::field name) { return std::string(message[name]); };
+  Request request{.method = std::string(message.method_string()),
+                  .target = std::string(message.target()),
+                  .content_type = field(http::field::content_type),
+                  .authorization = field(http::field::authorization),
+                  .last_event = std::string(message["Last-Event-ID"]),
+                  .if_none_match = field(http::field::if_none_match)};
+  request.body = std::move(message.body());
+  return request;
+}
+
 http::response<http::string_body> to_message(const Response& response, unsigned version,
                                              bool keep_alive) {
   http::response<http::string_body> message(http::int_to_status(response.status), version);
   message.set(http::field::server, "warren/" WARREN_VERSION);
-  message.set(http::field::content_type, "application/json");
+  const std::string_view type = response.media_type;
+  message.set(http::field::content_type, beast::string_view(type.data(), type.size()));
   message.set(http::field::cache_control, "no-store");
   if (!response.allow.empty()) message.set(http::field::allow, response.allow);
   if (response.status == 429) message.set(http::field::retry_after, "1");
+  if (response.status == 401) message.set(http::field::www_authenticate, "Bearer");
+  if (!response.etag.empty()) message.set(http::field::etag, response.etag);
   message.keep_alive(keep_alive);
   message.body() = response.body;
-  message.body().push_back('\n');
+  if (type == "application/json" && response.status != 304) message.body().push_back('\n');
   message.prepare_payload();
   return message;
 }

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -17,6 +18,11 @@
 #include "server/limits.hpp"
 #include "server/router.hpp"
 
+// g++ 12 inlines one half of Asio's frame allocation, and then takes the pair for a mismatch.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+#endif
+
 namespace warren::server {
 
 namespace asio = boost::asio;
@@ -24,13 +30,14 @@ namespace beast = boost::beast;
 namespace http = boost::beast::http;
 
 inline constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
-using Answer = std::function<asio::awaitable<Response>(std::string method, std::string target,
-                                                       std::string body)>;
+using Answer = std::function<asio::awaitable<Response>(Request request)>;
 
 /// What a reader's error deserves: a status to answer with, or 0 to close without a word.
 [[nodiscard]] unsigned refusal_status(const beast::error_code& error);
 [[nodiscard]] http::response<http::string_body> to_message(const Response& response,
                                                            unsigned version, bool keep_alive);
+/// What a handler sees of a message.
+[[nodiscard]] Request to_request(http::request<http::string_body>&& message);
 /// The answer to a request that could not be read.
 [[nodiscard]] Response unreadable(unsigned status);
 
@@ -64,10 +71,11 @@ asio::awaitable<bool> read_request(Stream& stream, beast::flat_buffer& buffer, P
   co_return false;
 }
 
-/// Answers requests until the peer closes, errs, is too slow, or has had enough of them. The caller
-/// closes the stream.
+/// Answers requests until the peer closes, errs, is too slow, or has had enough of them; or until
+/// it is to get `events`, which are then the caller's to send. The caller closes the stream.
 template <typename Stream>
-asio::awaitable<void> converse(Stream& stream, const Limits& limits, const Answer& answer) {
+asio::awaitable<void> converse(Stream& stream, const Limits& limits, const Answer& answer,
+                               std::optional<EventWish>& events) {
   beast::flat_buffer buffer(limits.header_bytes + limits.body_bytes);
   for (std::uint32_t served = 0; served < limits.requests_per_connection; ++served) {
     Parser parser;
@@ -77,10 +85,13 @@ asio::awaitable<void> converse(Stream& stream, const Limits& limits, const Answe
 
     auto request = parser.release();
     const bool keep_alive = request.keep_alive() && served + 1 < limits.requests_per_connection;
-    const Response response =
-        co_await answer(std::string(request.method_string()), std::string(request.target()),
-                        std::move(request.body()));
-    auto message = to_message(response, request.version(), keep_alive);
+    const unsigned version = request.version();
+    Response response = co_await answer(to_request(std::move(request)));
+    if (response.events) {
+      events = std::move(response.events);
+      co_return;
+    }
+    auto message = to_message(response, version, keep_alive);
     beast::get_lowest_layer(stream).expires_after(limits.write_timeout);
     auto [error, size] = co_await http::async_write(stream, message, kAwait);
     if (error || !keep_alive) co_return;

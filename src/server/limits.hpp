@@ -30,6 +30,24 @@ struct Limits {
   /// Of members that prove their key; their connections count for no source.
   double member_requests_per_second = 50;
   double member_request_burst = 500;
+  // The listener for administration.
+  std::size_t admin_connections = 128;
+  std::size_t admin_connections_per_source = 32;
+  double admin_connections_per_second = 20;  ///< per source
+  double admin_connection_burst = 200;
+  /// Requests with a secret that nobody has, per source: each is answered late, and more are not
+  /// even looked at.
+  double failures_per_second = 0.2;
+  double failure_burst = 10;
+  base::Duration failure_delay = std::chrono::seconds(1);
+  double token_requests_per_second = 50;  ///< per token, wherever it is used
+  double token_request_burst = 500;
+
+  std::size_t event_streams = 64;
+  std::size_t events_at_once = 100;  ///< read for a stream before others have their turn
+  /// An idle stream says that it is alive this often, and looks whether it may still be.
+  base::Duration event_pause = std::chrono::seconds(15);
+
   std::size_t waiting_members = 4096;  ///< more are told to come back
   base::Duration longest_wait = std::chrono::seconds(120);
   std::size_t tracked_sources = 4096;

@@ -1,6 +1,7 @@
-// The daemon's two HTTP listeners: the API on a unix socket, and enrolment over TLS.
+// The daemon's HTTP listeners: the API on a unix socket, enrolment over TLS and, where it is asked
+// for, the API over TLS for holders of a token.
 //
-// Both run on the daemon's one Asio thread, as coroutines; a handler calls control synchronously.
+// All run on the daemon's one Asio thread, as coroutines; a handler calls control synchronously.
 // Who may use the API is decided by peer credentials (root and the members of one group), never by
 // anything the client says. The enrolment listener is open to strangers: it speaks TLS 1.3 only,
 // limits each source address, and has one route for them. Its other routes are for members, who
@@ -30,6 +31,8 @@ struct Options {
   /// "host:port" of the enrolment listener; empty: none. "[::]:PORT" takes IPv4 too, and falls back
   /// to 0.0.0.0 where the host has no IPv6. Port 0 picks one (tests).
   std::string enrol_listen = "[::]:51800";
+  /// The same of the listener for administration; empty: none.
+  std::string admin_listen = {};
   std::string identity_key_pem;  ///< the key that tokens pin
   /// A fresh self-signed certificate (PEM) of that key: asked at start and at each renewal.
   std::function<base::Result<std::string>()> make_certificate;
@@ -54,6 +57,7 @@ class Server {
 
   /// The port of the enrolment listener; 0 when there is none.
   [[nodiscard]] std::uint16_t enrol_port() const;
+  [[nodiscard]] std::uint16_t admin_port() const;
   /// Closes the listeners and every connection; their coroutines end when `io` runs once more.
   void stop();
 

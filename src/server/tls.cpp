@@ -40,7 +40,7 @@ base::Result<TlsContext> make_tls_context(const std::string& certificate_pem,
   const auto certificate_memory = memory_of(certificate_pem);
   const std::unique_ptr<X509, CertificateFree> certificate(
       PEM_read_bio_X509(certificate_memory.get(), nullptr, nullptr, nullptr));
-  if (!certificate) return tls_error("read the enrolment certificate");
+  if (!certificate) return tls_error("read the certificate");
   const auto key_memory = memory_of(private_key_pem);
   const std::unique_ptr<EVP_PKEY, KeyFree> key(
       PEM_read_bio_PrivateKey(key_memory.get(), nullptr, nullptr, nullptr));
@@ -55,7 +55,7 @@ base::Result<TlsContext> make_tls_context(const std::string& certificate_pem,
   if (SSL_CTX_use_certificate(context.get(), certificate.get()) != 1 ||
       SSL_CTX_use_PrivateKey(context.get(), key.get()) != 1 ||
       SSL_CTX_check_private_key(context.get()) != 1) {
-    return tls_error("use the enrolment certificate");
+    return tls_error("use the certificate");
   }
   return context;
 }

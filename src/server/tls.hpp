@@ -1,4 +1,4 @@
-// The TLS of the enrolment listener: 1.3 only, one self-signed certificate of the identity key.
+// The TLS of the listeners: 1.3 only, one self-signed certificate of the identity key.
 #pragma once
 
 #include <memory>
@@ -15,7 +15,7 @@ struct TlsContextFree {
 };
 using TlsContext = std::unique_ptr<ssl_ctx_st, TlsContextFree>;
 
-/// A server context. No tickets and no session cache: an enrolment is one connection. Invalid when
+/// A server context. No tickets and no session cache: every connection proves the key. Invalid when
 /// key and certificate do not belong together.
 [[nodiscard]] base::Result<TlsContext> make_tls_context(const std::string& certificate_pem,
                                                         const std::string& private_key_pem);

@@ -33,6 +33,8 @@ struct DaemonArguments {
 };
 
 gateway::DaemonOptions daemon_options(const Invocation& invocation,
+  std::string admin_listen;
+  bool rootless = false;
                                       const DaemonArguments& arguments) {
   gateway::DaemonOptions options;
   options.settings_file = arguments.config;
@@ -47,6 +49,7 @@ gateway::DaemonOptions daemon_options(const Invocation& invocation,
   return options;
 }
 
+  if (!arguments.admin_listen.empty()) options.admin_listen = arguments.admin_listen;
 server::Options server_options(const Invocation& invocation, gateway::Daemon& daemon) {
   server::Options options;
   options.socket_path = invocation.socket_path();
@@ -54,6 +57,7 @@ server::Options server_options(const Invocation& invocation, gateway::Daemon& da
   options.identity_key_pem = daemon.identity().private_key_pem;
   options.make_certificate = [&daemon] {
     return pki::self_signed_certificate(daemon.identity(), os::wall_now(), kCertificateDays);
+  options.admin_listen = daemon.settings().admin_listen;
   };
   options.reload = [&daemon] { return daemon.reload(); };
   return options;
@@ -80,6 +84,7 @@ void check_settings(Invocation& invocation, const std::string& file) {
     nlohmann::json document = {{"schema", 1},
                                {"ok", loaded.problems.empty()},
                                {"files", loaded.files},
+  if (server->admin_port() != 0) daemon->set_admin_port(server->admin_port());
                                {"problems", nlohmann::json::array()}};
     for (const gateway::SettingsProblem& problem : loaded.problems)
       document["problems"].push_back({{"file", problem.file},
@@ -118,6 +123,11 @@ void add_daemon(CLI::App& app, Invocation& invocation) {
 void add_config(CLI::App& app, Invocation& invocation) {
   auto* const config = app.add_subcommand("config", "The daemon's settings");
   config->require_subcommand(1);
+  daemon->add_option("--admin-listen", arguments->admin_listen,
+                     "ADDRESS:PORT for administrators from elsewhere (default: none)");
+  daemon->add_flag("--rootless", arguments->rootless,
+                   "Serve without root, in namespaces of this user's own: networks have no way "
+                   "out through this host (--no-nat) and no forwards");
   config->footer("Example: warren config check");
   auto* const check = config->add_subcommand("check", "Read the settings and tell every problem");
   const auto file = std::make_shared<std::string>(gateway::kDefaultSettingsFile);
