@@ -1,7 +1,9 @@
 #include "client/daemon.hpp"
 
 #include "api/json.hpp"
+#include "base/bytes.hpp"
 #include "client/answer.hpp"
+#include "client/event_reader.hpp"
 #include "client/http.hpp"
 
 namespace warren::client {
@@ -19,14 +21,31 @@ base::Status without_value(const base::Result<api::Empty>& result) {
 
 }  // namespace
 
+base::Result<HttpAnswer> Daemon::exchange(HttpRequest request) const {
+  if (const auto* why = std::get_if<base::Error>(&where_)) return *why;
+  if (const auto* socket = std::get_if<std::string>(&where_)) {
+    return exchange_unix(*socket, request, timeout_);
+  }
+  const Remote& remote = std::get<Remote>(where_);
+  request.authorization = "Bearer " + base::to_base64url(remote.access.secret);
+  const auto at = base::HostPort::parse(remote.access.enrol_at);
+  if (!at) return base::make_error(base::ErrorKind::Invalid, "the remote has no address");
+  bool sent = false;
+  return exchange_pinned(
+             {.at = *at,
+              .pin = remote.access.pin,
+              .max_answer = kMaxAnswerBytes,
+              .administration = true},
+             [&request](const pki::Binding&) { return request; }, sent, timeout_)
+      .within("remote " + remote.name);
+}
+
 template <typename T>
 base::Result<T> Daemon::call(std::string method, std::string target, std::string body) const {
-  WARREN_TRY_ASSIGN(const HttpAnswer answer, exchange_unix(socket_path_,
-                                                           {.method = std::move(method),
-                                                            .target = std::move(target),
-                                                            .body = std::move(body)},
-                                                           timeout_));
-  return read_answer<T>(answer, "the daemon");
+  WARREN_TRY_ASSIGN(const HttpAnswer answer, exchange({.method = std::move(method),
+                                                       .target = std::move(target),
+                                                       .body = std::move(body)}));
+  return read_answer<T>(answer, is_remote() ? "the gateway" : "the daemon");
 }
 
 base::Result<api::Status> Daemon::status() const { return call<api::Status>("GET", "/v1/status"); }
@@ -182,3 +201,35 @@ base::Result<api::AuditList> Daemon::audit(std::size_t limit) const {
 }
 
 }  // namespace warren::client
+base::Result<api::TokenCreated> Daemon::create_token(const api::TokenCreate& request) const {
+  return call<api::TokenCreated>("POST", "/v1/tokens", api::encode(request));
+}
+
+base::Result<api::TokenList> Daemon::list_tokens() const {
+  return call<api::TokenList>("GET", "/v1/tokens");
+}
+
+base::Status Daemon::delete_token(const std::string& name) const {
+  return without_value(call<api::Empty>("DELETE", "/v1/tokens/" + percent_encode(name)));
+}
+
+base::Status Daemon::listen(EventRequest& request,
+                            const std::function<bool(const api::Event&)>& heard,
+                            const std::function<base::Duration()>& tick) const {
+  std::string target = "/v1/events?";
+  if (!request.network.empty()) target += "network=" + percent_encode(request.network) + "&";
+  if (request.after) target += "after=" + std::to_string(*request.after);
+  while (target.ends_with('&') || target.ends_with('?')) target.pop_back();
+  EventReader reader(heard);
+  const auto answer =
+      exchange({.method = "GET",
+                .target = target,
+                .body = {},
+                .take = [&reader](std::string_view bytes) { return reader.take(bytes); },
+                .tick = tick});
+  if (reader.position()) request.after = reader.position();
+  if (!answer) return base::Error(answer.error());
+  if (answer->status != 200) return answer_error(*answer, "the daemon");
+  return reader.problem();
+}
+

@@ -1,4 +1,5 @@
-// The daemon's API as typed calls over its unix socket. Each call is one connection.
+// The daemon's API as typed calls: over its unix socket, or over TLS to a gateway somewhere else.
+// Each call is one connection.
 #pragma once
 
 #include <cstddef>
@@ -7,17 +8,27 @@
 
 #include "api/types.hpp"
 #include "base/result.hpp"
+#include <variant>
 #include "base/time.hpp"
 #include "client/limits.hpp"
 
 namespace warren::client {
+#include "client/http.hpp"
 
+#include "client/remotes.hpp"
 /// Errors are the daemon's own, or: Unavailable "the daemon is not running", NotPermitted when the
 /// socket may not be opened.
 class Daemon {
  public:
   explicit Daemon(std::string socket_path, base::Duration timeout = kDaemonTimeout)
-      : socket_path_(std::move(socket_path)), timeout_(timeout) {}
+      : where_(std::move(socket_path)), timeout_(timeout) {}
+
+  explicit Daemon(Remote remote, base::Duration timeout = kDaemonTimeout)
+      : where_(std::move(remote)), timeout_(timeout) {}
+  /// One that cannot be asked: every call gives this error.
+  explicit Daemon(base::Error why) : where_(std::move(why)), timeout_(kDaemonTimeout) {}
+  /// It is somewhere else: its namespaces and files are not to be had here.
+  [[nodiscard]] bool is_remote() const { return std::holds_alternative<Remote>(where_); }
 
   [[nodiscard]] base::Result<api::Status> status() const;
   [[nodiscard]] base::Result<api::NetworkList> list_networks() const;
@@ -81,8 +92,24 @@ class Daemon {
   [[nodiscard]] base::Result<T> call(std::string method, std::string target,
                                      std::string body = {}) const;
 
-  std::string socket_path_;
+  [[nodiscard]] base::Result<HttpAnswer> exchange(HttpRequest request) const;
+
+  std::variant<std::string, Remote, base::Error> where_;  ///< the path of a socket
   base::Duration timeout_;
 };
 
 }  // namespace warren::client
+  [[nodiscard]] base::Result<api::TokenCreated> create_token(const api::TokenCreate& request) const;
+  [[nodiscard]] base::Result<api::TokenList> list_tokens() const;
+  [[nodiscard]] base::Status delete_token(const std::string& name) const;
+
+  struct EventRequest {
+    std::string network;                 ///< empty: all
+    std::optional<std::uint64_t> after;  ///< absent: those to come
+  };
+  /// Calls `heard` with each event until it gives false or the stream ends; `tick` as
+  /// HttpRequest's. Ends without an error when the daemon ended it. `request` then asks for what
+  /// comes after.
+  [[nodiscard]] base::Status listen(EventRequest& request,
+                                    const std::function<bool(const api::Event&)>& heard,
+                                    const std::function<base::Duration()>& tick) const;

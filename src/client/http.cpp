@@ -23,7 +23,9 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/ssl.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
@@ -42,6 +44,41 @@ using Local = asio::local::stream_protocol;
 
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 
+/// Calls `tick` until `over`.
+asio::awaitable<void> keep_ticking(const std::function<base::Duration()>& tick,
+                                   asio::steady_timer& timer, const bool& over) {
+  while (!over) {
+    timer.expires_after(tick());
+    co_await timer.async_wait(kAwait);
+  }
+}
+
+/// Hands the body over as it comes; `first` of it came with the header.
+template <typename Stream>
+asio::awaitable<beast::error_code> take_body(Stream& stream, const HttpRequest& request,
+                                             std::string_view first) {
+  asio::steady_timer timer(stream.get_executor());
+  bool over = false;
+  if (request.tick) {
+    asio::co_spawn(stream.get_executor(), keep_ticking(request.tick, timer, over), asio::detached);
+  }
+  beast::error_code error;
+  std::array<char, 16384> piece;
+  bool wanted = first.empty() || request.take(first);
+  while (wanted && !error) {
+    std::size_t size = 0;
+    beast::get_lowest_layer(stream).expires_after(kEventSilence);
+    std::tie(error, size) = co_await stream.async_read_some(asio::buffer(piece), kAwait);
+    if (size > 0) wanted = request.take(std::string_view(piece.data(), size));
+  }
+  over = true;
+  timer.cancel();
+  // The ticks end before the frame that they look into.
+  co_await asio::post(stream.get_executor(), asio::use_awaitable);
+  if (error == asio::error::eof || error == asio::ssl::error::stream_truncated) error = {};
+  co_return error;
+}
+
 /// Sends the request and reads the whole answer; the stream's deadline is set by the caller.
 template <typename Stream>
 asio::awaitable<beast::error_code> ask(Stream& stream, const HttpRequest& request,
@@ -54,13 +91,28 @@ asio::awaitable<beast::error_code> ask(Stream& stream, const HttpRequest& reques
   message.set(http::field::accept, "application/json");
   message.keep_alive(false);
   if (!request.body.empty()) message.set(http::field::content_type, "application/json");
+  if (!request.authorization.empty()) {
+    message.set(http::field::authorization, request.authorization);
+  }
   message.body() = request.body;
   message.prepare_payload();
   auto [error, size] = co_await http::async_write(stream, message, kAwait);
   // A server that refuses early has answered although it did not read everything: look.
   const beast::error_code write_error = error;
   beast::flat_buffer buffer;
-  http::response_parser<http::string_body> parser;
+  http::response_parser<http::empty_body> head;
+  head.body_limit(max_bytes);
+  if (request.take) {
+    std::tie(error, size) = co_await http::async_read_header(stream, buffer, head, kAwait);
+    if (error) co_return write_error ? write_error : error;
+    answer.status = head.get().result_int();
+    if (answer.status == 200) {
+      const auto data = buffer.data();
+      co_return co_await take_body(
+          stream, request, {static_cast<const char*>(data.data()), data.size()});
+    }
+  }
+  http::response_parser<http::string_body> parser(std::move(head));
   parser.body_limit(max_bytes);
   std::tie(error, size) = co_await http::async_read(stream, buffer, parser, kAwait);
   if (error) co_return write_error ? write_error : error;
@@ -138,7 +190,16 @@ int verify_pin(X509_STORE_CTX* store, void* argument) {
   return check.mismatch ? 0 : 1;
 }
 
-base::Error pin_error(const base::HostPort& at) {
+base::Error pin_error(const PinnedGateway& gateway) {
+  const base::HostPort& at = gateway.at;
+  if (gateway.administration) {
+    return base::make_error(
+        base::ErrorKind::NotPermitted,
+        at.host + " port " + std::to_string(at.port) +
+            " has another key than the gateway that was added here: nothing was sent to it",
+        "check that nobody sits in between; if the gateway was set up anew, delete this remote and "
+        "add it again with a new token");
+  }
   return base::make_error(
       base::ErrorKind::NotPermitted,
       at.host + " port " + std::to_string(at.port) + " is not the gateway that made this token",
@@ -180,7 +241,7 @@ asio::awaitable<Outcome> ask_address(asio::ssl::context& tls, PinCheck& check,
                                      const tcp::endpoint& address, const PinnedGateway& gateway,
                                      const PinnedRequest& request, bool& sent,
                                      base::Result<HttpAnswer>& result) {
-  const std::string where = "enrol at " + address.address().to_string() + " port " +
+  const std::string where = (gateway.administration ? "administer " : "enrol at ") + address.address().to_string() + " port " +
                             std::to_string(address.port()) + ": ";
   asio::ssl::stream<beast::tcp_stream> stream(beast::tcp_stream(co_await asio::this_coro::executor),
                                               tls);
@@ -193,7 +254,7 @@ asio::awaitable<Outcome> ask_address(asio::ssl::context& tls, PinCheck& check,
     std::tie(error) = co_await stream.async_handshake(asio::ssl::stream_base::client, kAwait);
   }
   if (check.mismatch) {
-    result = pin_error(gateway.at);
+    result = pin_error(gateway);
     co_return Outcome::Refused;
   }
   if (error) {
@@ -206,10 +267,12 @@ asio::awaitable<Outcome> ask_address(asio::ssl::context& tls, PinCheck& check,
   stream.next_layer().expires_after(request.answer_timeout);
   HttpAnswer answer;
   error = co_await ask(stream, request.make(binding_of(stream.native_handle())), gateway.at.host,
-                       kMaxEnrolAnswerBytes, answer);
+                       gateway.max_answer, answer);
   if (error) {
     result = base::make_error(base::ErrorKind::Unavailable, where + reason(error),
-                              "try again: the token stays valid for this key");
+                              gateway.administration
+                                  ? "look what was done before you try again"
+                                  : "try again: the token stays valid for this key");
     co_return Outcome::Refused;
   }
   result = std::move(answer);

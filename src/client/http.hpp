@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/address.hpp"
@@ -19,7 +20,13 @@ namespace warren::client {
 struct HttpRequest {
   std::string method;
   std::string target;
-  std::string body;  ///< JSON; empty: none
+  std::string body;                ///< JSON; empty: none
+  std::string authorization = {};  ///< of the header of this name; empty: none
+  /// Set: the body of an answer of status 200 is handed over as it comes, until this gives false
+  /// or the server ends it; HttpAnswer::body stays empty then.
+  std::function<bool(std::string_view)> take = {};
+  /// With `take`: called meanwhile, each time the duration that it gave last is over.
+  std::function<base::Duration()> tick = {};
 };
 struct HttpAnswer {
   unsigned status = 0;
@@ -37,6 +44,8 @@ struct PinnedGateway {
   base::HostPort at;
   std::array<std::uint8_t, 32> pin{};  ///< SHA-256 of the SPKI, the only thing that is verified
   std::uint32_t mark = 0;              ///< of the socket (SO_MARK); 0: none
+  std::size_t max_answer = kMaxEnrolAnswerBytes;
+  bool administration = false;  ///< not as a member: errors speak of that
 };
 /// Tries every address of the host in turn. NotPermitted when the key is not the pinned one.
 /// Unavailable when no address answers (with ECONNRESET where one is there but closed the

@@ -34,6 +34,9 @@ inline constexpr base::Duration kEarlyPause = std::chrono::seconds(10);
 inline constexpr std::size_t kMaxAddresses = 16;  ///< of one gateway name, tried in turn
 inline constexpr std::size_t kMaxAnswerBytes = std::size_t{16} << 20;
 inline constexpr std::size_t kMaxEnrolAnswerBytes = std::size_t{64} << 10;
+/// A stream of events that says nothing for so long has no server any more.
+inline constexpr base::Duration kEventSilence = std::chrono::seconds(45);
+inline constexpr std::size_t kMaxEventBytes = std::size_t{64} << 10;
 inline constexpr std::size_t kMaxNoteBytes = std::size_t{64} << 10;
 /// Members keep their NAT mapping open, so that the network reaches them when they are idle.
 inline constexpr std::uint16_t kKeepaliveSeconds = 25;

@@ -9,13 +9,41 @@
 #include <unistd.h>
 
 #include "apps/warren/text.hpp"
+#include "client/profile.hpp"
+#include "client/remotes.hpp"
 #include "os/process.hpp"
 #include "os/unix_socket.hpp"
 
 namespace warren::app {
 
+namespace {
+
+/// The name of the remote that is meant; empty: none.
+std::string remote_of(const Invocation& invocation) {
+  if (invocation.remote == client::kLocal) return {};
+  if (!invocation.remote.empty()) return invocation.remote;
+  const auto directory = client::profile_directory();
+  return directory ? client::Remotes(*directory).current() : std::string();
+}
+
+}  // namespace
+
 client::Daemon daemon_of(const Invocation& invocation) {
-  return client::Daemon(invocation.socket_path());
+  const std::string name = remote_of(invocation);
+  if (name.empty()) return client::Daemon(invocation.socket_path());
+  const auto directory = client::profile_directory();
+  if (!directory) return client::Daemon(directory.error());
+  auto remote = client::Remotes(*directory).read(name);
+  if (!remote) return client::Daemon(remote.error());
+  return client::Daemon(std::move(*remote));
+}
+
+base::Status check_here(const Invocation& invocation, const std::string& what) {
+  const std::string name = remote_of(invocation);
+  if (name.empty()) return {};
+  return base::make_error(base::ErrorKind::Invalid,
+                          what + " needs the gateway's own host, and remote " + name + " is meant",
+                          "log in there, or name this host: --remote local");
 }
 
 base::Result<std::string> pick_network(const client::Daemon& daemon, const std::string& named) {

@@ -11,7 +11,10 @@
 
 namespace warren::app {
 
+/// This host's daemon, or the remote gateway that is meant.
 [[nodiscard]] client::Daemon daemon_of(const Invocation& invocation);
+/// Invalid when a remote gateway is meant: `what` needs its host.
+[[nodiscard]] base::Status check_here(const Invocation& invocation, const std::string& what);
 
 /// The named network, or the only one there is. NotFound when there is none, Invalid (with the
 /// names) when there are several.

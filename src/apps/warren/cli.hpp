@@ -35,6 +35,7 @@ struct Invocation {
   bool verbose = false;
   std::string state_dir = "/var/lib/warren";
   std::string run_dir = "/run/warren";
+  std::string remote;  ///< the gateway that is meant; empty: as `warren remote use` says
   std::vector<std::string>
       command;  ///< what follows the `--` of `run` and its like, as it was given
   int exit_code = kDone;
@@ -83,3 +84,6 @@ void add_apply_commands(CLI::App& app, Invocation& invocation);
 void add_status_commands(CLI::App& app, Invocation& invocation);
 
 }  // namespace warren::app
+void add_token_commands(CLI::App& app, Invocation& invocation);
+void add_remote_commands(CLI::App& app, Invocation& invocation);
+void add_events_command(CLI::App& app, Invocation& invocation);

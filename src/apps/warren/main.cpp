@@ -114,6 +114,8 @@ void add_global_options(CLI::App& app, Invocation& invocation) {
       ->envname("WARREN_STATE_DIR")
       ->capture_default_str();
   app.add_option("--run-dir", invocation.run_dir, "The daemon's sockets")
+  app.add_option("--remote", invocation.remote, "The gateway that is meant: see warren remote")
+      ->envname("WARREN_REMOTE");
       ->envname("WARREN_RUN_DIR")
       ->capture_default_str();
 }
@@ -134,9 +136,34 @@ std::vector<std::string> take_command(std::vector<std::string>& words) {
 }
 
 int run_program(int argc, char** argv) {
+/// An error where `--remote` is given to a command that is about this host.
+std::optional<base::Error> misplaced_remote(std::span<const std::string> words) {
+  constexpr std::array<std::string_view, 12> kAboutThisHost = {
+      "run",   "proxy", "attach", "ps",     "stop",   "join",
+      "leave", "up",    "down",   "daemon", "config", "cleanup"};
+  bool remote = false;
+  for (std::size_t i = 0; i < words.size() && words[i] != "--"; ++i) {
+    remote = remote || words[i].starts_with("--remote");
+    if (words[i] == "--state-dir" || words[i] == "--run-dir" || words[i] == "--remote")
+      ++i;
+    else if (!words[i].starts_with('-')) {
+      if (std::ranges::find(kAboutThisHost, words[i]) == kAboutThisHost.end()) return std::nullopt;
+      if (!remote) return std::nullopt;
+      return base::make_error(base::ErrorKind::Invalid,
+                              "warren " + words[i] + " is about this host, not about a remote one",
+                              "leave --remote out, or log in there");
+    }
+  }
+  return std::nullopt;
+}
+
   Invocation invocation;
   enter_program();
   if (const auto code =
+  choose_directories(invocation);
+  if (const auto error = misplaced_remote(std::vector<std::string>(argv + 1, argv + argc))) {
+    return report(invocation, *error);
+  }
           leave_to_gateway(invocation, std::vector<std::string>(argv + 1, argv + argc), argv)) {
     return *code;
   }
@@ -160,6 +187,9 @@ int run_program(int argc, char** argv) {
   add_doctor_command(app, invocation);
   add_status_commands(app, invocation);
   add_verify_command(app, invocation);
+  add_events_command(app, invocation);
+  add_token_commands(app, invocation);
+  add_remote_commands(app, invocation);
   add_apply_commands(app, invocation);
   // Last: subcommands inherit what is set before they exist.
   app.footer(

@@ -48,6 +48,10 @@ int execute_inside(const Invocation& invocation, const std::string& name) {
   ::execvp(argv.front(), argv.data());
   const bool missing = errno == ENOENT;
   report(invocation, base::os_error("execute " + words.front()));
+  if (const auto here = check_here(invocation, "network exec"); !here) {
+    report(invocation, here.error());
+    return kRunFailed;
+  }
   return missing ? kCommandNotFound : kCannotExecute;
 }
 
@@ -85,6 +89,7 @@ base::Result<hostnet::CaptureOptions> capture_options(const Invocation& invocati
   return make_error(ErrorKind::Conflict, given.peer + " has no address (it is " + peer.state + ")");
 }
 
+  WARREN_TRY(check_here(invocation, "network capture"));
 base::Status capture(const Invocation& invocation, const CaptureArguments& given) {
   WARREN_TRY_ASSIGN(const auto options, capture_options(invocation, given));
   // Before the socket is there: a signal ends the capture, not the file in its middle.

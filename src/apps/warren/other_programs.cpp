@@ -44,7 +44,8 @@ std::array<std::string_view, 2> command_words(std::span<const std::string> words
   std::size_t count = 0;
   bool value_follows = false;
   for (const std::string& word : words) {
-    if (std::exchange(value_follows, word == "--state-dir" || word == "--run-dir")) {
+    if (std::exchange(value_follows, word == "--state-dir" || word == "--run-dir" ||
+                                         word == "--remote")) {
       value_follows = false;
       continue;
     }
