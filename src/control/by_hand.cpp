@@ -9,7 +9,7 @@
 
 #include <algorithm>
 
-#include "control/impl.hpp"
+#include "control/certificates.hpp"
 #include "control/limits.hpp"
 #include "control/names.hpp"
 
@@ -275,7 +275,12 @@ base::Result<api::PeerView> Control::Impl::rename_peer(const Request& request,
     return name_in_use(network, *owner);
   }
   peer.name = wanted.name;
-  WARREN_TRY(commit({store::PutPeer{peer}}, request));
+  std::vector<store::Change> changes{store::PutPeer{peer}};
+  certificates->deny_name(peer.id, changes);  // the member asks for another one
+  WARREN_TRY(commit(changes, request));
+  if (const base::Status done = certificates->sign_lists(network.id); !done) {
+    log(base::LogLevel::Error, done.error().message);  // and it is tried again
+  }
   return peer_view(network, peer, known_of(network.id));
 }
 

@@ -14,19 +14,23 @@
 
 #include <algorithm>
 
-#include "control/impl.hpp"
+#include "control/certificates.hpp"
 #include "control/limits.hpp"
 #include "control/names.hpp"
 
 namespace warren::control {
 
 Control::Impl::Impl(Dependencies dependencies, Settings initial)
-    : deps(dependencies), settings(std::move(initial)) {}
+    : deps(dependencies),
+      settings(std::move(initial)),
+      certificates(std::make_unique<Certificates>(*this)) {}
+Control::Impl::~Impl() = default;
 
 base::Status Control::Impl::start() {
   started = deps.clock.wall();
   WARREN_TRY_ASSIGN(state, deps.store.load().within("read the state"));
   know_members();
+  certificates->start();
   end_memberships();
   reconcile_what_can_be();
   // The last daemon may have ended between a policy and the end of what it denies.
@@ -434,8 +438,9 @@ bool Control::retry_pending() {
   impl_->follow_segments();
   const bool networks = impl_->retry_networks();
   const bool revocations = impl_->retry_revocations();
+  const bool signed_all = impl_->certificates->keep_up();
   const bool all_up = impl_->bring_up_the_rest();
-  return ended && networks && revocations && all_up;
+  return ended && networks && revocations && signed_all && all_up;
 }
 
 }  // namespace warren::control

@@ -104,7 +104,7 @@ struct Settings {
   std::uint16_t last_port = 52819;
   std::string endpoint_host;  ///< what members dial by default; empty: --endpoint is required
   std::string enrol_at;       ///< "host:port" written into tokens; empty: the network's endpoint …
-  std::uint16_t enrol_port = 0;                 ///< … with this port
+  std::uint16_t enrol_port = 0;  ///< … with this port
   /// "host:port" of the listener for administration, written into tokens; empty: there is none.
   std::string admin_at;
   std::array<std::uint8_t, 32> identity_pin{};  ///< SHA-256 of the identity key's SPKI
@@ -128,6 +128,13 @@ struct Administrator {
 
 /// The network that a record of the audit is about; empty: the gateway as a whole.
 [[nodiscard]] std::string network_of(const std::string& action, const std::string& target);
+
+enum class ListForm : std::uint8_t { Pem, Der };
+/// Lists of revoked certificates as they are served; public data.
+struct RevocationDocument {
+  std::string content;
+  std::string tag;  ///< another one for other content
+};
 
 class Control {
  public:
@@ -257,6 +264,28 @@ class Control {
   [[nodiscard]] base::Result<api::RevocationList> revoke_person(const std::string& actor,
                                                                 const std::string& network,
                                                                 const std::string& person);
+  [[nodiscard]] base::Result<api::AuthorityList> show_authorities(const std::string& network);
+  /// Another authority signs from now on; the old ones are accepted until all members have renewed.
+  [[nodiscard]] base::Result<api::AuthorityList> rotate_authority(
+      const std::string& actor, const std::string& network, const api::AuthorityRotate& request);
+  /// As PEM those of all authorities, the current one's first; as DER the current one's; or those
+  /// of the authority that is asked for. Never over, also when nobody asked for long.
+  [[nodiscard]] base::Result<RevocationDocument> revocation_document(
+      const std::string& network, ListForm form, std::optional<std::uint32_t> authority);
+  /// What a member asks for itself; PEM, empty when it gets none now.
+  [[nodiscard]] base::Result<std::string> issue_certificate(const Member& member,
+                                                            const std::string& request_pem);
+  [[nodiscard]] base::Result<api::SignedCertificate> sign_certificate(
+      const std::string& actor, const std::string& network, const api::CertificateSign& request);
+  [[nodiscard]] base::Result<api::CertificateList> list_certificates(const std::string& network);
+  /// One of them; on the list when it returns.
+  [[nodiscard]] base::Result<api::CertificateView> revoke_certificate(const std::string& actor,
+                                                                      const std::string& network,
+                                                                      const std::string& serial);
+  /// What runs out, or is about to.
+  [[nodiscard]] api::DoctorReport examine_certificates() const;
+  /// When the certificate of the gateway's own listener ends.
+  void set_gateway_certificate_end(base::WallTime end);
   [[nodiscard]] api::Status status();
   /// The newest records, newest first.
   [[nodiscard]] base::Result<api::AuditList> audit(std::size_t limit);

@@ -10,7 +10,7 @@
 
 #include <algorithm>
 
-#include "control/impl.hpp"
+#include "control/certificates.hpp"
 #include "control/limits.hpp"
 #include "control/names.hpp"
 #include "pki/wg_keys.hpp"
@@ -111,9 +111,19 @@ base::Result<api::EnrolAnswer> Control::Impl::enrol_peer(const Request& request,
                       "tell them");
   }
   WARREN_TRY(check_key(network, state.peers.at(token.peer), *key));
-  WARREN_TRY(admit(request, token, *key, wanted.ephemeral.value_or(false)));
+  const bool ephemeral = wanted.ephemeral.value_or(false);
+  std::optional<Certificates::Signed> certificate;
+  std::vector<store::Change> more;
+  if (wanted.certificate_request) {
+    WARREN_TRY_ASSIGN(certificate,
+                      certificates->sign_for_member(network, state.peers.at(token.peer),
+                                                    *wanted.certificate_request, ephemeral));
+  }
+  if (certificate) more.emplace_back(store::PutCertificate{certificate->record});
+  WARREN_TRY(admit(request, token, *key, ephemeral, more));
   api::MemberState told = told_to(network, state.peers.at(token.peer));
   told.profile.revision = std::move(told.revision);
+  if (certificate) told.profile.certificate = std::move(certificate->pem);
   return std::move(told.profile);
 }
 
@@ -155,9 +165,11 @@ base::Status Control::Impl::check_key(const model::Network& network, const model
 }
 
 base::Status Control::Impl::admit(const Request& request, const model::Token& token,
-                                  const base::PublicKey& key, bool ephemeral) {
+                                  const base::PublicKey& key, bool ephemeral,
+                                  const std::vector<store::Change>& more) {
   const model::Peer before = state.peers.at(token.peer);
   if (before.state == model::PeerState::Enrolled) {
+    if (!more.empty()) WARREN_TRY(commit(more, request));
     renew_lease(before);
     return configure(before);
   }
@@ -173,8 +185,16 @@ base::Status Control::Impl::admit(const Request& request, const model::Token& to
   renew_lease(peer);
   model::Token bound = token;
   bound.bound_to = key;
-  return grant(request, peer, {store::PutPeer{peer}, store::PutToken{bound}},
-               {store::PutPeer{before}, store::PutToken{token}});
+  std::vector<store::Change> changes{store::PutPeer{peer}, store::PutToken{bound}};
+  std::vector<store::Change> inverse{store::PutPeer{before}, store::PutToken{token}};
+  for (const store::Change& change : more) {
+    changes.push_back(change);
+    // Nobody has seen the certificate yet.
+    if (const auto* put = std::get_if<store::PutCertificate>(&change)) {
+      inverse.emplace_back(store::DeleteCertificate{put->certificate.serial});
+    }
+  }
+  return grant(request, peer, changes, inverse);
 }
 
 base::Status Control::Impl::configure(const model::Peer& peer) {
@@ -239,6 +259,7 @@ api::EnrolAnswer Control::Impl::enrol_answer(const model::Network& network,
   }
   answer.mtu = network.mtu;
   if (peer.is_ephemeral()) answer.lease_s = peer.lease_s;
+  answer.authorities = certificates->authorities_pem(network.id);
   return answer;
 }
 

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <utility>
@@ -26,6 +27,7 @@ struct Request {
 
 struct Control::Impl {
   Impl(Dependencies dependencies, Settings initial);
+  ~Impl();
 
   // --- control.cpp: the state ---
   [[nodiscard]] base::Status start();
@@ -205,8 +207,10 @@ struct Control::Impl {
   [[nodiscard]] base::Status grant(const Request& request, const model::Peer& peer,
                                    const std::vector<store::Change>& changes,
                                    const std::vector<store::Change>& inverse);
+  /// `more` is committed with it.
   [[nodiscard]] base::Status admit(const Request& request, const model::Token& token,
-                                   const base::PublicKey& key, bool ephemeral);
+                                   const base::PublicKey& key, bool ephemeral,
+                                   const std::vector<store::Change>& more);
   [[nodiscard]] api::EnrolAnswer enrol_answer(const model::Network& network,
                                               const model::Peer& peer) const;
 
@@ -450,6 +454,9 @@ struct Control::Impl {
   };
   std::map<std::pair<model::NetworkId, base::IpAddress>, SeenOnSegment> seen_on_segment;
   std::set<model::NetworkId> detached;  ///< their segments were not there when last looked for
+
+  struct Certificates;  ///< certificates.hpp
+  std::unique_ptr<Certificates> certificates;
 
   Changed changed;
   PeerIndex index;  ///< of `state.peers`, and always up to date with them

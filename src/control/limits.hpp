@@ -34,6 +34,20 @@ inline constexpr std::size_t kMaxApiTokenName = 63;
 inline constexpr std::uint32_t kMaxApiTokenLife_s = 10U * 366 * 24 * 3600;
 inline constexpr std::uint32_t kMinMembership_s = 10;
 inline constexpr std::uint32_t kMaxMembership_s = 10U * 366 * 24 * 3600;
+/// Authorities that a network makes for itself, and what they sign.
+inline constexpr int kAuthorityDays = 3650;
+inline constexpr int kMemberCertificateDays = 90;
+inline constexpr int kEphemeralCertificateDays = 1;
+inline constexpr int kServerCertificateDays = 365;
+inline constexpr std::size_t kMaxServerNames = 64;
+inline constexpr std::size_t kMaxRetiring = 4;  ///< authorities of a network beside the current one
+inline constexpr std::size_t kCertificatesEachDay = 16;  ///< that a member gets when it asks
+/// Lists of revoked certificates: how long they are good, and when they are signed anew.
+inline constexpr int kListDays = 7;
+inline constexpr std::chrono::hours kListRenewal{24};
+inline constexpr std::size_t kListsEachRound = 64;
+/// The record of a certificate goes this long after its end.
+inline constexpr std::chrono::hours kCertificateForgotten{48};
 /// A peer whose last handshake is younger is connected (WireGuard's reject-after-time).
 inline constexpr std::chrono::seconds kConnectedFor{180};
 

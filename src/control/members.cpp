@@ -15,7 +15,7 @@
 #include <algorithm>
 
 #include "api/json.hpp"
-#include "control/impl.hpp"
+#include "control/certificates.hpp"
 #include "control/limits.hpp"
 #include "control/names.hpp"
 #include "pki/wg_keys.hpp"
@@ -45,6 +45,7 @@ void Control::Impl::take_in(const std::vector<store::Change>& changes) {
   std::set<model::PeerId> changed_peers;
   std::vector<std::pair<model::NetworkId, std::optional<model::PeerId>>> touched;
   for (const store::Change& change : changes) {
+    certificates->follow(change);
     if (const auto* put = std::get_if<store::PutNetwork>(&change)) {
       touched.emplace_back(put->network.network.id, std::nullopt);
       index.forget_places(put->network.network.id);

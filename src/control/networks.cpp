@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <iterator>
 
-#include "control/impl.hpp"
+#include "control/certificates.hpp"
 #include "control/names.hpp"
 #include "pki/wg_keys.hpp"
 
@@ -30,7 +30,10 @@ base::Result<api::NetworkView> Control::Impl::create_network(const Request& requ
   const pki::WgKeys keys = pki::create_wg_keys(deps.random);
   store::StoredNetwork stored{chosen, keys.private_key};
   stored.network.gateway_key = keys.public_key;
-  WARREN_TRY(commit({store::PutNetwork{stored}}, request));
+  WARREN_TRY_ASSIGN(store::StoredAuthority authority,
+                    certificates->new_authority(chosen, 1, wanted.ca_certificates, wanted.ca_key));
+  WARREN_TRY(
+      commit({store::PutNetwork{stored}, store::PutAuthority{std::move(authority)}}, request));
 
   std::vector<std::string> warnings;
   base::Status applied = reconcile_host();

@@ -2,7 +2,8 @@
 //
 // Order: the denial is committed (state, refused key, tokens, forwards); the engine forgets the
 // peer; the network's policy does, where it has one; its connections in the network's namespace are
-// flushed; the ports that led to it are closed; then its addresses are free, which is the second
+// flushed; the ports that led to it are closed; the lists of revoked certificates are signed, where
+// it had one; then its addresses are free, which is the second
 // and last commit. It need not wait for the disk: a start that does not find it closes the same
 // ways once more. Until then the revoked peer keeps its addresses in the state. That is what marks
 // it as pending, after a crash too, and what keeps the addresses from being given out. Each step is
@@ -11,7 +12,7 @@
 
 #include <algorithm>
 
-#include "control/impl.hpp"
+#include "control/certificates.hpp"
 #include "control/names.hpp"
 
 namespace warren::control {
@@ -78,6 +79,7 @@ std::vector<plan::HostForward> Control::Impl::deny(model::Peer peer,
         {.network = peer.network, .key = *peer.public_key, .since = peer.revoked}});
   }
   peer.state = model::PeerState::Revoked;
+  certificates->deny_all(peer.id, peer.revoked, changes);
   changes.emplace_back(store::PutPeer{peer});
   changes.emplace_back(store::DeleteTokensOf{peer.id});
   changes.emplace_back(store::DeleteForwardsOf{peer.id});
@@ -126,6 +128,9 @@ void Control::Impl::close_ways_in(const Request& request, model::PeerId id, base
         deps.host.flush_connections(plan::host_network(network, settings.transit), addresses);
     step("connections", flushed ? base::Status() : base::Status(flushed.error()));
     if (forwards_to_close.contains(id)) step("forwards", close_forwards(peer));
+    if (certificates->awaits_lists(peer.network)) {
+      step("certificates", certificates->sign_lists(peer.network));
+    }
     if (!report.pending.empty()) return;
     peer.address4.reset();
     peer.address6.reset();
@@ -134,6 +139,9 @@ void Control::Impl::close_ways_in(const Request& request, model::PeerId id, base
     step("address", commit_soon({free}, {request.actor, "peer.revoke.closed", request.target}));
   } else {
     if (forwards_to_close.contains(id)) step("forwards", close_forwards(peer));
+    if (certificates->awaits_lists(peer.network)) {
+      step("certificates", certificates->sign_lists(peer.network));
+    }
     step("address", {});
   }
 }

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "control/impl.hpp"
+#include "control/certificates.hpp"
 #include "control/names.hpp"
 #include "plan/steps.hpp"
 
@@ -197,6 +197,7 @@ base::Result<api::VerifyReport> Control::Impl::repair(const Request& request,
   WARREN_TRY(commit({}, request));
   WARREN_TRY(reconcile_host());
   WARREN_TRY(repair_engine(network).within("repair its engine"));
+  WARREN_TRY(certificates->repair(request, network).within("repair its certificates"));
   WARREN_TRY(apply_names(network.id));
   return verify(name);
 }
@@ -212,6 +213,7 @@ base::Result<api::VerifyReport> Control::Impl::verify(const std::string& name) {
     if (only && only->id != id) continue;
     report.networks.push_back(stored.network.name);
     if (!unapplied.contains(id)) verify_engine(stored.network, report);
+    certificates->verify(stored.network, report);
     verify_names(stored.network, report);
     for (const auto& [peer_id, peer] : index.in(id)) {
       const bool pending =
