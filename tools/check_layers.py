@@ -29,7 +29,8 @@ MAY_USE = {
     "netns": "base os crypto ipc",
     "engine": "base os wire crypto ipc wg node",
     "proxy": "base os wire crypto ipc engine",
-    "gateway": "base model os crypto ipc plan store pki hostnet control",
+    "services": "base model os",
+    "gateway": "base model os crypto ipc plan store pki hostnet services control",
     "server": "base model os crypto pki api control",
     "client": "base model os crypto api pki",
 }

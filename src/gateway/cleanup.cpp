@@ -6,6 +6,7 @@
 #include "gateway/state_directory.hpp"
 #include "hostnet/host_net.hpp"
 #include "plan/host.hpp"
+#include "services/name_server.hpp"
 
 namespace warren::gateway {
 
@@ -23,6 +24,17 @@ void end_engines(const std::string& run_dir, CleanupReport& report) {
     else
       report.removed.push_back(*ended ? "engine " + id.interface_name()
                                       : "files of engine " + id.interface_name());
+  }
+}
+
+void end_name_servers(const std::string& run_dir, CleanupReport& report) {
+  for (const model::NetworkId id : services::recorded_name_servers(run_dir)) {
+    const auto ended = services::end_recorded_name_server(run_dir, id);
+    if (!ended)
+      report.problems.push_back(ended.error().message);
+    else
+      report.removed.push_back((*ended ? "name server of " : "files of the name server of ") +
+                               id.interface_name());
   }
 }
 
@@ -48,7 +60,8 @@ void remove_run_files(const std::string& run_dir, CleanupReport& report) {
   if (fs::remove(run_dir + "/warren.sock", error))
     report.removed.push_back(run_dir + "/warren.sock");
   // Only when empty: what else is in there is not ours.
-  for (const std::string& directory : {engine_directory(run_dir), run_dir})
+  for (const std::string& directory :
+       {engine_directory(run_dir), services::name_server_directory(run_dir), run_dir})
     if (fs::is_directory(directory, error) && fs::is_empty(directory, error) &&
         fs::remove(directory, error))
       report.removed.push_back(directory);
@@ -68,6 +81,7 @@ base::Result<CleanupReport> cleanup(const std::string& state_dir, const std::str
   if (!state && state.error().kind != ErrorKind::NotFound)
     return std::move(state).error().within("clean up");
   end_engines(run_dir, report);
+  end_name_servers(run_dir, report);
   if (state) remove_host_objects(*state, report);
   remove_run_files(run_dir, report);
   for (const std::string& problem : report.problems)

@@ -36,6 +36,12 @@ inline constexpr base::Duration kRetryPending = std::chrono::seconds(2);
 /// Changes of the host's addresses and routes are gathered this long before engines are told.
 inline constexpr base::Duration kNetworkChangeDelay = std::chrono::milliseconds(300);
 
+/// Changes of a network are gathered this long before its name server is told. Where that takes
+/// long (many members) it is so many times what it took last, at most the second of these.
+inline constexpr base::Duration kNameChangeDelay = std::chrono::milliseconds(50);
+inline constexpr base::Duration kMaxNameChangeDelay = std::chrono::milliseconds(500);
+inline constexpr int kNameChangeShare = 10;
+
 /// A settings file may measure this much.
 inline constexpr std::size_t kSettingsBytes = 1 << 20;
 

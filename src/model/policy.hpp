@@ -57,6 +57,7 @@ struct PolicyAnswer {
 struct Policy {
   std::vector<Service> services;
   std::vector<PolicyRule> rules;
+  bool filters = true;  ///< has the key `rules`; without it members reach each other
 
   /// Roles come before peers of the same name. Invalid with "line L, column C: …" for whatever is
   /// not as the format says. Whether a peer exists is not known here: see `peers_named`.

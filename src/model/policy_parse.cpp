@@ -10,6 +10,7 @@
 #include <set>
 #include <utility>
 
+#include "model/environment.hpp"
 #include "model/forward.hpp"
 #include "model/network.hpp"
 #include "model/policy.hpp"
@@ -41,13 +42,14 @@ class Parser {
       }
       if (!seen.insert(key.text).second) return at(key, "key " + quoted(key.text) + " again");
     }
-    if (!seen.contains("rules")) {
+    // Rules name services, wherever those stand.
+    if (root["services"]) WARREN_TRY(services(root["services"]));
+    policy_.filters = seen.contains("rules");
+    if (!policy_.filters && policy_.services.empty()) {
       return at({.text = "", .line = 1, .column = 1}, "the key rules is missing",
                 "the policy that denies everything is `rules: []`");
     }
-    // Rules name services, wherever those stand.
-    if (root["services"]) WARREN_TRY(services(root["services"]));
-    WARREN_TRY(rules(root["rules"]));
+    if (policy_.filters) WARREN_TRY(rules(root["rules"]));
     return std::move(policy_);
   }
 
@@ -66,7 +68,7 @@ class Parser {
           policy_.services.end()) {
         return at(name, "service " + quoted(name.text) + " again");
       }
-      Service service{.name = name.text, .peer = "", .ports = {}};
+      Service service{.name = name.text, .peer = "", .ports = {}, .env = ""};
       WARREN_TRY(service_body(entry.second, service));
       if (service.ports.empty()) {
         return at(name, "service " + quoted(name.text) + " has no port", "give it one: port: 1883");
@@ -82,6 +84,7 @@ class Parser {
     static const std::vector<std::string> kKeys{"peer", "port", "protocol", "env"};
     std::string protocol = "tcp";
     std::optional<Word> port;
+    std::optional<Word> env;
     for (const auto& entry : node) {
       const Word key = word_of(entry.first);
       const Word value = word_of(entry.second);
@@ -96,13 +99,36 @@ class Parser {
           return at(value, quoted(value.text) + " is no protocol", "write tcp or udp");
         }
         protocol = value.text;
-      } else if (key.text != "env") {  // of the members' environment: no matter of a policy
+      } else if (key.text == "env") {
+        WARREN_TRY(variable(value));
+        env = value;
+        service.env = value.text;
+      } else {
         return at(key, "unknown key " + quoted(key.text), suggestion(key.text, kKeys));
       }
+    }
+    if (env && service.peer.empty()) {
+      return at(*env, "variable " + quoted(service.env) + " cannot tell who offers the service",
+                "add the peer: {peer: broker, port: 1883, env: MQTT_BROKER}");
     }
     if (!port) return {};
     service.ports = parse_ports(protocol + " " + port->text);
     if (service.ports.empty()) return at(*port, quoted(port->text) + " is no port");
+    return {};
+  }
+
+  /// Neither it nor its port's may be another service's.
+  base::Status variable(const Word& word) {
+    if (auto good = check_variable_name(word.text); !good) {
+      return at(word, good.error().message, good.error().hint);
+    }
+    if (variables_.size() + 2 > kMaxVariables) {
+      return at(word, "services may have " + std::to_string(kMaxVariables) +
+                          " variables with their ports");
+    }
+    for (const std::string& name : {word.text, word.text + std::string(kPortSuffix)}) {
+      if (!variables_.insert(name).second) return at(word, "variable " + quoted(name) + " again");
+    }
     return {};
   }
 
@@ -265,6 +291,7 @@ class Parser {
   }
 
   std::vector<std::string> role_names_;
+  std::set<std::string> variables_;
   Policy policy_;
 };
 

@@ -33,6 +33,7 @@ struct Service {
   std::string name;
   std::string peer;  ///< who offers it; empty: anybody may
   std::vector<PortRange> ports;
+  std::string env;  ///< the variable that tells programs of it; empty: none
   bool operator==(const Service&) const = default;
 };
 

@@ -1,0 +1,231 @@
+// Theory of operation
+//
+// A server that ends is noticed by its pidfd and started again, at once at first and then with a
+// pause that doubles, as engines are. A daemon that starts adopts what runs: names are answered all
+// the while.
+//
+// `serve` is for whoever waits for the answer (names are turned on, a repair): it returns when the
+// server answers. Everything else goes through `changed`: gathered, one network at a time, so that
+// a thousand servers that start with the daemon do not keep it from its other work.
+//
+// Whom the host asks is read from its resolv.conf. What is there on the loopback (a resolver of the
+// host's own) cannot be asked from a network's namespace; systemd-resolved writes down whom it asks
+// itself. Where nobody is left no other names are answered: nothing goes a way that nobody chose.
+#include "gateway/names_supervisor.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+
+#include "gateway/limits.hpp"
+#include "os/clock.hpp"
+#include "os/file.hpp"
+#include "services/dnsmasq.hpp"
+#include "services/limits.hpp"
+
+namespace warren::gateway {
+
+using base::ErrorKind;
+using base::LogLevel;
+using base::make_error;
+
+namespace {
+
+/// The first that names somebody who can be asked.
+std::vector<base::IpAddress> resolvers_of_the_host() {
+  std::vector<std::string> files = {"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"};
+  if (const char* chosen = std::getenv("WARREN_RESOLV_CONF"); chosen != nullptr) files = {chosen};
+  for (const std::string& file : files) {
+    const auto text = os::read_file(file, services::kResolvConfBytes);
+    if (!text) continue;
+    auto found = services::reachable_resolvers(*text);
+    if (!found.empty()) return found;
+  }
+  return {};
+}
+
+}  // namespace
+
+NameSupervisor::NameSupervisor(boost::asio::io_context& io, base::Log& log, std::string run_dir)
+    : io_(io),
+      log_(log),
+      run_dir_(std::move(run_dir)),
+      changed_timer_(io),
+      delay_(kNameChangeDelay),
+      resolvers_(resolvers_of_the_host()) {}
+
+base::Status NameSupervisor::end_unwanted(const std::set<model::NetworkId>& wanted) {
+  std::string failures;
+  for (const model::NetworkId id : services::recorded_name_servers(run_dir_)) {
+    if (wanted.contains(id)) continue;
+    if (auto ended = services::end_recorded_name_server(run_dir_, id); !ended)
+      failures += (failures.empty() ? "" : "; ") + ended.error().message;
+    else if (*ended)
+      say(LogLevel::Info,
+          "ended the name server of " + id.interface_name() + ", a network that has none");
+  }
+  if (failures.empty()) return {};
+  return make_error(ErrorKind::Failed, failures);
+}
+
+void NameSupervisor::look_at_resolvers() {
+  std::vector<base::IpAddress> found = resolvers_of_the_host();
+  if (found == resolvers_) return;
+  resolvers_ = std::move(found);
+  for (const auto& [id, served] : served_) changed(id);
+}
+
+base::Status NameSupervisor::check() {
+  WARREN_TRY(services::find_name_server_program());
+  return {};
+}
+
+std::vector<base::IpAddress> NameSupervisor::forwarders_of(const model::NameZone& zone) const {
+  return zone.ask_the_host ? resolvers_ : zone.forwarders;
+}
+
+base::Result<NameSupervisor::Served*> NameSupervisor::bring(const model::NameZone& zone) {
+  auto found = served_.find(zone.network);
+  if (found == served_.end()) {
+    WARREN_TRY_ASSIGN(services::NameServerProgram program, services::find_name_server_program());
+    found = served_
+                .emplace(zone.network,
+                         std::make_unique<Served>(io_, std::move(program), run_dir_, zone))
+                .first;
+  }
+  Served& served = *found->second;
+  served.watch.stop();  // its descriptor may go
+  const pid_t before = served.server.process().pid;
+  const auto brought = served.server.serve(zone, forwarders_of(zone));
+  const os::Child& process = served.server.process();
+  if (process.pidfd) {
+    const model::NetworkId id = zone.network;
+    WARREN_TRY(served.watch.start(io_, process.pidfd.get(), [this, id] { handle_exit(id); }));
+  }
+  if (!brought) return brought.error();
+  served.problem.clear();
+  if (*brought && process.pid != before) {
+    served.started = os::now();
+    say(LogLevel::Info, "names of network " + served.name + " are answered by process " +
+                            std::to_string(process.pid));
+  }
+  return &served;
+}
+
+base::Status NameSupervisor::serve(const model::NameZone& zone) {
+  const bool was_served = served_.contains(zone.network);
+  auto served = bring(zone);
+  base::Status answers;
+  if (served) {
+    answers = (*served)->server.wait_until_it_answers();
+  } else {
+    answers = std::move(served).error();
+  }
+  if (!answers && !was_served) {
+    if (auto gone = stop(zone.network); !gone) say(LogLevel::Error, gone.error().message);
+  }
+  return answers;
+}
+
+base::Status NameSupervisor::stop(model::NetworkId network) {
+  changed_.erase(network);
+  const auto found = served_.find(network);
+  if (found == served_.end()) {
+    WARREN_TRY(services::end_recorded_name_server(run_dir_, network));
+    return {};
+  }
+  found->second->watch.stop();
+  found->second->retry.cancel();
+  WARREN_TRY(found->second->server.stop().within("stop the name server of " + found->second->name));
+  served_.erase(found);
+  return {};
+}
+
+void NameSupervisor::changed(model::NetworkId network) {
+  changed_.insert(network);
+  if (!changed_timer_.is_set()) changed_timer_.set(delay_, [this] { serve_changed(); });
+}
+
+void NameSupervisor::serve_changed() {
+  if (changed_.empty() || !zone_of_) return;
+  const model::NetworkId network = *changed_.begin();
+  changed_.erase(changed_.begin());
+  const base::Instant began = os::now();
+  refresh(network);
+  delay_ =
+      std::clamp((os::now() - began) * kNameChangeShare, kNameChangeDelay, kMaxNameChangeDelay);
+  // The others have waited already.
+  if (!changed_.empty()) changed_timer_.set(base::Duration::zero(), [this] { serve_changed(); });
+}
+
+void NameSupervisor::refresh(model::NetworkId network) {
+  const auto zone = zone_of_(network);
+  if (!zone) {
+    if (!served_.contains(network)) return;
+    if (auto stopped = stop(network); !stopped) {
+      say(LogLevel::Error, stopped.error().message);
+      retry_later(network, *served_.at(network));
+    }
+    return;
+  }
+  const auto brought = bring(*zone);
+  if (brought) return;
+  say(LogLevel::Error, "names of network " + zone->network_name + ": " + brought.error().message);
+  const auto served = served_.find(network);
+  if (served == served_.end()) return;  // no dnsmasq: `problem` says so, the next change tries
+  served->second->problem = brought.error().message;
+  ++served->second->failures;
+  retry_later(network, *served->second);
+}
+
+void NameSupervisor::handle_exit(model::NetworkId network) {
+  const auto found = served_.find(network);
+  if (found == served_.end()) return;
+  Served& served = *found->second;
+  served.watch.stop();
+  const bool stable = os::now() - served.started >= kStableAfter;
+  served.failures = stable ? 1 : served.failures + 1;
+  say(LogLevel::Error, "the name server of network " + served.name + " " + served.server.reap());
+  if (served.failures <= kFastRestarts)
+    refresh(network);
+  else
+    retry_later(network, served);
+}
+
+void NameSupervisor::retry_later(model::NetworkId network, Served& served) {
+  const unsigned doublings =
+      served.failures > kFastRestarts ? served.failures - kFastRestarts - 1 : 0;
+  base::Duration pause = kFirstBackoff;
+  for (unsigned i = 0; i < doublings && pause < kMaxBackoff; ++i) pause *= 2;
+  served.retry.set(std::min(pause, kMaxBackoff), [this, network] { refresh(network); });
+}
+
+std::string NameSupervisor::problem(model::NetworkId network) const {
+  const auto found = served_.find(network);
+  if (found == served_.end()) {
+    if (changed_.contains(network)) return {};  // it is about to be served
+    const auto program = services::find_name_server_program();
+    return program ? "nobody answers" : program.error().message + " (" + program.error().hint + ")";
+  }
+  const Served& served = *found->second;
+  if (!served.problem.empty()) return served.problem;
+  const bool stable = os::now() - served.started >= kStableAfter;
+  const bool flaps = !stable && served.failures > kFastRestarts;
+  if (served.server.process().pidfd && !flaps) return {};
+  return "the server ends again and again; its messages are in " + served.server.files().log;
+}
+
+std::string NameSupervisor::warning(const model::NameZone& zone) const {
+  if (!zone.ask_the_host || !resolvers_.empty()) return {};
+  return "other names are not answered: no name server of this host can be asked from inside the "
+         "network; name one: warren network set " +
+         zone.network_name + " --forwarder ADDRESS";
+}
+
+std::vector<std::string> NameSupervisor::differences(const model::NameZone& zone) {
+  const auto found = served_.find(zone.network);
+  if (found == served_.end()) return {"missing: the name server"};
+  return found->second->server.differences();
+}
+
+}  // namespace warren::gateway
