@@ -200,7 +200,6 @@ base::Result<api::AuditList> Daemon::audit(std::size_t limit) const {
   return call<api::AuditList>("GET", "/v1/audit?limit=" + std::to_string(limit));
 }
 
-}  // namespace warren::client
 base::Result<api::TokenCreated> Daemon::create_token(const api::TokenCreate& request) const {
   return call<api::TokenCreated>("POST", "/v1/tokens", api::encode(request));
 }
@@ -233,3 +232,4 @@ base::Status Daemon::listen(EventRequest& request,
   return reader.problem();
 }
 
+}  // namespace warren::client

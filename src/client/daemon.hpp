@@ -5,17 +5,17 @@
 #include <cstddef>
 #include <string>
 #include <utility>
+#include <variant>
 
 #include "api/types.hpp"
 #include "base/result.hpp"
-#include <variant>
 #include "base/time.hpp"
+#include "client/http.hpp"
 #include "client/limits.hpp"
+#include "client/remotes.hpp"
 
 namespace warren::client {
-#include "client/http.hpp"
 
-#include "client/remotes.hpp"
 /// Errors are the daemon's own, or: Unavailable "the daemon is not running", NotPermitted when the
 /// socket may not be opened.
 class Daemon {
@@ -86,19 +86,6 @@ class Daemon {
   [[nodiscard]] base::Result<api::AuditList> audit_after(std::uint64_t number,
                                                          std::size_t limit) const;
   [[nodiscard]] base::Result<api::AuditSpan> audit_span() const;
-
- private:
-  template <typename T>
-  [[nodiscard]] base::Result<T> call(std::string method, std::string target,
-                                     std::string body = {}) const;
-
-  [[nodiscard]] base::Result<HttpAnswer> exchange(HttpRequest request) const;
-
-  std::variant<std::string, Remote, base::Error> where_;  ///< the path of a socket
-  base::Duration timeout_;
-};
-
-}  // namespace warren::client
   [[nodiscard]] base::Result<api::TokenCreated> create_token(const api::TokenCreate& request) const;
   [[nodiscard]] base::Result<api::TokenList> list_tokens() const;
   [[nodiscard]] base::Status delete_token(const std::string& name) const;
@@ -113,3 +100,16 @@ class Daemon {
   [[nodiscard]] base::Status listen(EventRequest& request,
                                     const std::function<bool(const api::Event&)>& heard,
                                     const std::function<base::Duration()>& tick) const;
+
+ private:
+  template <typename T>
+  [[nodiscard]] base::Result<T> call(std::string method, std::string target,
+                                     std::string body = {}) const;
+
+  [[nodiscard]] base::Result<HttpAnswer> exchange(HttpRequest request) const;
+
+  std::variant<std::string, Remote, base::Error> where_;  ///< the path of a socket
+  base::Duration timeout_;
+};
+
+}  // namespace warren::client

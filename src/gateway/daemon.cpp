@@ -19,7 +19,6 @@
 #include "gateway/delay_timer.hpp"
 #include "gateway/engine_supervisor.hpp"
 #include "gateway/limits.hpp"
-#include "gateway/names_supervisor.hpp"
 #include "gateway/privileges.hpp"
 #include "gateway/read_watch.hpp"
 #include "gateway/service_notice.hpp"
@@ -45,8 +44,8 @@ base::Result<Settings> effective_settings(const DaemonOptions& options) {
   if (options.log_level) settings.log.level = *options.log_level;
   if (options.endpoint) settings.endpoint = *options.endpoint;
   if (options.enrol_listen) settings.enrol_listen = *options.enrol_listen;
-  return settings;
   if (options.admin_listen) settings.admin_listen = *options.admin_listen;
+  return settings;
 }
 
 }  // namespace
@@ -80,11 +79,10 @@ struct Daemon::Impl {
   SystemClock clock;
   pki::Identity identity;
   std::uint16_t enrol_port = 0;
-  std::unique_ptr<store::Store> store;
   std::uint16_t admin_port = 0;
+  std::unique_ptr<store::Store> store;
   std::unique_ptr<hostnet::HostNet> host;
   std::unique_ptr<EngineSupervisor> engines;
-  std::unique_ptr<NameSupervisor> names;
   std::unique_ptr<control::Control> control;
   std::optional<os::Rtnl> changes;
   ReadWatch changes_watch;
@@ -104,16 +102,13 @@ base::Status Daemon::Impl::open(const StoreFactory& open_store) {
   WARREN_TRY_ASSIGN(std::string program, find_engine_program());
   engines = std::make_unique<EngineSupervisor>(EngineEnvironment{
       .io = io, .log = log, .run_dir = options.run_dir, .program = std::move(program)});
-  names = std::make_unique<NameSupervisor>(io, log, options.run_dir);
   control = std::make_unique<control::Control>(control::Control::Dependencies{.store = *store,
                                                                               .host = *host,
                                                                               .engines = *engines,
                                                                               .clock = clock,
                                                                               .random = random,
-                                                                              .log = log,
-                                                                              .names = names.get()},
+                                                                              .log = log},
                                                control_settings());
-  names->set_zones([this](model::NetworkId id) { return control->name_zone(id); });
   return {};
 }
 
@@ -177,7 +172,6 @@ void Daemon::Impl::watch_signals() {
 void Daemon::Impl::retry_later() {
   retry_timer.set(kRetryPending, [this] {
     control->retry_pending();
-    names->look_at_resolvers();
     retry_later();
   });
 }
@@ -196,15 +190,15 @@ base::Status Daemon::Impl::reload() {
   if (fresh->enrol_listen != settings.enrol_listen)
     say(LogLevel::Warning, "enrol.listen changes when the daemon is started again");
   fresh->enrol_listen = settings.enrol_listen;
+  if (fresh->admin_listen != settings.admin_listen)
+    say(LogLevel::Warning, "admin.listen changes when the daemon is started again");
+  fresh->admin_listen = settings.admin_listen;
   settings = std::move(*fresh);
   control->set_settings(control_settings());
   say(LogLevel::Info, "settings reloaded");
   return {};
 }
 
-  if (fresh->admin_listen != settings.admin_listen)
-    say(LogLevel::Warning, "admin.listen changes when the daemon is started again");
-  fresh->admin_listen = settings.admin_listen;
 Daemon::Daemon(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Daemon::~Daemon() = default;
 
@@ -225,15 +219,10 @@ base::Result<std::unique_ptr<Daemon>> Daemon::create(boost::asio::io_context& io
 base::Status Daemon::start() {
   WARREN_TRY_ASSIGN(const store::State wanted, impl_->store->load());
   std::set<model::NetworkId> networks;
-  std::set<model::NetworkId> with_names;
   for (const auto& [id, stored] : wanted.networks) {
-    if (stored.network.stopped) continue;
-    networks.insert(id);
-    if (stored.network.names) with_names.insert(id);
+    if (!stored.network.stopped) networks.insert(id);
   }
   if (auto ended = impl_->engines->end_unwanted(networks); !ended)
-    impl_->say(LogLevel::Error, ended.error().message);
-  if (auto ended = impl_->names->end_unwanted(with_names); !ended)
     impl_->say(LogLevel::Error, ended.error().message);
   WARREN_TRY(impl_->control->start());
   return impl_->watch_network();
@@ -268,9 +257,9 @@ void Daemon::set_enrol_port(std::uint16_t port) {
   impl_->control->set_settings(impl_->control_settings());
 }
 
-}  // namespace warren::gateway
 void Daemon::set_admin_port(std::uint16_t port) {
   impl_->admin_port = port;
   impl_->control->set_settings(impl_->control_settings());
 }
 
+}  // namespace warren::gateway

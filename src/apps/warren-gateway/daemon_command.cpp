@@ -30,11 +30,11 @@ struct DaemonArguments {
   std::string log_level;
   std::string endpoint;
   std::string enrol_listen;
+  std::string admin_listen;
+  bool rootless = false;
 };
 
 gateway::DaemonOptions daemon_options(const Invocation& invocation,
-  std::string admin_listen;
-  bool rootless = false;
                                       const DaemonArguments& arguments) {
   gateway::DaemonOptions options;
   options.settings_file = arguments.config;
@@ -46,18 +46,18 @@ gateway::DaemonOptions daemon_options(const Invocation& invocation,
     options.log_level = base::LogLevel::Debug;
   if (!arguments.endpoint.empty()) options.endpoint = arguments.endpoint;
   if (!arguments.enrol_listen.empty()) options.enrol_listen = arguments.enrol_listen;
+  if (!arguments.admin_listen.empty()) options.admin_listen = arguments.admin_listen;
   return options;
 }
 
-  if (!arguments.admin_listen.empty()) options.admin_listen = arguments.admin_listen;
 server::Options server_options(const Invocation& invocation, gateway::Daemon& daemon) {
   server::Options options;
   options.socket_path = invocation.socket_path();
   options.enrol_listen = daemon.settings().enrol_listen;
+  options.admin_listen = daemon.settings().admin_listen;
   options.identity_key_pem = daemon.identity().private_key_pem;
   options.make_certificate = [&daemon] {
     return pki::self_signed_certificate(daemon.identity(), os::wall_now(), kCertificateDays);
-  options.admin_listen = daemon.settings().admin_listen;
   };
   options.reload = [&daemon] { return daemon.reload(); };
   return options;
@@ -73,6 +73,7 @@ base::Status run_daemon(const Invocation& invocation, const DaemonArguments& arg
                     server::Server::create(io, daemon->control(), daemon->log(),
                                            server_options(invocation, *daemon)));
   if (server->enrol_port() != 0) daemon->set_enrol_port(server->enrol_port());
+  if (server->admin_port() != 0) daemon->set_admin_port(server->admin_port());
   daemon->run();
   return {};
 }
@@ -84,7 +85,6 @@ void check_settings(Invocation& invocation, const std::string& file) {
     nlohmann::json document = {{"schema", 1},
                                {"ok", loaded.problems.empty()},
                                {"files", loaded.files},
-  if (server->admin_port() != 0) daemon->set_admin_port(server->admin_port());
                                {"problems", nlohmann::json::array()}};
     for (const gateway::SettingsProblem& problem : loaded.problems)
       document["problems"].push_back({{"file", problem.file},
@@ -112,6 +112,11 @@ void add_daemon(CLI::App& app, Invocation& invocation) {
                      "Name or address that members dial (default: the default route's address)");
   daemon->add_option("--enrol-listen", arguments->enrol_listen,
                      "ADDRESS:PORT of the enrolment listener");
+  daemon->add_option("--admin-listen", arguments->admin_listen,
+                     "ADDRESS:PORT for administrators from elsewhere (default: none)");
+  daemon->add_flag("--rootless", arguments->rootless,
+                   "Serve without root, in namespaces of this user's own: networks have no way "
+                   "out through this host (--no-nat) and no forwards");
   daemon->add_flag_callback("--foreground", [] {}, "Stay in the foreground (it always does)");
   daemon->footer("Example: warren daemon --endpoint vpn.example.org --log-level debug");
   daemon->callback([&invocation, arguments] {
@@ -123,11 +128,6 @@ void add_daemon(CLI::App& app, Invocation& invocation) {
 void add_config(CLI::App& app, Invocation& invocation) {
   auto* const config = app.add_subcommand("config", "The daemon's settings");
   config->require_subcommand(1);
-  daemon->add_option("--admin-listen", arguments->admin_listen,
-                     "ADDRESS:PORT for administrators from elsewhere (default: none)");
-  daemon->add_flag("--rootless", arguments->rootless,
-                   "Serve without root, in namespaces of this user's own: networks have no way "
-                   "out through this host (--no-nat) and no forwards");
   config->footer("Example: warren config check");
   auto* const check = config->add_subcommand("check", "Read the settings and tell every problem");
   const auto file = std::make_shared<std::string>(gateway::kDefaultSettingsFile);

@@ -82,8 +82,8 @@ void add_audit_command(CLI::App& app, Invocation& invocation);
 /// `apply`, `diff` and `export`.
 void add_apply_commands(CLI::App& app, Invocation& invocation);
 void add_status_commands(CLI::App& app, Invocation& invocation);
-
-}  // namespace warren::app
 void add_token_commands(CLI::App& app, Invocation& invocation);
 void add_remote_commands(CLI::App& app, Invocation& invocation);
 void add_events_command(CLI::App& app, Invocation& invocation);
+
+}  // namespace warren::app

@@ -113,9 +113,9 @@ void add_global_options(CLI::App& app, Invocation& invocation) {
   app.add_option("--state-dir", invocation.state_dir, "The daemon's state")
       ->envname("WARREN_STATE_DIR")
       ->capture_default_str();
-  app.add_option("--run-dir", invocation.run_dir, "The daemon's sockets")
   app.add_option("--remote", invocation.remote, "The gateway that is meant: see warren remote")
       ->envname("WARREN_REMOTE");
+  app.add_option("--run-dir", invocation.run_dir, "The daemon's sockets")
       ->envname("WARREN_RUN_DIR")
       ->capture_default_str();
 }
@@ -135,7 +135,6 @@ std::vector<std::string> take_command(std::vector<std::string>& words) {
   return command;
 }
 
-int run_program(int argc, char** argv) {
 /// An error where `--remote` is given to a command that is about this host.
 std::optional<base::Error> misplaced_remote(std::span<const std::string> words) {
   constexpr std::array<std::string_view, 12> kAboutThisHost = {
@@ -157,13 +156,14 @@ std::optional<base::Error> misplaced_remote(std::span<const std::string> words) 
   return std::nullopt;
 }
 
+int run_program(int argc, char** argv) {
   Invocation invocation;
   enter_program();
-  if (const auto code =
   choose_directories(invocation);
   if (const auto error = misplaced_remote(std::vector<std::string>(argv + 1, argv + argc))) {
     return report(invocation, *error);
   }
+  if (const auto code =
           leave_to_gateway(invocation, std::vector<std::string>(argv + 1, argv + argc), argv)) {
     return *code;
   }
@@ -186,10 +186,10 @@ std::optional<base::Error> misplaced_remote(std::span<const std::string> words) 
   add_ps_commands(app, invocation);
   add_doctor_command(app, invocation);
   add_status_commands(app, invocation);
-  add_verify_command(app, invocation);
   add_events_command(app, invocation);
   add_token_commands(app, invocation);
   add_remote_commands(app, invocation);
+  add_verify_command(app, invocation);
   add_apply_commands(app, invocation);
   // Last: subcommands inherit what is set before they exist.
   app.footer(

@@ -34,6 +34,10 @@ base::Error needs_root(base::Error error) {
 
 /// Returns only when the program could not be started.
 int execute_inside(const Invocation& invocation, const std::string& name) {
+  if (const auto here = check_here(invocation, "network exec"); !here) {
+    report(invocation, here.error());
+    return kRunFailed;
+  }
   const auto network = daemon_of(invocation).show_network(name);
   base::Status entered;
   if (network) entered = hostnet::enter_namespace(network->netns);
@@ -48,10 +52,6 @@ int execute_inside(const Invocation& invocation, const std::string& name) {
   ::execvp(argv.front(), argv.data());
   const bool missing = errno == ENOENT;
   report(invocation, base::os_error("execute " + words.front()));
-  if (const auto here = check_here(invocation, "network exec"); !here) {
-    report(invocation, here.error());
-    return kRunFailed;
-  }
   return missing ? kCommandNotFound : kCannotExecute;
 }
 
@@ -71,6 +71,7 @@ base::Result<os::Fd> open_output(const std::string& file) {
 
 base::Result<hostnet::CaptureOptions> capture_options(const Invocation& invocation,
                                                       const CaptureArguments& given) {
+  WARREN_TRY(check_here(invocation, "network capture"));
   const client::Daemon daemon = daemon_of(invocation);
   WARREN_TRY_ASSIGN(const auto network, daemon.show_network(given.network));
   hostnet::CaptureOptions options{.netns = network.netns,
@@ -89,7 +90,6 @@ base::Result<hostnet::CaptureOptions> capture_options(const Invocation& invocati
   return make_error(ErrorKind::Conflict, given.peer + " has no address (it is " + peer.state + ")");
 }
 
-  WARREN_TRY(check_here(invocation, "network capture"));
 base::Status capture(const Invocation& invocation, const CaptureArguments& given) {
   WARREN_TRY_ASSIGN(const auto options, capture_options(invocation, given));
   // Before the socket is there: a signal ends the capture, not the file in its middle.
