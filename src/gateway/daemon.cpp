@@ -19,6 +19,7 @@
 #include "gateway/delay_timer.hpp"
 #include "gateway/engine_supervisor.hpp"
 #include "gateway/limits.hpp"
+#include "gateway/names_supervisor.hpp"
 #include "gateway/privileges.hpp"
 #include "gateway/read_watch.hpp"
 #include "gateway/service_notice.hpp"
@@ -83,6 +84,7 @@ struct Daemon::Impl {
   std::unique_ptr<store::Store> store;
   std::unique_ptr<hostnet::HostNet> host;
   std::unique_ptr<EngineSupervisor> engines;
+  std::unique_ptr<NameSupervisor> names;
   std::unique_ptr<control::Control> control;
   std::optional<os::Rtnl> changes;
   ReadWatch changes_watch;
@@ -102,13 +104,16 @@ base::Status Daemon::Impl::open(const StoreFactory& open_store) {
   WARREN_TRY_ASSIGN(std::string program, find_engine_program());
   engines = std::make_unique<EngineSupervisor>(EngineEnvironment{
       .io = io, .log = log, .run_dir = options.run_dir, .program = std::move(program)});
+  names = std::make_unique<NameSupervisor>(io, log, options.run_dir);
   control = std::make_unique<control::Control>(control::Control::Dependencies{.store = *store,
                                                                               .host = *host,
                                                                               .engines = *engines,
                                                                               .clock = clock,
                                                                               .random = random,
-                                                                              .log = log},
+                                                                              .log = log,
+                                                                              .names = names.get()},
                                                control_settings());
+  names->set_zones([this](model::NetworkId id) { return control->name_zone(id); });
   return {};
 }
 
@@ -172,6 +177,7 @@ void Daemon::Impl::watch_signals() {
 void Daemon::Impl::retry_later() {
   retry_timer.set(kRetryPending, [this] {
     control->retry_pending();
+    names->look_at_resolvers();
     retry_later();
   });
 }
@@ -219,10 +225,15 @@ base::Result<std::unique_ptr<Daemon>> Daemon::create(boost::asio::io_context& io
 base::Status Daemon::start() {
   WARREN_TRY_ASSIGN(const store::State wanted, impl_->store->load());
   std::set<model::NetworkId> networks;
+  std::set<model::NetworkId> with_names;
   for (const auto& [id, stored] : wanted.networks) {
-    if (!stored.network.stopped) networks.insert(id);
+    if (stored.network.stopped) continue;
+    networks.insert(id);
+    if (stored.network.names) with_names.insert(id);
   }
   if (auto ended = impl_->engines->end_unwanted(networks); !ended)
+    impl_->say(LogLevel::Error, ended.error().message);
+  if (auto ended = impl_->names->end_unwanted(with_names); !ended)
     impl_->say(LogLevel::Error, ended.error().message);
   WARREN_TRY(impl_->control->start());
   return impl_->watch_network();
