@@ -43,6 +43,7 @@ base::Status Control::Impl::start() {
   }
   for (const auto& [id, stored] : state.networks) {
     if (unapplied.contains(id) || stored.network.stopped) continue;
+    unseen.insert(id);
     if (const base::Status running = start_engine(id); !running) {
       engineless.insert(id);
       problems[id] = with_remedy(running.error());

@@ -480,7 +480,7 @@ struct Control::Impl {
     base::WallTime last_handshake;
   };
   std::map<model::PeerId, Presence> present;
-  std::set<model::NetworkId> looked_at;  ///< whose members are known
+  std::set<model::NetworkId> unseen;     ///< not looked at since the start
   model::NetworkId looked_at_last{};     ///< the next round goes on behind it
   unsigned rounds_until_look = 0;
   std::vector<store::AuditRecord> comings_and_goings;  ///< to be recorded

@@ -7,8 +7,8 @@
 // engine that was started again has seen no handshake yet; what was known before still counts, so
 // that its members, who are back within a second, are not told as gone.
 //
-// The first look at a network after a start of the daemon finds who was connected before: nothing
-// is recorded for them. Nothing of this is stored: who went while no daemon ran is not told.
+// The first look after a start of the daemon at a network that ran before it finds who was connected
+// all the time: nothing is recorded for them. Nothing of this is stored: who went while no daemon ran is not told.
 //
 // A look costs time for each peer of an engine. One round looks at networks, in turn, until it has
 // seen kMembersLookedAtEachRound peers; a larger network is looked at whole, and as many rounds as
@@ -52,7 +52,7 @@ void Control::Impl::look_at_members() {
     if (next->second.network.stopped) continue;
     const auto peers = deps.engines.peers(next->first);
     if (!peers) continue;  // it is being started again; its members stay what they are
-    const bool first = looked_at.insert(next->first).second;
+    const bool first = unseen.erase(next->first) == 1;
     for (const EnginePeerStatus& peer : *peers) {
       const auto known = members_by_key.find({next->first, peer.public_key});
       if (known == members_by_key.end()) continue;
@@ -106,7 +106,6 @@ void Control::Impl::find_gone() {
                      "ok, " + why));
     return true;
   });
-  std::erase_if(looked_at, [&](model::NetworkId id) { return !state.networks.contains(id); });
 }
 
 void Control::Impl::record_presence() {

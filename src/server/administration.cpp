@@ -74,6 +74,7 @@ class Visitor {
     request.actor = "token " + found->token + " from " + address_.to_string();
     known_ = std::move(*found);
     shared_->failure_rate.give_back(source_);
+    if (!std::exchange(counted_out_, true)) shared_->admin_connection_rate.give_back(source_);
     return true;
   }
 
@@ -103,6 +104,7 @@ class Visitor {
   SourceSlot slot_;
   Entry entry_;
   std::optional<control::Administrator> known_;
+  bool counted_out_ = false;  ///< its connection is not a stranger's
 };
 
 }  // namespace

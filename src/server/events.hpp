@@ -76,7 +76,8 @@ asio::awaitable<void> send_events(Stream& stream, EventStream events) {
     std::size_t& count;
   } const count(events.listeners.streams);
   const auto span = events.control.audit_span();
-  std::uint64_t after = events.wish.after.value_or(span ? span->last : 0);
+  if (!span) co_return;
+  std::uint64_t after = events.wish.after.value_or(span->last);
   if (!co_await send_text(stream, events.limits, event_stream_head(after))) co_return;
   while (events.may_go_on()) {
     bool more = false;

@@ -40,8 +40,8 @@ struct Limits {
   double failures_per_second = 0.2;
   double failure_burst = 10;
   base::Duration failure_delay = std::chrono::seconds(1);
-  double token_requests_per_second = 50;  ///< per token, wherever it is used
-  double token_request_burst = 500;
+  double token_requests_per_second = 100;  ///< per token, wherever it is used
+  double token_request_burst = 1000;
 
   std::size_t event_streams = 64;
   std::size_t events_at_once = 100;  ///< read for a stream before others have their turn

@@ -66,6 +66,7 @@ class TestServer {
     options.socket_path = socket_path();
     options.group = "no-such-group-here";
     options.enrol_listen = "127.0.0.1:0";
+    options.admin_listen = "127.0.0.1:0";
     options.identity_key_pem = identity.private_key_pem;
     options.make_certificate = [this] {
       ++certificates;
@@ -78,6 +79,7 @@ class TestServer {
     server = std::move(*made);
     control::Settings settings = gateway.used;
     settings.enrol_at = "127.0.0.1:" + std::to_string(server->enrol_port());
+    settings.admin_at = "127.0.0.1:" + std::to_string(server->admin_port());
     gateway.control->set_settings(settings);
     thread_ = std::thread([this] { io.run(); });
   }
