@@ -43,6 +43,14 @@ std::string commas(const std::vector<T>& values) {
   return out;
 }
 
+std::string services_text(const Bundle& bundle) {
+  std::string out;
+  for (const model::Variable& variable : bundle.environment) {
+    out.append(variable.name).append("=").append(variable.value).append("\n");
+  }
+  return out;
+}
+
 /// Values have no blanks and no quotes, so that sh, docker and systemd read the same.
 std::string env_text(const Bundle& bundle) {
   const model::ConfInterface& interface = bundle.conf.interface;
@@ -63,6 +71,11 @@ std::string env_text(const Bundle& bundle) {
   if (bundle.public_key) line("WG_PUBLIC_KEY", bundle.public_key->base64());
   line("WG_ADDRESS", commas(interface.addresses));
   line("WG_DNS", commas(interface.dns_servers));
+  std::string domains;
+  for (const std::string& domain : interface.dns_search) {
+    domains += (domains.empty() ? "" : ",") + domain;
+  }
+  line("WG_DNS_SEARCH", domains);
   if (interface.mtu) line("WG_MTU", std::to_string(*interface.mtu));
   for (const model::ConfPeer& gateway : bundle.conf.peers) {
     line("WG_PEER_PUBLIC_KEY", gateway.public_key.base64());
@@ -76,7 +89,7 @@ std::string env_text(const Bundle& bundle) {
       line("WG_PERSISTENT_KEEPALIVE", std::to_string(*seconds));
     }
   }
-  return out;
+  return out + services_text(bundle);
 }
 
 // --- zip ---
@@ -109,6 +122,12 @@ if grep -q '^# PrivateKey' "$conf"; then
   sed -e "/^# PrivateKey/r $here/local/key" "$conf" > "$here/local/@NETWORK@.conf"
   conf="$here/local/@NETWORK@.conf"
 fi
+# Programs are told of the network's services; what is set already stays.
+if [ -f "$here/@NETWORK@.services.env" ]; then
+  while IFS='=' read -r name value; do
+    eval "[ -n \"\${$name+set}\" ] || export $name=\$value"
+  done < "$here/@NETWORK@.services.env"
+fi
 case "${1-}" in
   "") exec wg-quick up "$conf" ;;
   --stop) exec wg-quick down "$conf" ;;
@@ -131,6 +150,9 @@ base::Result<std::string> zip_bytes(const Bundle& bundle) {
   std::vector<ZipEntry> files;
   files.push_back({bundle.network + ".conf", conf_text(bundle), 0600});
   files.push_back({bundle.network + ".env", env_text(bundle), 0600});
+  if (!bundle.environment.empty()) {
+    files.push_back({bundle.network + ".services.env", services_text(bundle), 0600});
+  }
   files.push_back(
       {"start.sh",
        replaced(replaced(kStartScript, "@NETWORK@", bundle.network), "@PEER@", bundle.peer), 0700});
@@ -163,12 +185,18 @@ std::string indented(std::string_view text) {
 
 std::string file_of(std::string_view path, std::string_view content) {
   std::string out;
-  out.append("write_files:\n  - path: ").append(path).append("\n");
+  out.append("  - path: ").append(path).append("\n");
   out += "    owner: root:root\n    permissions: '0600'\n    content: |\n";
   std::string lines = indented(content);
   out += lines;
   model::wipe_text(lines);
   return out;
+}
+
+/// /etc/warren/NETWORK.env, for units and containers to read.
+std::string services_file(const Bundle& bundle) {
+  if (bundle.environment.empty()) return {};
+  return file_of("/etc/warren/" + bundle.network + ".env", services_text(bundle));
 }
 
 /// A machine with stock WireGuard: the conf with its key.
@@ -178,7 +206,9 @@ std::string cloud_init_with_conf(const Bundle& bundle) {
                     ": the tunnel is up from the first boot on.\npackages:\n  - wireguard-tools\n";
   out.reserve(3 * conf.size() + 4096);
   std::string file = file_of("/etc/wireguard/" + bundle.network + ".conf", conf);
+  out += "write_files:\n";
   out += file;
+  out += services_file(bundle);
   out += "runcmd:\n  - [systemctl, enable, --now, wg-quick@" + bundle.network + ".service]\n";
   model::wipe_text(file);
   model::wipe_text(conf);
@@ -192,7 +222,8 @@ std::string cloud_init_with_token(const Bundle& bundle) {
          " at the first boot, with a key that it makes itself.\n"
          "# The image has warren; the token is good once.\n"
          "packages:\n  - wireguard-tools\n" +
-         file_of("/etc/warren/join.token", bundle.token + "\n") + "runcmd:\n  - |\n" +
+         "write_files:\n" + file_of("/etc/warren/join.token", bundle.token + "\n") +
+         services_file(bundle) + "runcmd:\n  - |\n" +
          "    set -e\n"
          "    install -d -m 0700 /etc/warren /etc/wireguard\n"
          "    XDG_CONFIG_HOME=/etc warren join --profile " +

@@ -12,6 +12,7 @@
 #include "base/result.hpp"
 #include "base/time.hpp"
 #include "client/zip_archive.hpp"
+#include "model/environment.hpp"
 #include "model/wg_conf.hpp"
 
 namespace warren::client {
@@ -33,6 +34,8 @@ struct Bundle {
   model::WgConf conf;
   KeyPlace key = KeyPlace::Member;
   std::optional<base::PublicKey> public_key;  ///< the member's, where it is known
+  /// What programs are told of the network's services.
+  std::vector<model::Variable> environment;
   std::string token;                          ///< with cloud-init: the machine joins by itself
   std::vector<ZipEntry> programs;             ///< put into a zip beside the start script
   base::WallTime now;

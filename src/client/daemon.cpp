@@ -100,6 +100,10 @@ base::Result<api::PolicyView> Daemon::show_policy(const std::string& network) co
   return call<api::PolicyView>("GET", network_path(network) + "/policy");
 }
 
+base::Result<api::Environment> Daemon::environment(const std::string& network) const {
+  return call<api::Environment>("GET", network_path(network) + "/environment");
+}
+
 base::Result<api::PolicyView> Daemon::set_policy(const std::string& network,
                                                  const api::PolicySet& request) const {
   return call<api::PolicyView>("PUT", network_path(network) + "/policy", api::encode(request));
@@ -113,6 +117,10 @@ base::Result<api::PolicyAnswer> Daemon::test_policy(const std::string& network,
                                                     const api::PolicyTest& request) const {
   return call<api::PolicyAnswer>("POST", network_path(network) + "/policy/test",
                                  api::encode(request));
+}
+
+base::Result<api::DoctorReport> Daemon::check_ports() const {
+  return call<api::DoctorReport>("GET", "/v1/doctor/ports");
 }
 
 base::Result<api::VerifyReport> Daemon::verify(const std::string& network) const {
@@ -177,6 +185,19 @@ base::Result<api::EnrolAnswer> Daemon::peer_profile(const std::string& network,
 base::Result<api::Revocation> Daemon::revoke(const std::string& network,
                                              const std::string& peer) const {
   return call<api::Revocation>("POST", peer_path(network, peer) + "/revoke");
+}
+
+base::Result<api::RevocationList> Daemon::revoke_everywhere(const std::string& network,
+                                                            const std::string& peer) const {
+  return call<api::RevocationList>("POST", peer_path(network, peer) + "/revoke-everywhere");
+}
+
+base::Result<api::RevocationList> Daemon::revoke_person(const std::string& network,
+                                                        const std::string& person) const {
+  const std::string path = "/persons/" + percent_encode(person);
+  return call<api::RevocationList>("POST", network.empty()
+                                               ? "/v1" + path + "/revoke-everywhere"
+                                               : network_path(network) + path + "/revoke");
 }
 
 base::Status Daemon::reload() const {

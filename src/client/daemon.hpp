@@ -3,6 +3,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -53,8 +56,12 @@ class Daemon {
   [[nodiscard]] base::Result<api::PolicyView> clear_policy(const std::string& network) const;
   [[nodiscard]] base::Result<api::PolicyAnswer> test_policy(const std::string& network,
                                                             const api::PolicyTest& request) const;
+  /// What programs of its members are told of its services.
+  [[nodiscard]] base::Result<api::Environment> environment(const std::string& network) const;
   /// Of all networks for an empty name.
   [[nodiscard]] base::Result<api::VerifyReport> verify(const std::string& network) const;
+  /// Whether each public port is listened on, and reached from outside.
+  [[nodiscard]] base::Result<api::DoctorReport> check_ports() const;
   [[nodiscard]] base::Result<api::ForwardList> list_forwards() const;
   [[nodiscard]] base::Result<api::ForwardView> add_forward(const std::string& network,
                                                            const api::ForwardAdd& request) const;
@@ -78,6 +85,11 @@ class Daemon {
                                                             const std::string& peer) const;
   [[nodiscard]] base::Result<api::Revocation> revoke(const std::string& network,
                                                      const std::string& peer) const;
+  [[nodiscard]] base::Result<api::RevocationList> revoke_everywhere(const std::string& network,
+                                                                    const std::string& peer) const;
+  /// On the whole gateway for an empty network.
+  [[nodiscard]] base::Result<api::RevocationList> revoke_person(const std::string& network,
+                                                                const std::string& person) const;
   [[nodiscard]] base::Status reload() const;
   [[nodiscard]] base::Result<api::VerifyReport> repair(const std::string& network) const;
   /// The newest records, newest first.

@@ -155,6 +155,7 @@ void Follow::keep_profile(const api::MemberState& state) const {
   if (conf && now && conf->peers.size() == 1) {
     conf->interface.addresses = now->conf.interface.addresses;
     conf->interface.dns_servers = now->conf.interface.dns_servers;
+    conf->interface.dns_search = now->conf.interface.dns_search;
     conf->interface.mtu = now->conf.interface.mtu;
     conf->peers[0].allowed_ips = now->conf.peers[0].allowed_ips;
     conf->peers[0].endpoint = now->conf.peers[0].endpoint;

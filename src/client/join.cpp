@@ -53,6 +53,13 @@ bool is_plain_host(std::string_view host) {
   });
 }
 
+/// A search domain; what could be an address that is mistyped is none.
+bool is_plain_domain(std::string_view name) {
+  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  return is_plain_host(name) && name.find_first_of(":%") == std::string_view::npos &&
+         is_letter(name.back());
+}
+
 base::Status fill_interface(const api::EnrolAnswer& answer, Profile& profile) {
   for (const std::string& text : {answer.address, answer.address6}) {
     if (text.empty()) continue;
@@ -62,9 +69,13 @@ base::Status fill_interface(const api::EnrolAnswer& answer, Profile& profile) {
   }
   if (profile.conf.interface.addresses.empty()) return malformed("address");
   for (const std::string& text : answer.dns) {
-    const auto server = base::IpAddress::parse(text);
-    if (!server) return malformed("name server");
-    profile.conf.interface.dns_servers.push_back(*server);
+    if (const auto server = base::IpAddress::parse(text)) {
+      profile.conf.interface.dns_servers.push_back(*server);
+    } else if (is_plain_domain(text)) {
+      profile.conf.interface.dns_search.push_back(text);
+    } else {
+      return malformed("name server");
+    }
   }
   if (answer.mtu < 576) return malformed("MTU");
   profile.conf.interface.mtu = answer.mtu;
@@ -106,6 +117,13 @@ base::Status fill_note(const api::EnrolAnswer& answer, const Origin& origin, Pro
   note.pin = origin.pin;
   note.joined_with = origin.joined_with;
   note.revision = answer.revision.value_or("");
+  for (const api::EnvironmentVariable& variable :
+       answer.environment.value_or(std::vector<api::EnvironmentVariable>())) {
+    const bool good = model::check_variable_name(variable.name) &&
+                      model::is_variable_value(variable.value) &&
+                      note.environment.size() < model::kMaxVariables;
+    if (good) note.environment.push_back({variable.name, variable.value});
+  }
   return {};
 }
 

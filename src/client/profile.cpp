@@ -50,6 +50,23 @@ base::Status read_gateways(const json& document, std::vector<base::IpAddress>& o
   return {};
 }
 
+/// Those that may not be a service's are left out, whoever wrote them here.
+base::Status read_environment(const json& document, std::vector<model::Variable>& out) {
+  const auto found = document.find("environment");
+  if (found == document.end()) return {};
+  if (!found->is_object() || found->size() > model::kMaxVariables) {
+    return bad_note("'environment' is no mapping of names to values");
+  }
+  for (const auto& [name, value] : found->items()) {
+    if (!value.is_string()) return bad_note("'environment' holds something that is not text");
+    auto text = value.get<std::string>();
+    if (model::check_variable_name(name) && model::is_variable_value(text)) {
+      out.push_back({name, std::move(text)});
+    }
+  }
+  return {};
+}
+
 std::string home_directory() {
   if (const char* home = std::getenv("HOME"); home != nullptr && *home == '/') return home;
   const std::string line = os::user_line(::geteuid()).value_or("");
@@ -79,6 +96,9 @@ std::string ProfileNote::write() const {
                                      {"pin", base::to_hex(pin)}};
   if (!joined_with.empty()) document["joined_with"] = joined_with;
   if (!revision.empty()) document["revision"] = revision;
+  for (const model::Variable& variable : environment) {
+    document["environment"][variable.name] = variable.value;
+  }
   for (const base::IpAddress& gateway : gateways) {
     document["gateways"].push_back(gateway.to_string());
   }
@@ -104,6 +124,7 @@ base::Result<ProfileNote> ProfileNote::parse(std::string_view text) {
   if (document.contains("revision")) {
     WARREN_TRY_ASSIGN(note.revision, text_member(document, "revision"));
   }
+  WARREN_TRY(read_environment(document, note.environment));
   return note;
 }
 

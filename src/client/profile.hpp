@@ -11,6 +11,7 @@
 
 #include "base/address.hpp"
 #include "base/result.hpp"
+#include "model/environment.hpp"
 #include "model/wg_conf.hpp"
 
 namespace warren::client {
@@ -25,6 +26,7 @@ struct ProfileNote {
   std::array<std::uint8_t, 32> pin{};     ///< of the gateway's identity key
   std::string joined_with;                ///< the ID of our token; empty: not known
   std::string revision;  ///< of the gateway's word that the conf is made of; empty: not known
+  std::vector<model::Variable> environment;  ///< what programs are told of the network's services
 
   [[nodiscard]] std::string write() const;
   /// Invalid names the key at fault.

@@ -64,6 +64,7 @@ void add_network_commands(CLI::App& app, Invocation& invocation);
 void add_network_change_commands(CLI::App& network, Invocation& invocation);
 void add_network_inside_commands(CLI::App& network, Invocation& invocation);
 void add_role_commands(CLI::App& app, Invocation& invocation);
+void add_env_command(CLI::App& app, Invocation& invocation);
 void add_policy_commands(CLI::App& app, Invocation& invocation);
 void add_verify_command(CLI::App& app, Invocation& invocation);
 void add_forward_commands(CLI::App& app, Invocation& invocation);
@@ -73,6 +74,8 @@ void add_peer_by_hand_commands(CLI::App& peer, Invocation& invocation);
 void add_peer_export_command(CLI::App& peer, Invocation& invocation);
 void add_join_command(CLI::App& app, Invocation& invocation);
 void add_run_command(CLI::App& app, Invocation& invocation);
+/// `up` and `down`.
+void add_up_commands(CLI::App& app, Invocation& invocation);
 void add_proxy_command(CLI::App& app, Invocation& invocation);
 void add_attach_commands(CLI::App& app, Invocation& invocation);
 void add_ps_commands(CLI::App& app, Invocation& invocation);

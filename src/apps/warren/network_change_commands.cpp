@@ -42,6 +42,9 @@ base::Status set(const Invocation& invocation, const std::string& name,
     print_line(api::encode(network));
   } else {
     fmt::print("network {} is changed; sessions go on\n", network.name);
+    for (const std::string& warning : network.warnings) {
+      fmt::print(stderr, "warren: warning: {}\n", warning);
+    }
     if (request.endpoint || request.dns) {
       fmt::print("  members that joined before keep what they were told then\n");
     }
@@ -53,9 +56,12 @@ base::Status set(const Invocation& invocation, const std::string& name,
 struct Given {
   std::string name, endpoint, subnet, subnet6, default_role;
   std::uint32_t max_members = 0;
-  std::vector<std::string> dns, reserve, gateway_addresses;
+  std::uint32_t max_devices = 0;
+  std::vector<std::string> dns, reserve, gateway_addresses, forwarders;
   std::uint16_t port = 0;
   bool nat = false;
+  bool host_access = false;
+  bool names = false;
 };
 
 std::vector<std::string> list_of(const std::vector<std::string>& words) {
@@ -74,8 +80,17 @@ void add_set(CLI::App& network, Invocation& invocation) {
       command->add_option("--endpoint", given->endpoint, "the host name or address members dial");
   auto* dns = words("--dns", given->dns, "name servers of the members, or none");
   auto* nat = command->add_flag("--nat,!--no-nat", given->nat, "a way out through this host");
+  auto* host_access = command->add_flag("--host-access,!--no-host-access", given->host_access,
+                                        "this host itself reaches the members");
+  auto* names = command->add_flag("--names,!--no-names", given->names,
+                                  "the gateway answers for the names of members and services");
+  auto* forwarders = words("--forwarder", given->forwarders,
+                           "name servers that are asked for all other names, or none: those of "
+                           "this host");
   auto* reserve =
       words("--reserve", given->reserve, "ranges that are never handed out, or none: replaces all");
+  auto* devices = command->add_option("--max-devices", given->max_devices,
+                                      "how many devices one person may have; 0: no limit");
   auto* role = command->add_option("--default-role", given->default_role,
                                    "the role of whoever is given none");
   auto* members = command->add_option("--max-members", given->max_members,
@@ -91,9 +106,13 @@ void add_set(CLI::App& network, Invocation& invocation) {
     if (endpoint->count() > 0) request.endpoint = given->endpoint;
     if (dns->count() > 0) request.dns = list_of(given->dns);
     if (nat->count() > 0) request.nat = given->nat;
+    if (host_access->count() > 0) request.host_access = given->host_access;
+    if (names->count() > 0) request.names = given->names;
+    if (forwarders->count() > 0) request.forwarders = list_of(given->forwarders);
     if (reserve->count() > 0) request.reserve = list_of(given->reserve);
     if (role->count() > 0) request.default_role = given->default_role;
     if (members->count() > 0) request.max_members = given->max_members;
+    if (devices->count() > 0) request.max_devices = given->max_devices;
     if (subnet->count() > 0) request.subnet = given->subnet;
     if (subnet6->count() > 0) request.subnet6 = given->subnet6;
     if (port->count() > 0) request.port = given->port;

@@ -26,6 +26,8 @@ std::string described(const api::NetworkView& network) {
                    {"names", network.names ? "NAME." + network.name + ".internal" : "no"},
                    {"forwarders", join_words(network.forwarders)},
                    {"nat", network.nat ? "yes" : "no"},
+                   {"attached to", network.attach},
+                   {"host access", network.host_access ? "yes" : "no"},
                    {"namespace", network.netns},
                    {"interface", network.interface_name},
                    {"reserved", join_words(network.reserved)},
@@ -113,7 +115,8 @@ void add_role(const std::string& text, std::vector<api::RoleAdd>& roles) {
 void add_create(CLI::App& network, Invocation& invocation) {
   struct Given {
     api::NetworkCreate request;
-    std::string subnet, subnet6, endpoint, default_role;
+    std::string subnet, subnet6, endpoint, default_role, attach;
+    bool host_access = false;
     std::vector<std::string> listen;
     std::vector<std::string> roles;
     std::uint32_t max_members = 0;
@@ -163,10 +166,17 @@ void add_create(CLI::App& network, Invocation& invocation) {
   words("--forwarder", given->forwarders,
         "name server that is asked for all other names; those of this host by default");
   command->add_flag("--no-nat", given->no_nat, "no way out of the network through this host");
+  auto* attach = command->add_option(
+      "--attach", given->attach,
+      "a bridge or interface of this host: members are part of its segment and its subnet");
+  auto* host_access = command->add_flag("--host-access", given->host_access,
+                                        "this host itself reaches the members");
   command->footer(
       "Example: warren network create lab --subnet 10.20.0.0/24 --endpoint vpn.example.org");
   command->callback([=, &invocation] {
     api::NetworkCreate& request = given->request;
+    if (attach->count() > 0) request.attach = given->attach;
+    if (host_access->count() > 0) request.host_access = given->host_access;
     if (subnet->count() > 0) request.subnet = given->subnet;
     if (subnet6->count() > 0) request.subnet6 = given->subnet6;
     if (port->count() > 0) request.port = given->port;

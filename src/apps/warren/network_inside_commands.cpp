@@ -1,6 +1,8 @@
 // `warren network exec` and `warren network capture`: a namespace must not hide a network from its
 // operator.
 #include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -32,6 +34,17 @@ base::Error needs_root(base::Error error) {
   return std::move(error).with_hint("run it as root");
 }
 
+/// Inside a network names are what its gateway answers: its resolv.conf in place of the host's, for
+/// this process and its children alone.
+base::Status use_names(const Invocation& invocation, const api::NetworkView& network) {
+  if (!network.names || network.stopped) return {};
+  const std::string file = invocation.run_dir + "/names/" + network.interface_name + "/resolv.conf";
+  const bool done = ::unshare(CLONE_NEWNS) == 0 &&
+                    ::mount("none", "/", nullptr, MS_REC | MS_SLAVE, nullptr) == 0 &&
+                    ::mount(file.c_str(), "/etc/resolv.conf", nullptr, MS_BIND, nullptr) == 0;
+  return done ? base::Status() : base::os_error("put " + file + " over /etc/resolv.conf");
+}
+
 /// Returns only when the program could not be started.
 int execute_inside(const Invocation& invocation, const std::string& name) {
   if (const auto here = check_here(invocation, "network exec"); !here) {
@@ -44,6 +57,9 @@ int execute_inside(const Invocation& invocation, const std::string& name) {
   if (!network || !entered) {
     report(invocation, network ? needs_root(entered.error()) : network.error());
     return kRunFailed;
+  }
+  if (const auto named = use_names(invocation, *network); !named) {
+    fmt::print(stderr, "warren: warning: names are the host's: {}\n", named.error().message);
   }
   std::vector<std::string> words = invocation.command;
   std::vector<char*> argv;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 #include <cstdlib>
 #include <optional>
 #include <set>
@@ -376,6 +377,13 @@ void say_busy() {
              "warren: the gateway has too much to do; asking again for up to two minutes\n");
 }
 
+/// What programs are told of the network's services; `-e` stands above it.
+void tell_of_services(const client::ProfileNote& note, netns::RunConfig& config) {
+  for (const model::Variable& variable : note.environment) {
+    config.environment.push_back(variable.name + "=" + variable.value);
+  }
+}
+
 /// Joins for the duration of the run: a key of its own, and a lease.
 base::Status fill_from_token(const RunArguments& arguments, const model::TokenText& token,
                              netns::RunConfig& config) {
@@ -383,6 +391,7 @@ base::Status fill_from_token(const RunArguments& arguments, const model::TokenTe
   WARREN_TRY_ASSIGN(client::RunMember member,
                     client::join_for_run(token, random, os::wall_now(), say_busy));
   const std::string shown = "the token's network " + member.answer.network;
+  tell_of_services(member.profile.note, config);
   config.profile = member.answer.network + " (token)";
   config.name = member.answer.name.substr(0, 32);
   // From here on whoever drops the configuration leaves the network.
@@ -401,6 +410,9 @@ base::Status fill_from_profile(const RunArguments& arguments, netns::RunConfig& 
   config.name = profile.name;
   if (arguments.name.empty()) WARREN_TRY(check_name(config.name));
   WARREN_TRY(fill_from_wireguard(arguments, conf, profile.path, config));
+  const std::string directory = profile.path.substr(0, profile.path.rfind('/'));
+  const auto note = client::read_note(directory, profile.name);
+  if (note && *note) tell_of_services(**note, config);
   return follow_profile(arguments, profile, conf, config);
 }
 
@@ -458,7 +470,9 @@ base::Result<netns::RunConfig> make_run_config(const RunArguments& arguments) {
   WARREN_TRY(fill_exposures(arguments, config));
   WARREN_TRY(fill_surroundings(arguments, config));
   config.argv = arguments.command;
-  config.environment = run_environment(config.name, arguments.variables);
+  std::vector<std::string> variables = std::move(config.environment);
+  std::ranges::copy(arguments.variables, std::back_inserter(variables));
+  config.environment = run_environment(config.name, variables);
   return config;
 }
 
