@@ -99,24 +99,4 @@ bool one_key(Group group) {
   return std::ranges::all_of(group, [&](const AeadJob* job) { return job->key == group[0]->key; });
 }
 
-BlockLine::Run BlockLine::take(std::size_t limit) {
-  const AeadJob& job = *group_[index_];
-  const base::MutableBytes rest = job.text.subspan(offset_);
-  const base::MutableBytes text = rest.first(std::min(rest.size(), limit * kChachaBlock));
-  const Run run{.job = &job,
-                .first = static_cast<std::uint32_t>(1 + offset_ / kChachaBlock),
-                .blocks = (text.size() + kChachaBlock - 1) / kChachaBlock,
-                .text = text};
-  offset_ += text.size();
-  skip_finished();
-  return run;
-}
-
-void BlockLine::skip_finished() {
-  while (index_ < group_.size() && offset_ == group_[index_]->text.size()) {
-    ++index_;
-    offset_ = 0;
-  }
-}
-
 }  // namespace warren::crypto

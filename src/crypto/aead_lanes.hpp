@@ -54,7 +54,8 @@ void open_in_lanes(const VectorUnit& unit, std::span<AeadJob> jobs);
 /// Whether all packets of a group have one key, so that it can be broadcast.
 [[nodiscard]] bool one_key(Group group);
 
-/// Gives out the blocks 1.. of a group's packets in line.
+/// Gives out the blocks 1.. of a group's packets in line. Inline: it is asked once or twice per
+/// packet, and by code that has its vector registers full.
 class BlockLine {
  public:
   explicit BlockLine(Group group) : group_(group) { skip_finished(); }
@@ -68,10 +69,26 @@ class BlockLine {
   };
   [[nodiscard]] bool done() const { return index_ == group_.size(); }
   /// At most `limit` blocks. Not to be called when done.
-  [[nodiscard]] Run take(std::size_t limit);
+  [[nodiscard]] Run take(std::size_t limit) {
+    const AeadJob& job = *group_[index_];
+    const std::size_t left = job.text.size() - offset_;
+    const std::size_t size = left < limit * kChachaBlock ? left : limit * kChachaBlock;
+    const Run run{.job = &job,
+                  .first = static_cast<std::uint32_t>(1 + offset_ / kChachaBlock),
+                  .blocks = (size + kChachaBlock - 1) / kChachaBlock,
+                  .text = {job.text.data() + offset_, size}};
+    offset_ += size;
+    skip_finished();
+    return run;
+  }
 
  private:
-  void skip_finished();
+  void skip_finished() {
+    while (index_ < group_.size() && offset_ == group_[index_]->text.size()) {
+      ++index_;
+      offset_ = 0;
+    }
+  }
 
   Group group_;
   std::size_t index_ = 0;

@@ -1,10 +1,38 @@
+// Handshake messages are read and written field by field. The header of a transport message is not:
+// there is one per packet, and its three fields are one load or store each.
 #include "wg/messages.hpp"
+
+#include <bit>
+#include <concepts>
+#include <cstring>
 
 #include "base/assert.hpp"
 
 namespace warren::wg {
 
 namespace {
+
+constexpr std::size_t kTypeAt = 0;
+constexpr std::size_t kReceiverAt = 4;
+constexpr std::size_t kCounterAt = 8;
+
+template <std::unsigned_integral T>
+T in_little_endian(T value) {
+  return std::endian::native == std::endian::little ? value : std::byteswap(value);
+}
+
+template <std::unsigned_integral T>
+T load_le(const std::uint8_t* from) {
+  T value;
+  std::memcpy(&value, from, sizeof value);
+  return in_little_endian(value);
+}
+
+template <std::unsigned_integral T>
+void store_le(T value, std::uint8_t* to) {
+  value = in_little_endian(value);
+  std::memcpy(to, &value, sizeof value);
+}
 
 /// A reader behind the type field, if the datagram is of this type.
 std::optional<base::ByteReader> body(base::Bytes datagram, MessageType type) {
@@ -20,11 +48,10 @@ base::ByteWriter begin(base::MutableBytes out, MessageType type) {
 
 }  // namespace
 
+// HOT PATH
 std::optional<MessageType> message_type(base::Bytes datagram) {
-  base::ByteReader reader(datagram);
-  const std::uint32_t type = reader.u32_le();
-  if (!reader.ok()) return std::nullopt;
-  switch (type) {
+  if (datagram.size() < sizeof(std::uint32_t)) return std::nullopt;
+  switch (load_le<std::uint32_t>(&datagram[kTypeAt])) {
     case 1:
       if (datagram.size() == kInitiationSize) return MessageType::Initiation;
       break;
@@ -82,13 +109,11 @@ std::optional<CookieReply> parse_cookie_reply(base::Bytes datagram) {
   return message;
 }
 
+// HOT PATH
 std::optional<TransportHeader> parse_transport(base::Bytes datagram) {
-  auto reader = body(datagram, MessageType::Transport);
-  if (!reader) return std::nullopt;
-  TransportHeader header;
-  header.receiver = reader->u32_le();
-  header.counter = reader->u64_le();
-  return header;
+  if (message_type(datagram) != MessageType::Transport) return std::nullopt;
+  return TransportHeader{.receiver = load_le<Index>(&datagram[kReceiverAt]),
+                         .counter = load_le<std::uint64_t>(&datagram[kCounterAt])};
 }
 
 void write_initiation(const Initiation& message, std::span<std::uint8_t, kInitiationSize> out) {
@@ -119,11 +144,13 @@ void write_cookie_reply(const CookieReply& message, std::span<std::uint8_t, kCoo
   WARREN_ASSERT(writer.ok() && writer.written() == out.size());
 }
 
+// HOT PATH
 void write_transport_header(TransportHeader header,
                             std::span<std::uint8_t, kTransportHeaderSize> out) {
-  auto writer = begin(out, MessageType::Transport);
-  writer.u32_le(header.receiver).u64_le(header.counter);
-  WARREN_ASSERT(writer.ok() && writer.written() == out.size());
+  static_assert(kCounterAt + sizeof header.counter == kTransportHeaderSize);
+  store_le(std::uint32_t{std::to_underlying(MessageType::Transport)}, &out[kTypeAt]);
+  store_le(header.receiver, &out[kReceiverAt]);
+  store_le(header.counter, &out[kCounterAt]);
 }
 
 }  // namespace warren::wg
