@@ -13,7 +13,7 @@ CONTAINERS := build/containers/usr/bin/podman
 BENCH_ROUNDS ?= 3
 BENCH_STAMP  := build/bench-packages.stamp
 
-.PHONY: help build portable test test-fast slow demo bench bench-run asan tsan interop fuzz tidy format packages install clean
+.PHONY: help build portable test test-fast slow demo bench bench-run bench-control asan tsan interop fuzz tidy format packages install clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -55,6 +55,12 @@ bench-run: $(BENCH_STAMP) $(CONTAINERS)
 	@cmake --preset release >build/configure.log || { cat build/configure.log; exit 1; }
 	@cmake --build $(BUILD) -j $(JOBS) --target benchmark_programs
 	bench/runs.py $(BUILD)/bin $(if $(BENCH_QUICK),--quick)
+
+## bench-control  the control plane with 1,000 networks and 100,000 members (BENCH_QUICK)
+bench-control: $(STAMP)
+	@cmake --preset release >build/configure.log || { cat build/configure.log; exit 1; }
+	@cmake --build $(BUILD) -j $(JOBS) --target warren warren-gateway warren-engine
+	bench/control_scale.py $(BUILD)/bin $(if $(BENCH_QUICK),--quick)
 
 ## asan       unit tests, stories, corpora and two engines under traffic, with ASan and UBSan
 asan: $(STAMP)

@@ -17,6 +17,7 @@ MAY_USE = {
     "os": "base",
     "wg": "base wire crypto",
     "pki": "base crypto model",
+    "backup": "base crypto",
     "plan": "base model",
     "ipc": "base crypto",
     "store": "base crypto model",
@@ -30,13 +31,13 @@ MAY_USE = {
     "engine": "base os wire crypto ipc wg node",
     "proxy": "base os wire crypto ipc engine",
     "services": "base model os",
-    "gateway": "base model os crypto ipc plan store pki hostnet services control",
+    "gateway": "base model os crypto ipc plan store pki backup hostnet services control",
     "server": "base model os crypto pki api control",
     "client": "base model os crypto api pki",
 }
 # Modules that may never see the operating system: bytes and time go in, bytes and deadlines out.
 BANNED_HEADERS = re.compile(r"#include <(sys/|linux/|net/|netinet/|unistd|fcntl|poll|signal|thread|mutex)")
-PURE = "base wire crypto model wg ipc pki plan store api node document control".split()
+PURE = "base wire crypto model wg ipc pki plan store api node document control backup".split()
 INCLUDE = re.compile(r'^\s*#include "([a-z_0-9]+)/')
 
 

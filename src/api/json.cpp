@@ -7,6 +7,9 @@
 // nlohmann-json throws only where it runs out of memory or is misused; both entry points catch.
 #include "api/json.hpp"
 
+#include <algorithm>
+#include <array>
+#include <charconv>
 #include <concepts>
 #include <exception>
 #include <limits>
@@ -28,12 +31,18 @@ base::Error invalid(const std::string& message) {
 
 // --- writing ---
 
-struct Writer {
-  Json& out;
+/// Writes the text itself: a list of ten thousand peers is two hundred thousand values, and a tree
+/// of them costs ten times what their text does.
+class Writer {
+ public:
+  explicit Writer(std::string& out) : out_(out) {}
 
   template <typename T>
   void required(const char* key, const T& value) {
-    out[key] = json(value);
+    out_ += first_ ? '{' : ',';
+    first_ = false;
+    out_.append(1, '"').append(key).append("\":");
+    write(value);
   }
   template <typename T>
   void optional(const char* key, const T& value) {
@@ -43,24 +52,45 @@ struct Writer {
   void optional(const char* key, const std::optional<T>& value) {
     if (value) required(key, *value);
   }
+  void end() { out_ += first_ ? "{}" : "}"; }
 
-  template <typename T>
-  static Json json(const T& value) {
-    if constexpr (std::is_arithmetic_v<T> || std::same_as<T, std::string>) {
-      return value;
+ private:
+  void write(bool value) { out_ += value ? "true" : "false"; }
+  void write(double value) { out_ += Json(value).dump(); }
+  template <std::integral T>
+  void write(T value) {
+    std::array<char, 24> text{};
+    const auto done = std::to_chars(text.data(), text.data() + text.size(), value);
+    out_.append(text.data(), done.ptr);
+  }
+  void write(const std::string& value) {
+    const bool plain = std::ranges::all_of(
+        value, [](char c) { return c >= ' ' && c < 0x7f && c != '"' && c != '\\'; });
+    if (plain) {
+      out_.append(1, '"').append(value).append(1, '"');
     } else {
-      Json object = Json::object();
-      Writer writer{object};
-      visit_fields(writer, value);
-      return object;
+      out_ += Json(value).dump(-1, ' ', false, Json::error_handler_t::replace);
     }
   }
   template <typename T>
-  static Json json(const std::vector<T>& values) {
-    Json list = Json::array();
-    for (const T& value : values) list.push_back(json(value));
-    return list;
+  void write(const std::vector<T>& values) {
+    out_ += '[';
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if (i != 0) out_ += ',';
+      write(values[i]);
+    }
+    out_ += ']';
   }
+  template <typename T>
+    requires std::is_class_v<T>
+  void write(const T& value) {
+    Writer inner(out_);
+    visit_fields(inner, value);
+    inner.end();
+  }
+
+  std::string& out_;
+  bool first_ = true;
 };
 
 std::string dump(const Json& json) {
@@ -90,21 +120,30 @@ class Reader {
   }
 
   /// A member that is read elsewhere.
-  void expect(const char* key) { seen_.insert(key); }
+  void expect(const char* key) {
+    known_.emplace_back(key);
+    ++found_;
+  }
   void refuse_unknown_keys() {
+    if (found_ == object_.size()) return;
     for (const auto& item : object_.items()) {
-      if (!seen_.contains(item.key())) return fail(item.key(), "is not known");
+      const bool known = std::ranges::find(known_, item.key()) != known_.end();
+      if (!known) return fail(item.key(), "is not known");
     }
   }
 
  private:
   template <typename T>
   bool field(const char* key, T& value) {
-    seen_.insert(key);
+    known_.emplace_back(key);
     if (error_) return true;
-    const auto at = object_.find(key);
+    // Whoever writes with the same list has the keys in the same order.
+    const bool in_order = next_ != object_.end() && next_.key() == key;
+    const auto at = in_order ? next_ : object_.find(key);
     if (at == object_.end()) return false;
+    ++found_;
     read(*at, key, value);
+    next_ = std::next(at);
     return true;
   }
 
@@ -164,7 +203,36 @@ class Reader {
   const Json& object_;
   std::string path_;
   std::optional<base::Error>& error_;
-  std::set<std::string, std::less<>> seen_;
+  std::vector<std::string_view> known_;
+  std::size_t found_ = 0;  ///< how many of them the object has
+  Json::const_iterator next_ = object_.begin();
+};
+
+/// The keys of one object so far. Objects have few keys, and there are many of them.
+class KeysSeen {
+ public:
+  /// False: it was there already.
+  bool add(const std::string& key) {
+    if (count_ >= kFew) return many_.insert(key).second && !among_few(key);
+    if (among_few(key)) return false;
+    if (few_.size() == count_) few_.emplace_back();
+    few_[count_++] = key;  // keeps the memory that the last object's key had
+    return true;
+  }
+  void clear() {
+    count_ = 0;
+    many_.clear();
+  }
+
+ private:
+  static constexpr std::size_t kFew = 48;
+  bool among_few(const std::string& key) const {
+    const auto end = few_.begin() + static_cast<std::ptrdiff_t>(count_);
+    return std::find(few_.begin(), end, key) != end;
+  }
+  std::vector<std::string> few_;
+  std::size_t count_ = 0;
+  std::set<std::string> many_;
 };
 
 /// The deepest nesting of the text: brackets outside strings. Exact for valid JSON, and at least
@@ -192,14 +260,15 @@ std::size_t nesting(std::string_view text) {
 base::Result<Json> parse(std::string_view text) {
   if (text.size() > kMaxDocumentBytes) return invalid("the document is too large");
   if (nesting(text) > kMaxDepth) return invalid("the document is nested too deeply");
-  std::vector<std::set<std::string>> open_objects;
+  std::array<KeysSeen, kMaxDepth + 1> open_objects;
+  std::size_t depth = 0;
   std::optional<std::string> twice;
   const auto on_event = [&](int, Json::parse_event_t event, Json& parsed) {
-    if (event == Json::parse_event_t::object_start) open_objects.emplace_back();
-    if (event == Json::parse_event_t::object_end) open_objects.pop_back();
+    if (event == Json::parse_event_t::object_start) open_objects[++depth].clear();
+    if (event == Json::parse_event_t::object_end) --depth;
     if (event == Json::parse_event_t::key) {
-      auto name = parsed.get<std::string>();
-      if (!open_objects.back().insert(name).second) twice = std::move(name);
+      const auto& name = parsed.get_ref<const std::string&>();
+      if (!open_objects[depth].add(name)) twice = name;
     }
     return true;
   };
@@ -273,11 +342,12 @@ std::string shortened(const std::string& text) { return text.substr(0, kMaxStrin
 
 template <typename T>
 std::string encode(const T& document) {
-  Json json = Json::object();
-  json["schema"] = kSchema;
-  Writer writer{json};
+  std::string text;
+  Writer writer(text);
+  writer.required("schema", kSchema);
   visit_fields(writer, document);
-  return dump(json);
+  writer.end();
+  return text;
 }
 
 template <typename T>

@@ -136,7 +136,7 @@ base::Result<api::PeerView> Control::Impl::add_peer(const Request& request,
   } else {
     WARREN_TRY(commit({store::PutPeer{peer}}, request));
   }
-  return peer_view(network, peer, known_of(network.id));
+  return peer_view(network, peer, Known());  // nobody has heard of it yet
 }
 
 base::Result<std::vector<model::Peer>> Control::Impl::new_peers(const model::Network& network,
@@ -177,8 +177,9 @@ base::Result<std::vector<model::Peer>> Control::Impl::new_peers(const model::Net
 
 base::Status Control::Impl::configure_all(const model::Network& network,
                                           const std::vector<model::Peer>& peers) {
-  const bool is_seen = policy_of(network) != nullptr || !network.attach.empty();
-  if (is_seen && !unapplied.contains(network.id)) {
+  if (network.attach.empty()) {
+    WARREN_TRY(admit_all(network, peers).within("let the policy know them"));
+  } else if (!unapplied.contains(network.id)) {
     WARREN_TRY(reconcile_host().within("let the host know them"));
   }
   if (network.stopped) return {};
@@ -216,7 +217,7 @@ base::Result<api::PeerList> Control::Impl::add_peers(const Request& request,
     host_problem = reason.message;
     return reason;
   }
-  const Known known = known_of(network.id);
+  const Known known;  // nobody has heard of them yet
   api::PeerList list;
   for (const model::Peer& peer : peers) list.peers.push_back(peer_view(network, peer, known));
   return list;

@@ -300,6 +300,9 @@ struct Control::Impl {
   [[nodiscard]] std::optional<model::PolicyTable> policy_table(const model::Network& network) const;
   /// Puts a member into its network's policy or takes it out; nothing to do where there is none.
   [[nodiscard]] base::Status change_membership(const model::Peer& peer, bool comes);
+  /// As change_membership, for several that come at once.
+  [[nodiscard]] base::Status admit_all(const model::Network& network,
+                                       const std::vector<model::Peer>& peers);
   /// Conflict when the network's policy names a peer or role of this name.
   [[nodiscard]] base::Status check_unnamed(const model::Network& network,
                                            const std::string& name) const;
@@ -480,8 +483,8 @@ struct Control::Impl {
     base::WallTime last_handshake;
   };
   std::map<model::PeerId, Presence> present;
-  std::set<model::NetworkId> unseen;     ///< not looked at since the start
-  model::NetworkId looked_at_last{};     ///< the next round goes on behind it
+  std::set<model::NetworkId> unseen;  ///< not looked at since the start
+  model::NetworkId looked_at_last{};  ///< the next round goes on behind it
   unsigned rounds_until_look = 0;
   std::vector<store::AuditRecord> comings_and_goings;  ///< to be recorded
 

@@ -13,7 +13,7 @@ class Twins {
   explicit Twins(std::uint32_t seed) : random_(seed) {}
 
   void step() {
-    const model::PeerId id{random_() % 40 + 1};
+    const model::PeerId id{static_cast<std::uint32_t>(random_() % 40 + 1)};
     if (const auto old = peers_.find(id); old != peers_.end()) index_.remove(old->second);
     if (random_() % 4 == 0) {
       peers_.erase(id);
@@ -39,7 +39,9 @@ class Twins {
         if (peer.network != network) continue;
         ++all;
         ASSERT_EQ(index_.in(network).at(id), &peer);
-        if (peer.address4) ASSERT_EQ(index_.holder(network, *peer.address4), &peer);
+        if (peer.address4) {
+          ASSERT_EQ(index_.holder(network, *peer.address4), &peer);
+        }
         if (peer.state == model::PeerState::Revoked) continue;
         ++members;
         nodes += peer.role == "node" ? 1U : 0U;

@@ -119,6 +119,23 @@ base::Status Control::Impl::change_membership(const model::Peer& peer, bool come
   return done ? base::Status() : reconcile_host();
 }
 
+base::Status Control::Impl::admit_all(const model::Network& network,
+                                      const std::vector<model::Peer>& peers) {
+  const model::Policy* policy = policy_of(network);
+  if (policy == nullptr || unapplied.contains(network.id)) return {};
+  std::vector<model::GroupMember> come;
+  for (const model::Peer& peer : peers) {
+    if (peer.state != model::PeerState::Enrolled) continue;
+    if (mention_of(*policy, peer.name, model::PartyKind::Peer)) return reconcile_host();
+    const auto elements = model::members_of(*policy, policy_member(network, peer));
+    come.insert(come.end(), elements.begin(), elements.end());
+  }
+  if (come.empty()) return {};
+  const base::Status done =
+      deps.host.change_policy_members(plan::host_network(network, settings.transit), {}, come);
+  return done ? base::Status() : reconcile_host();
+}
+
 base::Status Control::Impl::check_unnamed(const model::Network& network,
                                           const std::string& name) const {
   const model::Policy* policy = document_of(network);
@@ -193,8 +210,8 @@ api::PolicyView Control::Impl::policy_view(const model::Network& network) const 
   }
   for (const model::Service& service : policy->services) {
     if (service.peer.empty() || current_peer(network.id, service.peer) != nullptr) continue;
-    view.warnings.push_back(fmt::format("service {}: nobody is called {} now", service.name,
-                                        service.peer));
+    view.warnings.push_back(
+        fmt::format("service {}: nobody is called {} now", service.name, service.peer));
   }
   for (const model::Party& party : policy->peers_named()) {
     if (current_peer(network.id, party.name) != nullptr) continue;
@@ -279,8 +296,8 @@ base::Result<api::PolicyAnswer> Control::Impl::test_policy(const std::string& na
   const model::Policy* policy = policy_of(network);
   if (policy == nullptr) {
     const bool out = to.kind == model::PartyKind::Internet;
-    const bool leads_through = from.kind == model::PartyKind::Segment &&
-                               (out || to.kind == model::PartyKind::Segment);
+    const bool leads_through =
+        from.kind == model::PartyKind::Segment && (out || to.kind == model::PartyKind::Segment);
     answer.allowed = (!out || network.nat) && !leads_through;
     answer.reason = fmt::format(
         "network {} has no policy: {}", network.name,

@@ -60,12 +60,14 @@ struct Daemon::Impl {
         state(std::move(directory)),
         signals(io),
         retry_timer(io),
-        change_timer(io) {}
+        change_timer(io),
+        audit_timer(io) {}
 
   base::Status open(const StoreFactory& open_store);
   base::Status watch_network();
   void watch_signals();
   void retry_later();
+  void forget_old_records();
   base::Status reload();
   [[nodiscard]] control::Settings control_settings();
   [[nodiscard]] static std::uint16_t port_of(const std::string& listen, std::uint16_t got);
@@ -91,6 +93,7 @@ struct Daemon::Impl {
   boost::asio::signal_set signals;
   DelayTimer retry_timer;
   DelayTimer change_timer;
+  DelayTimer audit_timer;
 };
 
 base::Status Daemon::Impl::open(const StoreFactory& open_store) {
@@ -140,8 +143,8 @@ control::Settings Daemon::Impl::control_settings() {
   if (!settings.admin_listen.empty()) out.admin_at = settings.admin_endpoint;
   if (port != 0 && out.admin_at.empty() && !out.endpoint_host.empty()) {
     const bool colons = out.endpoint_host.find(':') != std::string::npos;
-    out.admin_at = (colons ? "[" + out.endpoint_host + "]" : out.endpoint_host) + ":" +
-                   std::to_string(port);
+    out.admin_at =
+        (colons ? "[" + out.endpoint_host + "]" : out.endpoint_host) + ":" + std::to_string(port);
   }
   return out;
 }
@@ -182,6 +185,17 @@ void Daemon::Impl::retry_later() {
   });
 }
 
+void Daemon::Impl::forget_old_records() {
+  audit_timer.set(kForgetAudit, [this] { forget_old_records(); });
+  if (settings.audit_keep_s == 0) return;
+  const auto forgotten = control->forget_audit(std::chrono::seconds(settings.audit_keep_s));
+  if (!forgotten) {
+    say(LogLevel::Error, forgotten.error().message);
+  } else if (*forgotten != 0) {
+    say(LogLevel::Info, "forgot " + std::to_string(*forgotten) + " records of the audit");
+  }
+}
+
 base::Status Daemon::Impl::reload() {
   auto fresh = effective_settings(options);
   base::Status applied;
@@ -201,6 +215,7 @@ base::Status Daemon::Impl::reload() {
   fresh->admin_listen = settings.admin_listen;
   settings = std::move(*fresh);
   control->set_settings(control_settings());
+  forget_old_records();
   say(LogLevel::Info, "settings reloaded");
   return {};
 }
@@ -247,6 +262,7 @@ void Daemon::run() {
   }
   impl_->watch_signals();
   impl_->retry_later();
+  impl_->forget_old_records();
   const auto tell = [this](std::string_view state) {
     if (auto told = notify_service_manager(state); !told)
       impl_->say(LogLevel::Warning, told.error().message);

@@ -68,7 +68,13 @@ base::Status EngineSupervisor::stop(model::NetworkId network) {
 
 base::Status EngineSupervisor::add_peer(model::NetworkId network, const control::EnginePeer& peer) {
   WARREN_TRY_ASSIGN(NetworkEngine* const engine, find(network));
-  return engine->add_peer(peer);
+  return engine->add_peers({&peer, 1});
+}
+
+base::Status EngineSupervisor::add_peers(model::NetworkId network,
+                                         const std::vector<control::EnginePeer>& peers) {
+  WARREN_TRY_ASSIGN(NetworkEngine* const engine, find(network));
+  return engine->add_peers(peers);
 }
 
 base::Status EngineSupervisor::remove_peer(model::NetworkId network, const base::PublicKey& peer) {

@@ -32,14 +32,15 @@ class EngineSupervisor final : public control::EngineControl {
   /// Also ends the recorded engine of a network that this daemon never started.
   base::Status stop(model::NetworkId network) override;
   base::Status add_peer(model::NetworkId network, const control::EnginePeer& peer) override;
+  base::Status add_peers(model::NetworkId network,
+                         const std::vector<control::EnginePeer>& peers) override;
   base::Status remove_peer(model::NetworkId network, const base::PublicKey& peer) override;
   base::Result<std::vector<control::EnginePeerStatus>> peers(model::NetworkId network) override;
   base::Result<control::EngineFacts> read_back(model::NetworkId network) override;
   [[nodiscard]] control::EngineState state(model::NetworkId network) const override;
   [[nodiscard]] std::optional<control::EngineReport> report(
       model::NetworkId network) const override;
-  base::Status check_port(std::uint16_t port,
-                          const std::vector<base::IpAddress>& listen) override;
+  base::Status check_port(std::uint16_t port, const std::vector<base::IpAddress>& listen) override;
 
   /// The host's addresses or routes changed.
   void notify_network_changed();

@@ -44,6 +44,10 @@ inline constexpr int kNameChangeShare = 10;
 
 /// A settings file may measure this much.
 inline constexpr std::size_t kSettingsBytes = 1 << 20;
+/// A file of the state directory, other than the database, that goes into a backup.
+inline constexpr std::size_t kBackupFileBytes = 16 << 20;
+/// How often old records of the audit are looked for.
+inline constexpr base::Duration kForgetAudit = std::chrono::hours(24);
 
 /// Questions of one engine that are answered before others have their turn.
 inline constexpr unsigned kOpenerQuestionsPerTurn = 16;

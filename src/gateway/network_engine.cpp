@@ -297,16 +297,20 @@ base::Status NetworkEngine::watch() {
 
 // ---- configuration -----------------------------------------------------------------------------
 
-base::Status NetworkEngine::add_peer(const control::EnginePeer& peer) {
+base::Status NetworkEngine::add_peers(std::span<const control::EnginePeer> peers) {
   WARREN_TRY(ensure_running());
-  ipc::UapiPeer update{.public_key = peer.public_key, .replace_allowed_ips = true};
-  for (const base::Prefix& prefix : peer.allowed_ips)
-    update.allowed_ips.push_back({.prefix = prefix});
   ipc::UapiSet set;
-  set.peers.push_back(std::move(update));
-  auto status = apply(set, kEngineExchange).within("add a peer to the engine of " + network_);
+  for (const control::EnginePeer& peer : peers) {
+    ipc::UapiPeer update{.public_key = peer.public_key, .replace_allowed_ips = true};
+    for (const base::Prefix& prefix : peer.allowed_ips)
+      update.allowed_ips.push_back({.prefix = prefix});
+    set.peers.push_back(std::move(update));
+  }
+  const std::string what = peers.size() == 1 ? "a peer" : std::to_string(peers.size()) + " peers";
+  auto status = apply(set, peers.size() == 1 ? kEngineExchange : kEngineStart)
+                    .within("add " + what + " to the engine of " + network_);
   if (status) {
-    wanted_.peers[peer.public_key] = peer.allowed_ips;
+    for (const control::EnginePeer& peer : peers) wanted_.peers[peer.public_key] = peer.allowed_ips;
   } else if (status.error().kind == ErrorKind::Unavailable) {
     // It may still take the request in; its successor has never heard of it.
     WARREN_TRY(replace_process("an addition", status.error()));

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,7 +46,8 @@ class NetworkEngine {
   /// Ends the process, waits for it, removes every file.
   [[nodiscard]] base::Status stop();
 
-  [[nodiscard]] base::Status add_peer(const control::EnginePeer& peer);
+  /// In one request; after an error some of them may be there.
+  [[nodiscard]] base::Status add_peers(std::span<const control::EnginePeer> peers);
   /// Never leaves the peer in a running process: an engine that does not acknowledge is killed and
   /// started again without the peer.
   [[nodiscard]] base::Status remove_peer(const base::PublicKey& peer);

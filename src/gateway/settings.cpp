@@ -15,6 +15,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include "base/bytes.hpp"
+#include "base/duration_text.hpp"
 #include "base/edit_distance.hpp"
 #include "gateway/limits.hpp"
 #include "os/file.hpp"
@@ -170,6 +171,13 @@ std::string take_pool(const std::string& value, base::Family family, std::uint8_
   return {};
 }
 
+std::string take_span(const std::string& value, std::uint32_t& into) {
+  const auto span = value == "forever" ? std::optional(0U) : base::parse_duration_s(value);
+  if (!span) return "'" + value + "' is no time span: write it as 400d, 24h or forever";
+  into = *span;
+  return {};
+}
+
 Reader::Keys log_keys(Reader& reader, LogSettings& log) {
   return {{"level", reader.text("level",
                                 [&log](const std::string& value) {
@@ -221,6 +229,9 @@ void read_document(Reader& reader, const YAML::Node& document, Settings& into) {
          return take_pool(v, base::Family::V6, kLongest6, into.transit.v6);
        })}};
   const Reader::Keys log = log_keys(reader, into.log);
+  const Reader::Keys audit = {{"keep", reader.text("keep", [&](const std::string& v) {
+                                 return take_span(v, into.audit_keep_s);
+                               })}};
   const auto section = [&reader](const char* name, const Reader::Keys& keys) {
     return [&reader, name, &keys](const YAML::Node& node) { reader.map(node, name, keys); };
   };
@@ -230,7 +241,8 @@ void read_document(Reader& reader, const YAML::Node& document, Settings& into) {
               {"admin", section("admin", admin)},
               {"ports", section("ports", ports)},
               {"transit", section("transit", transit)},
-              {"log", section("log", log)}});
+              {"log", section("log", log)},
+              {"audit", section("audit", audit)}});
 }
 
 void read_one(const std::string& file, LoadedSettings& out) {

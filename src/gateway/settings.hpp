@@ -36,6 +36,7 @@ struct Settings {
   std::uint16_t last_port = 52819;
   plan::TransitPool transit = default_transit();
   LogSettings log;
+  std::uint32_t audit_keep_s = 0;  ///< how long records of the audit are kept; 0: for ever
 
   [[nodiscard]] static plan::TransitPool default_transit();
 };

@@ -33,7 +33,8 @@ TEST(Settings, EveryKeyIsRead) {
                           "ports: {first: 4000, last: 4999}\n"
                           "transit: {v4: 10.255.0.0/20, v6: fd00:1::/64}\n"
                           "log:\n  level: warning\n  modules: {control: debug}\n"
-                          "  file: /var/log/warren.log\n",
+                          "  file: /var/log/warren.log\n"
+                          "audit: {keep: 400d}\n",
                           &settings),
               IsEmpty());
   EXPECT_EQ(settings.endpoint, "vpn.example.org");
@@ -46,6 +47,10 @@ TEST(Settings, EveryKeyIsRead) {
   EXPECT_EQ(settings.log.level, base::LogLevel::Warning);
   EXPECT_EQ(settings.log.modules.at("control"), base::LogLevel::Debug);
   EXPECT_EQ(settings.log.file, "/var/log/warren.log");
+  EXPECT_EQ(settings.audit_keep_s, 400U * 86'400);
+  EXPECT_THAT(problems_of("audit: {keep: forever}\n", &settings), IsEmpty());
+  EXPECT_EQ(settings.audit_keep_s, 0U);
+  EXPECT_THAT(problems_of("audit: {keep: 400}\n"), ElementsAre(HasSubstr("no time span")));
 }
 
 TEST(Settings, NothingAndEmptySectionsMeanDefaults) {
@@ -59,7 +64,7 @@ TEST(Settings, UnknownKeyIsNamedWithItsPlaceAndTheNearest) {
   EXPECT_THAT(problems_of("endpoint: a\nenrol:\n  lisen: '[::]:1'\n"),
               ElementsAre("w.yaml:3:3: unknown key 'lisen' in enrol (did you mean 'listen'?)"));
   EXPECT_THAT(problems_of("colour: blue\n"),
-              ElementsAre(HasSubstr("(known: endpoint, enrol, ports, transit, log)")));
+              ElementsAre(HasSubstr("(known: endpoint, enrol, ports, transit, log, audit)")));
 }
 
 TEST(Settings, EveryProblemIsToldAtOnce) {

@@ -7,6 +7,7 @@
 
 #include "hostnet/conntrack.hpp"
 #include "hostnet/host_net.hpp"
+#include "hostnet/nft_elements.hpp"
 #include "hostnet/nftables.hpp"
 #include "plan/policy.hpp"
 
@@ -72,7 +73,11 @@ Status HostNet::change(const plan::PolicyFilter* before, const plan::PolicyFilte
 Status HostNet::change_policy_members(const plan::HostNetwork& network,
                                       const std::vector<model::GroupMember>& gone,
                                       const std::vector<model::GroupMember>& come) {
-  return inside(network.netns_name(), [&] { return run_nft(plan::members_script(gone, come)); });
+  return inside(network.netns_name(), [&] {
+    const bool few = gone.size() + come.size() <= kMaxElementsAtOnce;
+    return few ? change_elements(plan::kPolicyTable, gone, come)
+               : run_nft(plan::members_script(gone, come));
+  });
 }
 
 base::Result<std::size_t> HostNet::cut_denied(const plan::HostNetwork& network) {

@@ -78,8 +78,8 @@ class Namespace:
 
 
 class Gateway(Namespace):
-    def __init__(self, folder):
-        super().__init__("g")
+    def __init__(self, folder, letter="g"):
+        super().__init__(letter)
         self.folder = folder
         self.state_dir = folder / "s"
         self.run_dir = folder / "r"

@@ -84,6 +84,8 @@ void add_cleanup_command(CLI::App& app, Invocation& invocation);
 void add_audit_command(CLI::App& app, Invocation& invocation);
 /// `apply`, `diff` and `export`.
 void add_apply_commands(CLI::App& app, Invocation& invocation);
+/// `backup` and `restore`.
+void add_backup_commands(CLI::App& app, Invocation& invocation);
 void add_status_commands(CLI::App& app, Invocation& invocation);
 void add_token_commands(CLI::App& app, Invocation& invocation);
 void add_remote_commands(CLI::App& app, Invocation& invocation);

@@ -191,6 +191,7 @@ int run_program(int argc, char** argv) {
   add_remote_commands(app, invocation);
   add_verify_command(app, invocation);
   add_apply_commands(app, invocation);
+  add_backup_commands(app, invocation);
   // Last: subcommands inherit what is set before they exist.
   app.footer(
       "Start here: warren daemon, warren network create, warren invite, warren join, "

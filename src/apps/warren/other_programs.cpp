@@ -29,7 +29,8 @@ struct Part {
   std::string_view brings;
 };
 constexpr std::array kParts = {
-    Part{kGateway, "daemon, config check, cleanup, peer export, apply, diff, export"},
+    Part{kGateway,
+         "daemon, config check, cleanup, peer export, apply, diff, export, backup, restore"},
     Part{"/warren-openconnect", "run openconnect://"},
     Part{"/warren-stack", "proxy"},
 };
@@ -44,8 +45,8 @@ std::array<std::string_view, 2> command_words(std::span<const std::string> words
   std::size_t count = 0;
   bool value_follows = false;
   for (const std::string& word : words) {
-    if (std::exchange(value_follows, word == "--state-dir" || word == "--run-dir" ||
-                                         word == "--remote")) {
+    if (std::exchange(value_follows,
+                      word == "--state-dir" || word == "--run-dir" || word == "--remote")) {
       value_follows = false;
       continue;
     }
@@ -59,7 +60,8 @@ std::array<std::string_view, 2> command_words(std::span<const std::string> words
 bool belongs_to_gateway(std::span<const std::string> words) {
   const auto [first, second] = command_words(words);
   return first == "daemon" || first == "config" || first == "cleanup" || first == "apply" ||
-         first == "diff" || first == "export" || (first == "peer" && second == "export");
+         first == "diff" || first == "export" || first == "backup" || first == "restore" ||
+         (first == "peer" && second == "export");
 }
 
 CLI::App* add_named(CLI::App& app, const char* name, const char* text) {
@@ -116,6 +118,11 @@ void add_daemon_command(CLI::App& app, Invocation&) {
 void add_cleanup_command(CLI::App& app, Invocation&) {
   add_named(app, "cleanup",
             "Remove everything of a stopped gateway from this host; its state stays");
+}
+
+void add_backup_commands(CLI::App& app, Invocation&) {
+  add_named(app, "backup", "Write the whole gateway into one file; its daemon may run");
+  add_named(app, "restore", "Make a state directory what a backup says; its daemon is stopped");
 }
 
 void add_apply_commands(CLI::App& app, Invocation&) {

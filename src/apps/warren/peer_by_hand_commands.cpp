@@ -24,6 +24,7 @@ struct AddChoice {
   std::string key;
   std::vector<std::string> addresses;
   std::string expires;
+  std::string person;
 };
 
 struct ChangeChoice {
@@ -64,6 +65,7 @@ base::Status add(const Invocation& invocation, const AddChoice& choice) {
   request.name = choice.names.back();
   if (choice.names.size() == 2) request.role = choice.names.front();
   request.addresses = choice.addresses;
+  if (!choice.person.empty()) request.person = choice.person;
   if (!choice.key.empty()) {
     WARREN_TRY_ASSIGN(request.public_key, key_text(choice.key));
   }
@@ -133,6 +135,7 @@ void add_add(CLI::App& peer, Invocation& invocation) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   command->add_option("--expires", choice->expires,
                       "when its membership ends by itself: 90s, 15m, 24h, 7d; never by default");
+  command->add_option("--person", choice->person, "whose device it is: a login or a mail address");
   command->footer("Example: warren peer add phone --expires 90d");
   command->callback([&invocation, choice] { finish(invocation, add(invocation, *choice)); });
 }

@@ -18,6 +18,8 @@ constexpr const char* kNetworkHelp = "the network; may be left out when there is
 struct PeerChoice {
   std::string name;
   std::string network;
+  std::string person;
+  bool everywhere = false;
   bool yes = false;
 };
 
@@ -28,6 +30,7 @@ struct InviteChoice {
   std::string expires = "24h";
   std::uint32_t uses = 1;
   std::string lease;
+  std::string person;
 };
 
 base::Error not_a_span(const std::string& text) {
@@ -57,6 +60,7 @@ base::Status invite(const Invocation& invocation, const InviteChoice& choice) {
   request.role = choice.role;
   request.expires_s = *expires;
   request.uses = choice.uses;
+  if (!choice.person.empty()) request.person = choice.person;
   if (!choice.lease.empty()) {
     request.lease_s = parse_duration_s(choice.lease);
     if (!request.lease_s) return not_a_span(choice.lease);
@@ -76,21 +80,38 @@ base::Status invite(const Invocation& invocation, const InviteChoice& choice) {
   return {};
 }
 
-base::Status list(const Invocation& invocation, const std::string& named) {
+base::Status list(const Invocation& invocation, const std::string& named,
+                  const std::string& person) {
   const client::Daemon daemon = daemon_of(invocation);
   WARREN_TRY_ASSIGN(const std::string network, pick_network(daemon, named));
-  WARREN_TRY_ASSIGN(const api::PeerList list, daemon.list_peers(network));
+  WARREN_TRY_ASSIGN(api::PeerList list, daemon.list_peers(network));
+  if (!person.empty()) {
+    std::erase_if(list.peers, [&](const api::PeerView& peer) { return peer.person != person; });
+  }
   if (invocation.json) {
     print_line(api::encode(list));
     return {};
   }
   const std::int64_t now = os::wall_now().seconds();
-  Table table(
-      {"NAME", "ROLE", "STATE", "ADDRESS", "ADDRESS6", "HANDSHAKE", "RECEIVED", "SENT", "EXPIRES"});
+  // The column is there only where somebody writes persons down.
+  const bool persons = std::ranges::any_of(
+      list.peers, [](const api::PeerView& peer) { return !peer.person.empty(); });
+  std::vector<std::string> titles = {"NAME",      "ROLE",     "STATE", "ADDRESS", "ADDRESS6",
+                                     "HANDSHAKE", "RECEIVED", "SENT",  "EXPIRES"};
+  if (persons) titles.emplace_back("PERSON");
+  Table table(titles);
   for (const api::PeerView& peer : list.peers) {
-    table.add({peer.name, peer.role, state_text(peer), peer.address, peer.address6,
-               age(peer.last_handshake, now), size(peer.rx_bytes), size(peer.tx_bytes),
-               peer.expires == 0 ? std::string() : moment(peer.expires)});
+    std::vector<std::string> row = {peer.name,
+                                    peer.role,
+                                    state_text(peer),
+                                    peer.address,
+                                    peer.address6,
+                                    age(peer.last_handshake, now),
+                                    size(peer.rx_bytes),
+                                    size(peer.tx_bytes),
+                                    peer.expires == 0 ? std::string() : moment(peer.expires)};
+    if (persons) row.push_back(peer.person);
+    table.add(std::move(row));
   }
   table.print();
   return {};
@@ -109,6 +130,7 @@ base::Status show(const Invocation& invocation, const PeerChoice& choice) {
              describe({{"network", peer.network},
                        {"name", peer.name},
                        {"role", peer.role},
+                       {"person", peer.person},
                        {"state", state_text(peer)},
                        {"address", peer.address},
                        {"address6", peer.address6},
@@ -125,7 +147,63 @@ base::Status show(const Invocation& invocation, const PeerChoice& choice) {
   return {};
 }
 
+void print_times(const api::Revocation& done) {
+  fmt::print("{} is out of {}\n", done.name, done.network);
+  for (const auto& step : done.steps) fmt::print("  {:<12} {:>9.3f} ms\n", step.step, step.ms);
+  fmt::print("  {:<12} {:>9.3f} ms\n", "total", done.total_ms);
+  for (const std::string& pending : done.pending) {
+    fmt::print(stderr, "warren: not closed yet, the daemon keeps trying: {}\n", pending);
+  }
+}
+
+base::Status show_revocations(Invocation& invocation, const api::RevocationList& list) {
+  for (const api::Revocation& done : list.revocations) {
+    if (!done.pending.empty()) invocation.exit_code = kFailed;
+  }
+  if (invocation.json) {
+    print_line(api::encode(list));
+    return {};
+  }
+  for (const api::Revocation& done : list.revocations) print_times(done);
+  for (const std::string& key : list.refused_keys) {
+    fmt::print("the key {} is refused in every network of this gateway\n", key);
+  }
+  fmt::print("{} out, in {:.3f} ms\n", list.revocations.size(), list.total_ms);
+  return {};
+}
+
+/// Everything but one peer in one network.
+base::Status revoke_several(Invocation& invocation, const PeerChoice& choice) {
+  const client::Daemon daemon = daemon_of(invocation);
+  const bool by_person = !choice.person.empty();
+  if (by_person && choice.everywhere && !choice.network.empty()) {
+    return base::make_error(base::ErrorKind::Invalid,
+                            "--everywhere is about the whole gateway, --network about a part of it",
+                            "leave one of them out");
+  }
+  std::string network;
+  if (!by_person || !choice.everywhere) {
+    WARREN_TRY_ASSIGN(network, pick_network(daemon, choice.network));
+  }
+  const std::string who = by_person ? "every device of " + choice.person : choice.name;
+  const std::string where = choice.everywhere ? "in every network" : "in " + network;
+  if (!confirmed("Revoke " + who + " " + where + " for ever?", choice.yes)) {
+    return base::make_error(base::ErrorKind::Failed, "nobody was revoked");
+  }
+  if (by_person) {
+    WARREN_TRY_ASSIGN(const auto done, daemon.revoke_person(network, choice.person));
+    return show_revocations(invocation, done);
+  }
+  WARREN_TRY_ASSIGN(const auto done, daemon.revoke_everywhere(network, choice.name));
+  return show_revocations(invocation, done);
+}
+
 base::Status revoke(Invocation& invocation, const PeerChoice& choice) {
+  if (choice.name.empty() == choice.person.empty()) {
+    return base::make_error(base::ErrorKind::Invalid, "revoke needs a peer's NAME or --person WHO",
+                            "see: warren revoke --help");
+  }
+  if (choice.everywhere || !choice.person.empty()) return revoke_several(invocation, choice);
   const client::Daemon daemon = daemon_of(invocation);
   WARREN_TRY_ASSIGN(const std::string network, pick_network(daemon, choice.network));
   if (!confirmed("Revoke " + choice.name + " in " + network + " for ever?", choice.yes)) {
@@ -137,12 +215,7 @@ base::Status revoke(Invocation& invocation, const PeerChoice& choice) {
     print_line(api::encode(done));
     return {};
   }
-  fmt::print("{} is out of {}\n", done.name, done.network);
-  for (const auto& step : done.steps) fmt::print("  {:<12} {:>9.3f} ms\n", step.step, step.ms);
-  fmt::print("  {:<12} {:>9.3f} ms\n", "total", done.total_ms);
-  for (const std::string& pending : done.pending) {
-    fmt::print(stderr, "warren: not closed yet, the daemon keeps trying: {}\n", pending);
-  }
+  print_times(done);
   return {};
 }
 
@@ -164,14 +237,21 @@ void add_invite(CLI::App& app, Invocation& invocation) {
   command->add_option("--lease", choice->lease,
                       "of those who join for a run alone (warren run TOKEN): how long one may be "
                       "silent before it is put out; 2m by default");
+  command->add_option("--person", choice->person,
+                      "whose device it is: a login or a mail address; see --max-devices of "
+                      "`network create`");
   command->footer("Example: warren invite laptop --expires 2h");
   command->callback([&invocation, choice] { finish(invocation, invite(invocation, *choice)); });
 }
 
 void set_up_revoke(CLI::App& command, const std::string& example, Invocation& invocation) {
   auto choice = std::make_shared<PeerChoice>();
-  command.add_option("NAME", choice->name, "the peer")->required();
+  command.add_option("NAME", choice->name, "the peer");
   command.add_option("--network", choice->network, kNetworkHelp);
+  command.add_option("--person", choice->person, "instead of NAME: every device of this person");
+  command.add_flag("--everywhere", choice->everywhere,
+                   "in every network of this gateway, those to come too: its key is refused "
+                   "there, and whoever has it is out");
   command.add_flag("-y,--yes", choice->yes, "do not ask (only a terminal is asked)");
   command.footer("Example: " + example);
   command.callback([&invocation, choice] { finish(invocation, revoke(invocation, *choice)); });
@@ -191,9 +271,11 @@ void add_peer_commands(CLI::App& app, Invocation& invocation) {
   auto listed = std::make_shared<PeerChoice>();
   list_command->add_option("NETWORK", listed->name, kNetworkHelp);
   auto* flag = list_command->add_option("--network", listed->network, kNetworkHelp);
+  list_command->add_option("--person", listed->person, "only the devices of this person");
   list_command->footer("Example: warren peer list lab");
   list_command->callback([&invocation, listed, flag] {
-    finish(invocation, list(invocation, flag->count() > 0 ? listed->network : listed->name));
+    finish(invocation,
+           list(invocation, flag->count() > 0 ? listed->network : listed->name, listed->person));
   });
 
   CLI::App* show_command = peer->add_subcommand("show", "Show one peer");
