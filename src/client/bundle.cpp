@@ -54,8 +54,9 @@ std::string services_text(const Bundle& bundle) {
 /// Values have no blanks and no quotes, so that sh, docker and systemd read the same.
 std::string env_text(const Bundle& bundle) {
   const model::ConfInterface& interface = bundle.conf.interface;
+  const std::string services = services_text(bundle);
   std::string out;
-  out.reserve(4096);
+  out.reserve(4096 + services.size());
   const auto line = [&out](std::string_view key, std::string_view value) {
     if (!value.empty()) out.append(key).append("=").append(value).append("\n");
   };
@@ -89,7 +90,7 @@ std::string env_text(const Bundle& bundle) {
       line("WG_PERSISTENT_KEEPALIVE", std::to_string(*seconds));
     }
   }
-  return out + services_text(bundle);
+  return out += services;
 }
 
 // --- zip ---

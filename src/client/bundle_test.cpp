@@ -73,6 +73,22 @@ TEST(Bundle, TheEnvironmentNeedsNoQuotes) {
   EXPECT_THAT(*text, Not(HasSubstr("WG_DNS")));
 }
 
+TEST(Bundle, ProgramsAreToldOfServices) {
+  Bundle bundle = lab_bundle(KeyPlace::Included);
+  bundle.environment = {{"MQTT_BROKER", "mqtt.lab.internal"}, {"MQTT_BROKER_PORT", "1883"}};
+  bundle.conf.interface.dns_search = {"lab.internal"};
+  const std::string lines = "MQTT_BROKER=mqtt.lab.internal\nMQTT_BROKER_PORT=1883\n";
+  const auto env = write_bundle(bundle, BundleFormat::Env);
+  ASSERT_TRUE(env);
+  EXPECT_TRUE(env->ends_with(lines)) << *env;
+  EXPECT_THAT(*env, HasSubstr("WG_DNS_SEARCH=lab.internal\n"));
+  const auto machine = write_bundle(bundle, BundleFormat::CloudInit);
+  ASSERT_TRUE(machine);
+  EXPECT_THAT(*machine, HasSubstr("  - path: /etc/warren/lab.env\n"));
+  EXPECT_THAT(*machine, HasSubstr("      MQTT_BROKER=mqtt.lab.internal\n"));
+  EXPECT_EQ(machine->find("write_files:"), machine->rfind("write_files:"));
+}
+
 TEST(Bundle, FormatsAreNamed) {
   for (const std::string name : {"wg", "qr", "env", "zip", "cloud-init"}) {
     EXPECT_TRUE(parse_bundle_format(name)) << name;

@@ -36,6 +36,12 @@ std::vector<std::string> files_in(const std::string& path) {
   return names;
 }
 
+/// What a join writes.
+auto profile_files(const std::string& name) {
+  return ElementsAre(name + ".ca.crt", name + ".conf", name + ".crt", name + ".key",
+                     name + ".warren.json");
+}
+
 struct Member {
   ScratchDirectory scratch;
   control::testing::SeededRandom random{7};
@@ -118,7 +124,7 @@ TEST(Join, WritesAProfileThatOnlyItsOwnerReads) {
   const auto joined = member.join(server.token("lab", "laptop"));
   ASSERT_TRUE(joined) << joined.error().message;
   EXPECT_EQ(joined->profile, "lab");
-  EXPECT_THAT(files_in(member.directory()), ElementsAre("lab.conf", "lab.warren.json"));
+  EXPECT_THAT(files_in(member.directory()), profile_files("lab"));
   EXPECT_EQ(mode_of(member.directory()), 0700U);
   EXPECT_EQ(mode_of(joined->conf_path), 0600U);
   EXPECT_EQ(mode_of(member.directory() + "/lab.warren.json"), 0600U);
@@ -153,7 +159,8 @@ TEST(Join, ATakenProfileIsRefusedAndTheTokenWorksUnderAnotherName) {
   const auto second = member.join(token, "lab2");
   ASSERT_TRUE(second) << second.error().message;
   EXPECT_THAT(files_in(member.directory()),
-              ElementsAre("lab.conf", "lab.warren.json", "lab2.conf", "lab2.warren.json"));
+              ElementsAre("lab.ca.crt", "lab.conf", "lab.crt", "lab.key", "lab.warren.json",
+                          "lab2.ca.crt", "lab2.conf", "lab2.crt", "lab2.key", "lab2.warren.json"));
 }
 
 TEST(Join, TheSameTokenTwiceNamesTheProfileItMade) {
@@ -168,7 +175,7 @@ TEST(Join, TheSameTokenTwiceNamesTheProfileItMade) {
     EXPECT_EQ(again.error().kind, base::ErrorKind::Conflict);
     EXPECT_EQ(again.error().message, "you joined already: profile home");
   }
-  EXPECT_THAT(files_in(member.directory()), ElementsAre("home.conf", "home.warren.json"));
+  EXPECT_THAT(files_in(member.directory()), profile_files("home"));
 }
 
 TEST(Join, ARefusalLeavesNothing) {
@@ -212,7 +219,7 @@ TEST(Join, ALostAnswerKeepsTheKeyForTheNextTry) {
   const auto conf = model::WgConf::parse(*os::read_file(joined->conf_path), "lab.conf");
   ASSERT_TRUE(conf);
   EXPECT_TRUE(std::ranges::equal(conf->interface.private_key.view(), key.view()));
-  EXPECT_THAT(files_in(member.directory()), ElementsAre("lab.conf", "lab.warren.json"));
+  EXPECT_THAT(files_in(member.directory()), profile_files("lab"));
 }
 
 TEST(Join, AUsedTokenIsRefusedToAnotherMember) {
@@ -271,9 +278,32 @@ TEST(Profile, NothingFromTheGatewayReachesAFileUnchecked) {
     (bad.*list).push_back("10.0.0.1" + evil);
     EXPECT_FALSE(make_profile(bad, {}));
   }
+  for (const char* domain : {"-x", "10.20.0.256", "a b", "a:b", "", "lab.internal;"}) {
+    api::EnrolAnswer bad = good;
+    bad.dns = {domain};
+    EXPECT_FALSE(make_profile(bad, {})) << domain;
+  }
   api::EnrolAnswer traversal = good;
   traversal.network = "../../etc/x";
   EXPECT_FALSE(make_profile(traversal, {}));
+}
+
+TEST(Profile, HoldsNameServersDomainAndServices) {
+  api::EnrolAnswer answer;
+  answer.network = "lab";
+  answer.name = "laptop";
+  answer.address = "10.20.0.2/24";
+  answer.gateway_key = base::PublicKey{{1}}.base64();
+  answer.endpoint = "gw.example.org:51820";
+  answer.dns = {"10.20.0.1", "fd00::1", "lab.internal"};
+  answer.environment = {
+      {"MQTT_BROKER", "mqtt.lab.internal"}, {"LD_PRELOAD", "x.so"}, {"A", "$(touch owned)"}};
+  const auto profile = make_profile(answer, {});
+  ASSERT_TRUE(profile) << profile.error().message;
+  EXPECT_EQ(profile->conf.interface.dns_servers.size(), 2U);
+  EXPECT_THAT(profile->conf.interface.dns_search, ElementsAre("lab.internal"));
+  EXPECT_THAT(profile->note.environment,
+              ElementsAre(model::Variable{"MQTT_BROKER", "mqtt.lab.internal"}));
 }
 
 TEST(Profile, LeaveRemovesOnlyWhatJoinMade) {
@@ -299,11 +329,13 @@ TEST(ProfileNote, IsReadBackAsWritten) {
   note.enrol_at = "gw:51800";
   note.pin.fill(0xab);
   note.joined_with = "0123456789abcdef";
+  note.environment = {{"MQTT_BROKER", "10.20.0.5"}, {"MQTT_BROKER_PORT", "1883"}};
   const auto back = ProfileNote::parse(note.write());
   ASSERT_TRUE(back) << back.error().message;
   EXPECT_EQ(back->gateways, note.gateways);
   EXPECT_EQ(back->pin, note.pin);
   EXPECT_EQ(back->joined_with, note.joined_with);
+  EXPECT_EQ(back->environment, note.environment);
   for (const char* bad : {"", "[]", "{}", R"({"schema":1})", R"({"schema":2,"network":"lab"})"}) {
     EXPECT_FALSE(ProfileNote::parse(bad)) << bad;
   }

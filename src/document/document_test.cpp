@@ -16,9 +16,13 @@ networks:
     subnet: 10.220.0.0/16
     endpoint: gw.example.org
     nat: false
+    attach: br100
+    host-access: true
     dns: [10.220.0.1]
     reserve: 10.220.9.0/24
     max-members: 100
+    names: true
+    forwarders: 192.0.2.53
     default-role: node
     roles:
       management: {range: 10.220.0.0/24, max-members: 5}
@@ -68,8 +72,12 @@ Current made_of(const Document& document) {
   view.endpoint = said.endpoint.value_or("gw") + ":51820";
   view.dns = said.dns.value_or(std::vector<std::string>());
   view.nat = said.nat.value_or(true);
+  view.attach = said.attach.value_or("");
+  view.host_access = said.host_access.value_or(false);
   view.default_role = said.default_role.value_or("member");
   view.max_members = said.max_members.value_or(0);
+  view.names = said.names.value_or(false);
+  view.forwarders = said.forwarders.value_or(std::vector<std::string>());
   view.reserved = {"10.220.9.0-10.220.9.255"};
   for (const api::RoleAdd& role : said.roles) {
     view.roles.push_back(role.name);
@@ -112,6 +120,22 @@ std::vector<std::string> lines_of(const Difference& difference) {
 std::vector<std::string> lines(std::string_view wanted, const Current& current,
                                bool prune = false) {
   return lines_of(difference(parsed(wanted), {{"study", current}}, prune));
+}
+
+TEST(Difference, OfNames) {
+  Current current = made_of(parsed(kStudy));
+  current.network.names = false;
+  current.network.forwarders = {"192.0.2.54"};
+  const Difference found = difference(parsed(kStudy), {{"study", current}}, false);
+  ASSERT_EQ(found.changes.size(), 1U);
+  EXPECT_THAT(found.changes[0].lines,
+              ElementsAre("~ names of study: off -> on",
+                          "~ forwarders of study: 192.0.2.54 -> 192.0.2.53"));
+  EXPECT_EQ(found.changes[0].set.names, true);
+  EXPECT_THAT(*found.changes[0].set.forwarders, ElementsAre("192.0.2.53"));
+  const Network said = describe(made_of(parsed(kStudy)));
+  EXPECT_EQ(said.names, true);
+  EXPECT_THAT(*said.forwarders, ElementsAre("192.0.2.53"));
 }
 
 TEST(Document, ReadsWholeNetworks) {
@@ -206,6 +230,16 @@ TEST(Difference, OfADescriptionIsNothing) {
   const Current current = made_of(parsed(kStudy));
   const std::string text = Document{{describe(current)}}.write();
   EXPECT_THAT(lines(text, current, true), IsEmpty()) << text;
+}
+
+TEST(Difference, ASegmentStaysAndTheHostsAccessChanges) {
+  const Current current = made_of(parsed(kStudy));
+  EXPECT_THAT(lines("warren: 1\nnetworks:\n  study: {host-access: false}\n", current),
+              ElementsAre("~ host-access of study: on -> off"));
+  const Difference moved = difference(parsed("warren: 1\nnetworks:\n  study: {attach: br200}\n"),
+                                      {{"study", current}}, false);
+  ASSERT_EQ(moved.conflicts.size(), 1U);
+  EXPECT_THAT(moved.conflicts[0], HasSubstr("is attached to br100 and cannot be to br200"));
 }
 
 TEST(Difference, NamesEachSettingThatChanges) {
