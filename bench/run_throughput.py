@@ -47,4 +47,5 @@ def measure(world, ways, rounds, seconds, say):
 def text(found, table, cell):
     heads = [f"{measures.FIGURES[key].heading}, Gb/s" for key in FIGURES]
     return table("TCP throughput from inside, over one wire", found, heads,
-                 lambda name: [cell(found[name].get(key), measures.FIGURES[key]) for key in FIGURES])
+                 lambda name: [cell(found[name].get(key), measures.FIGURES[key]) for key in FIGURES]) + (
+        "slirp4netns, pasta and no namespace carry plain TCP; warren and openconnect encrypt, and both ends share the cores\n")

@@ -29,7 +29,7 @@ enum class AnyConnectType : char {
   Tun = 't',     ///< descriptor: the tun; only after Session
   End = 'e',     ///< log out and end
   // from it
-  Question = 'Q',  ///< name, label, message, attempt; secret=1: not to be shown while typed
+  Question = 'Q',  ///< name, label, message, secret, key, attempt: see the format's document
   Session = 'S',   ///< an AnyConnectSession: the server accepted us
   Up = 'U',        ///< packets flow; mtu, transport ("dtls" or "tls")
   Notice = 'N',    ///< text: for people

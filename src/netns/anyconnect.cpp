@@ -70,7 +70,7 @@ base::Status answer(AnyConnectRun& run, const AnyConnectMessage& message, AnyCon
   WARREN_TRY_ASSIGN(std::string text, ask(question));
   AnyConnectMessage reply{.type = AnyConnectType::Answer, .fields = {}};
   reply.add("text", text);
-  run.answers[question.name] = text;
+  run.answers[message.get("key")] = text;
   wipe(text);
   base::Status sent = send(run.process.socket, reply);
   reply.wipe();

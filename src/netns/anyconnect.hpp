@@ -48,7 +48,7 @@ struct AnyConnectProcess {
 struct AnyConnectRun {
   std::string program;
   ipc::AnyConnectMessage start;                ///< as of AnyConnectType::Start, without a cookie
-  std::map<std::string, std::string> answers;  ///< to the server's questions, by name
+  std::map<std::string, std::string> answers;  ///< to the server's questions, by their keys
   ipc::AnyConnectSession session;
   AnyConnectProcess process;  ///< logged in; until the run's supervisor has it
   bool split = false;         ///< follow the server's lists of routes

@@ -35,7 +35,7 @@ using ipc::AnyConnectType;
 
 bool same_network(const ipc::AnyConnectSession& a, const ipc::AnyConnectSession& b) {
   return a.addresses == b.addresses && a.includes == b.includes && a.excludes == b.excludes &&
-         a.mtu == b.mtu;
+         a.mtu == b.mtu && a.dns_servers == b.dns_servers && a.dns_search == b.dns_search;
 }
 
 }  // namespace
@@ -139,7 +139,7 @@ base::Status AnyConnectHost::handle(AnyConnectMessage& message) {
 }
 
 base::Status AnyConnectHost::answer(const AnyConnectMessage& question) {
-  const auto kept = run_.answers.find(question.get("name"));
+  const auto kept = run_.answers.find(question.get("key"));
   if (kept == run_.answers.end() || question.get("attempt") != "1") {
     const std::string said = question.get("message");
     return make_error(
@@ -174,12 +174,12 @@ base::Status AnyConnectHost::take_up(const AnyConnectMessage& message) {
     events_.changed();
   }
   loop_.cancel(std::exchange(timer_, 0));
-  up_ = true;
+  const bool was_up = std::exchange(up_, true);
   failures_ = refusals_ = 0;
   why_.reset();
   if (std::exchange(told_lost_, false)) notice("the tunnel is up again");
   ever_up_ = true;
-  events_.turned(true);
+  if (!was_up) events_.turned(true);
   if (auto configured = std::exchange(events_.configured, nullptr)) configured();
   return {};
 }

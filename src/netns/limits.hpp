@@ -21,7 +21,7 @@ inline constexpr base::Duration kEngineFarewell = std::chrono::seconds(1);
 inline constexpr base::Duration kEngineStart = std::chrono::seconds(10);
 /// One step of an AnyConnect login, the server's and the user's time included.
 inline constexpr base::Duration kLoginStep = std::chrono::seconds(90);
-/// How long a later login may take, until packets flow: DTLS alone may wait 12 s for an answer.
+/// How long a later login may take, until packets flow.
 inline constexpr base::Duration kSessionStart = std::chrono::seconds(40);
 /// How long a session may take to log out, before its process is killed.
 inline constexpr base::Duration kSessionFarewell = std::chrono::seconds(2);

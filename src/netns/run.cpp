@@ -65,6 +65,7 @@ class Supervisor {
   void handle_turned(bool up);
   void handle_news(RunNews news);
   void change_names(const RunNews& news);
+  void tell_names();
   void handle_tunnel_failure(base::Error error);
   void net_failed(base::Error error);
   void pass_on(int signal);
@@ -154,8 +155,11 @@ base::Status Supervisor::begin_net() {
 }
 
 void Supervisor::handle_changed() {
+  const auto servers = config_.dns_servers;
+  const auto search = config_.dns_search;
   apply_session(*config_.anyconnect, config_);
   static_cast<void>(send_control(init_control_, Control::Change, write_network(config_)));
+  if (servers != config_.dns_servers || search != config_.dns_search) tell_names();
 }
 
 void Supervisor::handle_turned(bool up) {
@@ -188,8 +192,13 @@ void Supervisor::change_names(const RunNews& news) {
   if (servers == config_.dns_servers && search == config_.dns_search) return;
   config_.dns_servers = servers;
   config_.dns_search = search;
+  tell_names();
+}
+
+void Supervisor::tell_names() {
   std::ignore = send_control(init_control_, Control::Names,
-                             {resolv_conf(servers, search), nsswitch_conf(!servers.empty())});
+                             {resolv_conf(config_.dns_servers, config_.dns_search),
+                              nsswitch_conf(!config_.dns_servers.empty())});
 }
 
 void Supervisor::ask_net() {

@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import secrets
+import signal
 import subprocess
 
 import pytest
@@ -173,3 +174,57 @@ compression = false
             except OSError:
                 pass
         return None
+
+
+# --- a program inside that tells whether the network answers ---
+
+TALK = """
+import socket, sys, time
+def answered():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(0.3)
+        try: s.sendto(b"alive", ("10.77.0.1", 9)); return s.recv(9) == b"alive"
+        except OSError: return False
+while True:
+    print("answered" if answered() else "silent", flush=True)
+    time.sleep(0.05)
+"""
+
+
+def talk(vpn, **more):
+    run = vpn.begin("/usr/bin/python3", "-c", TALK, **{**vpn.login(), **more})
+    heard(run, "answered", vpn)
+    return run
+
+
+def heard(run, word, vpn, lines=150):
+    for _ in range(lines):
+        line = run.stdout.readline()
+        if line == f"{word}\n":
+            return
+        assert line, run.stderr.read() + vpn.server_log()
+    raise AssertionError(f"never `{word}`: {vpn.server_log()}")
+
+
+def supervisor(vpn):
+    """What the only run that lives tells about itself."""
+    states = [dict(line.split("=", 1) for line in path.read_text().splitlines())
+              for path in (vpn.runtime / "warren").glob("*.state")]
+    state, = [state for state in states if pathlib.Path(f"/proc/{state['pid']}").exists()]
+    return state
+
+
+def end(run):
+    run.send_signal(signal.SIGTERM)
+    run.wait(10)
+
+
+def nothing_left(vpn):
+    wait_until(lambda: not vpn.own_processes(), lambda: f"left: {vpn.own_processes()}")
+
+
+def refused(vpn, profile, *options, **more):
+    done = vpn.run("true", profile=profile, options=options, **more)
+    assert done.returncode == 125, done.stderr
+    nothing_left(vpn)
+    return done.stderr

@@ -69,10 +69,12 @@ void Channel::end() {
   {
     const std::lock_guard lock(mutex_);
     log_out = in_main_loop_;
+    ending_ = true;
   }
   if (log_out) {
     const char code = OC_CMD_CANCEL;
     std::ignore = write(command_, &code, 1);
+    changed_.notify_all();
     std::unique_lock lock(mutex_);
     std::condition_variable never;
     never.wait_for(lock, kFarewell, [] { return false; });
@@ -95,7 +97,7 @@ base::Result<std::string> Channel::ask(const AnyConnectMessage& question) {
 
 os::Fd Channel::wait_for_tun() {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return static_cast<bool>(tun_); });
+  changed_.wait(lock, [this] { return tun_ || ending_; });
   return std::move(tun_);
 }
 

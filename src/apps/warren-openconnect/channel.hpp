@@ -32,7 +32,7 @@ class Channel {
 
   /// Asks and waits; before listen() too.
   [[nodiscard]] base::Result<std::string> ask(const ipc::AnyConnectMessage& question);
-  /// Waits for the tun.
+  /// Waits for the tun; none when the other end says that this is the end.
   [[nodiscard]] os::Fd wait_for_tun();
 
  private:
@@ -47,6 +47,7 @@ class Channel {
   std::deque<std::string> answers_;
   os::Fd tun_;
   bool in_main_loop_ = false;
+  bool ending_ = false;
 };
 
 }  // namespace warren::app

@@ -1,8 +1,11 @@
 // Theory of operation
 //
 // The library is driven through its own steps: obtain a cookie (TLS, forms), make the CSTP
-// connection (now the addresses are known), start DTLS, main loop. The main loop asks for the tun
-// when DTLS stands or was given up; only then the MTU is final. The tun comes over the channel.
+// connection (now the addresses are known), start DTLS, main loop. The tun comes over the channel
+// before the main loop, so packets flow over TLS at once; DTLS comes up meanwhile, or never where
+// UDP is dropped in silence. The library has no call to say that it did, and that the MTU changed:
+// whatever it has to say for people is a reason to look, in its own loop (its command for
+// statistics).
 //
 // The library reads certificates and key when it first connects, which is too late: by then this
 // process has no file system. So prepare() lets it connect to a listener of our own that hangs up
@@ -13,6 +16,7 @@
 
 #include <arpa/inet.h>
 #include <netdb.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
@@ -35,6 +39,8 @@ constexpr int kReconnectFor_s = 5;
 constexpr int kReconnectPause_s = 1;
 constexpr int kDtlsAttemptPeriod_s = 30;
 constexpr std::size_t kMaxNote = 300;
+/// The library's only word about a server that refuses a password without a form.
+constexpr std::string_view kStatusLine = "Got HTTP response: HTTP/1.1 ";
 
 Client& client_of(void* data) { return *static_cast<Client*>(data); }
 
@@ -59,7 +65,7 @@ int on_look_up(void* data, const char* node, const char* service, const addrinfo
                addrinfo** found) {
   return client_of(data).look_up(node, service, found);
 }
-void on_tun(void* data) { client_of(data).set_up_tun(); }
+void on_stats(void* data, const oc_stats*) { client_of(data).tell_up(); }
 
 const char* or_null(const std::string& text) { return text.empty() ? nullptr : text.c_str(); }
 
@@ -181,11 +187,11 @@ base::Status Client::configure() {
                                          on_form, on_progress, this));
   if (!session_) return make_error(ErrorKind::Failed, "start libopenconnect: it refused");
   openconnect_info* const session = session_.get();
-  openconnect_set_loglevel(session, start_.get("verbose") == "1" ? PRG_DEBUG : PRG_INFO);
+  openconnect_set_loglevel(session, PRG_DEBUG);  // note() chooses
   openconnect_set_protocol(session, "anyconnect");
   openconnect_set_reported_os(session, "linux-64");
   openconnect_override_getaddrinfo(session, on_look_up);
-  openconnect_set_setup_tun_handler(session, on_tun);
+  openconnect_set_stats_handler(session, on_stats);
   openconnect_set_compression_mode(session, OC_COMPRESSION_MODE_NONE);
   if (openconnect_parse_url(session, start_.get("url").c_str()) != 0) {
     return make_error(ErrorKind::Invalid, "`" + start_.get("url") + "` is not an address");
@@ -226,6 +232,11 @@ base::Status Client::rehearse() {
 
 void Client::note(int level, std::string text) {
   if (level == PRG_ERR && first_error_.empty()) first_error_ = text;
+  if (text.starts_with(kStatusLine)) status_ = text.substr(kStatusLine.size());
+  if (!told_transport_.empty() && level <= PRG_INFO) {
+    const char look = OC_CMD_STATS;
+    std::ignore = write(command_, &look, 1);  // a full pipe holds one already
+  }
   if (start_.get("verbose") != "1") return;
   std::ignore = channel_.send(
       AnyConnectMessage{.type = AnyConnectType::Notice, .fields = {{"text", std::move(text)}}});
@@ -264,11 +275,17 @@ int Client::look_up(const char* host, const char* service, addrinfo** found) con
 bool Client::answer(oc_form_opt& option, const oc_auth_form& form) {
   const std::string name = text_of(option.name);
   AnyConnectMessage question{.type = AnyConnectType::Question, .fields = {}};
-  question.add("name", name).add("label", text_of(option.label));
+  const std::string label = text_of(option.label);
+  question.add("name", name).add("label", label);
   question.add("message", text_of(form.error != nullptr ? form.error : form.message));
   question.add("secret", option.type == OC_FORM_OPT_PASSWORD ? "1" : "0");
-  question.add("attempt", std::to_string(std::ranges::count(asked_, name) + 1));
-  asked_.push_back(name);
+  // A server that wants a password of one use asks for a "password" twice, in other words; what was
+  // wrong before stands in a line of its own in front of them.
+  const std::string words = text_of(form.message);
+  const std::string key = name + "\n" + label + "\n" + words.substr(words.rfind('\n') + 1);
+  question.add("key", key);
+  question.add("attempt", std::to_string(std::ranges::count(asked_, key) + 1));
+  asked_.push_back(key);
   auto text = channel_.ask(question);
   if (!text) return false;
   const bool set = openconnect_set_option_value(&option, text->c_str()) == 0;
@@ -329,8 +346,14 @@ base::Status Client::failure(const std::string& what, int code) {
 
 base::Status Client::obtain_cookie() {
   first_error_.clear();
+  status_.clear();
   const int result = openconnect_obtain_cookie(session_.get());
   if (result == 0) return {};
+  if (untrusted_.empty() && (status_.starts_with("401") || status_.starts_with("403"))) {
+    return make_error(ErrorKind::NotPermitted, host_ + " refused the login: " + status_,
+                      "check the name and the passwords; a password of one use is good for one "
+                      "login only");
+  }
   return failure("log in at " + host_, result);
 }
 
@@ -366,7 +389,6 @@ base::Status Client::tell_session() {
     return make_error(ErrorKind::Failed, "the server told no address");
   }
   WARREN_TRY_ASSIGN(ipc::AnyConnectSession session, session_of(*info));
-  mtu_ = info->mtu;
   session.cookie = text_of(openconnect_get_cookie(session_.get()));
   session.pin = text_of(openconnect_get_peer_cert_hash(session_.get()));
   AnyConnectMessage message = ipc::write_session(session);
@@ -375,24 +397,36 @@ base::Status Client::tell_session() {
   return sent;
 }
 
-void Client::set_up_tun() {
+void Client::tell_up() {
   const oc_ip_info* info = nullptr;
-  if (openconnect_get_ip_info(session_.get(), &info, nullptr, nullptr) == 0 && info != nullptr) {
-    mtu_ = info->mtu;
+  if (openconnect_get_ip_info(session_.get(), &info, nullptr, nullptr) != 0 || info == nullptr) {
+    return;
   }
-  os::Fd tun = channel_.wait_for_tun();
-  if (!tun.set_nonblocking()) return;
-  if (openconnect_setup_tun_fd(session_.get(), tun.get()) != 0) return;
-  std::ignore = tun.release();  // the library closes it
   const bool dtls = openconnect_get_dtls_cipher(session_.get()) != nullptr;
+  const std::string transport = dtls ? "dtls" : "tls";
+  if (info->mtu == told_mtu_ && transport == told_transport_) return;
+  told_mtu_ = info->mtu;
+  told_transport_ = transport;
   AnyConnectMessage up{.type = AnyConnectType::Up, .fields = {}};
-  up.add("mtu", std::to_string(mtu_)).add("transport", dtls ? "dtls" : "tls");
+  up.add("mtu", std::to_string(told_mtu_)).add("transport", transport);
   std::ignore = channel_.send(up);
+}
+
+base::Status Client::take_tun(os::Fd tun) {
+  WARREN_TRY(tun.set_nonblocking());
+  if (openconnect_setup_tun_fd(session_.get(), tun.get()) != 0) {
+    return make_error(ErrorKind::Failed, "hand the tun to libopenconnect: it refused");
+  }
+  std::ignore = tun.release();  // the library closes it
+  tell_up();
+  return {};
 }
 
 base::Status Client::carry() {
   first_error_.clear();
   channel_.begin_main_loop();
+  // None: the end was said while we waited; the main loop logs out.
+  if (os::Fd tun = channel_.wait_for_tun()) WARREN_TRY(take_tun(std::move(tun)));
   const int result = openconnect_mainloop(session_.get(), kReconnectFor_s, kReconnectPause_s);
   if (result == -EINTR) return {};
   return failure("the session with " + host_ + " is over", result);

@@ -37,7 +37,8 @@ class Client {
   [[nodiscard]] int validate_certificate(const char* reason);
   [[nodiscard]] int fill_form(oc_auth_form& form);
   [[nodiscard]] int look_up(const char* host, const char* service, addrinfo** found) const;
-  void set_up_tun();
+  /// Tells that packets flow, and how; nothing while that is as told.
+  void tell_up();
 
  private:
   struct Release {
@@ -50,6 +51,7 @@ class Client {
   [[nodiscard]] base::Status obtain_cookie();
   [[nodiscard]] base::Status resume();
   [[nodiscard]] base::Status tell_session();
+  [[nodiscard]] base::Status take_tun(os::Fd tun);
   [[nodiscard]] base::Status failure(const std::string& what, int code);
   [[nodiscard]] bool answer(oc_form_opt& option, const oc_auth_form& form);
   [[nodiscard]] bool choose(oc_form_opt& option, const oc_auth_form& form);
@@ -60,13 +62,15 @@ class Client {
   std::vector<base::Endpoint> endpoints_;
   base::Endpoint* rehearsal_ = nullptr;  ///< while it is on: where every connection goes
   std::unique_ptr<openconnect_info, Release> session_;
-  std::string first_error_;  ///< of the step that is on: the library's words
-  std::string untrusted_;    ///< why the server's certificate was refused
-  std::vector<std::string> asked_;
+  std::string first_error_;         ///< of the step that is on: the library's words
+  std::string status_;              ///< of the server's last answer: "200 OK"
+  std::string untrusted_;           ///< why the server's certificate was refused
+  std::vector<std::string> asked_;  ///< keys of questions
   bool ask_failed_ = false;
   bool group_chosen_ = false;
   int command_ = -1;  ///< the library's
-  int mtu_ = 0;
+  int told_mtu_ = 0;
+  std::string told_transport_;  ///< empty: packets do not flow yet
 };
 
 }  // namespace warren::app

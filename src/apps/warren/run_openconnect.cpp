@@ -111,7 +111,8 @@ class Answers {
 
   base::Status read_password(const std::string& file) {
     if (!file.empty()) {
-      WARREN_TRY_ASSIGN(password_, read_secret_file(file));
+      WARREN_TRY_ASSIGN(file_, SecretFile::open(file));
+      WARREN_TRY_ASSIGN(password_, file_->next());
     } else if (const char* set = std::getenv("WARREN_PASSWORD"); set != nullptr) {
       password_ = set;
     }
@@ -122,11 +123,14 @@ class Answers {
     if (question.attempt == 1 && !question.secret && question.name == "username") {
       if (!user_.empty()) return user_;
     }
-    if (question.secret && !password_.empty() && first_secret_.empty()) {
-      first_secret_ = question.name;
+    if (question.secret && !password_.empty() && !std::exchange(password_used_, true)) {
       return password_;
     }
     if (question.attempt > 1 && !typed_) return refused(question);
+    // A password of one use, behind the password.
+    if (question.secret && question.attempt == 1 && file_) {
+      if (auto next = file_->next()) return next;
+    }
     if (question.attempt > kMaxTypedTries) return refused(question);
     const std::string label = question.label.empty() ? question.name : question.label;
     const std::string shown = question.message.empty() ? "" : clean(question.message) + "\n";
@@ -136,8 +140,8 @@ class Answers {
     return make_error(
         ErrorKind::NotPermitted,
         host_ + " asks for `" + clean(label) + "`, and there is no terminal to ask on",
-        "give --user NAME and --password-file FILE (or - for standard input), or "
-        "set WARREN_PASSWORD");
+        "give --user NAME and --password-file FILE (or - for standard input; a second line answers "
+        "a second question), or set WARREN_PASSWORD");
   }
 
  private:
@@ -151,14 +155,16 @@ class Answers {
 
   /// A server's words, for a terminal.
   static std::string clean(std::string text) {
-    std::erase_if(text, [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; });
+    const auto control = [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; };
+    std::ranges::replace_if(text, control, ' ');
     return text;
   }
 
   std::string user_;
   std::string host_;
   std::string password_;
-  std::string first_secret_;
+  std::optional<SecretFile> file_;
+  bool password_used_ = false;
   bool typed_ = false;
 };
 
