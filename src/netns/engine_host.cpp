@@ -194,7 +194,7 @@ base::Status EngineHost::answer(const ipc::OpenerMessage& question) {
 
 base::Status EngineHost::greet() {
   ipc::HelloReply hello;
-  hello.interface_name = kInterfaceName;
+  hello.interface_name = config_.interface_name;
   hello.mtu = static_cast<std::uint16_t>(config_.mtu);
   hello.hints = true;
   // The device was given its offloads where it was made; asked again, it tells them. One worker: a
@@ -258,6 +258,11 @@ void EngineHost::update(const std::vector<ipc::UapiPeer>& peers) {
     return;
   }
   std::ignore = ask_api(std::move(request));  // an engine that cannot be asked is about to end
+}
+
+void EngineHost::notify(const ipc::OpenerBody& notice) {
+  if (!ever_configured_ || !opener_ || waiting_hello_) return;
+  std::ignore = reply(0, notice);  // an engine that is gone shows itself by its end
 }
 
 base::Status EngineHost::ask_api(std::string request) {

@@ -31,6 +31,10 @@ class EngineHost final : public Tunnel {
   /// The tun, once init has made it; an engine may have asked for it already.
   void handle_tun(os::Fd tun) override;
   void update(const std::vector<ipc::UapiPeer>& peers) override;
+  /// A notice of the opener's protocol, for the engine that runs, if any.
+  void notify(const ipc::OpenerBody& notice);
+  /// Where the engine listens, of both families.
+  [[nodiscard]] std::uint16_t port() const { return udp_.port; }
   /// Tells the engine to end and waits for it, within a limit.
   void stop();
 

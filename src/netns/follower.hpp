@@ -28,6 +28,9 @@ struct RunNews {
   std::optional<base::Error> end;
 };
 
+/// Writes what is new of the peers over what an engine is configured with.
+void take_peers(const RunNews& news, std::vector<ipc::UapiPeer>& peers);
+
 class Follower {
  public:
   Follower() = default;

@@ -4,6 +4,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "netns/close_others.hpp"
 #include "netns/control.hpp"
 #include "os/clock.hpp"
@@ -21,6 +23,15 @@ namespace {
 constexpr base::Duration kPauseAfterEnd = std::chrono::seconds(1);
 
 }  // namespace
+
+void take_peers(const RunNews& news, std::vector<ipc::UapiPeer>& peers) {
+  for (ipc::UapiPeer& peer : peers) {
+    const auto now = std::ranges::find(news.peers, peer.public_key, &ipc::UapiPeer::public_key);
+    if (now == news.peers.end()) continue;
+    if (now->endpoint) peer.endpoint = now->endpoint;
+    if (!now->allowed_ips.empty()) peer.allowed_ips = now->allowed_ips;
+  }
+}
 
 FollowerHost::~FollowerHost() {
   loop_.cancel(restart_);

@@ -170,12 +170,7 @@ void Supervisor::handle_turned(bool up) {
 /// The gateway changed something, or put us out.
 void Supervisor::handle_news(RunNews news) {
   if (news.end) return fail(kOwnFailure, std::move(*news.end));
-  for (ipc::UapiPeer& peer : config_.engine.peers) {
-    const auto now = std::ranges::find(news.peers, peer.public_key, &ipc::UapiPeer::public_key);
-    if (now == news.peers.end()) continue;
-    if (now->endpoint) peer.endpoint = now->endpoint;
-    if (!now->allowed_ips.empty()) peer.allowed_ips = now->allowed_ips;
-  }
+  take_peers(news, config_.engine.peers);
   if (tunnel_) tunnel_->update(news.peers);
   if (!news.changed) return;
   config_.addresses = std::move(news.addresses);

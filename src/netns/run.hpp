@@ -33,9 +33,10 @@ struct RunNetwork {
 };
 
 struct RunConfig : RunNetwork {
-  std::string name;            ///< of the run: [A-Za-z0-9][A-Za-z0-9._-]{0,31}
-  std::string profile;         ///< what the user named, for messages and status
-  base::PublicKey public_key;  ///< one run at a time per key; zero: there is none
+  std::string name;                            ///< of the run: [A-Za-z0-9][A-Za-z0-9._-]{0,31}
+  std::string profile;                         ///< what the user named, for messages and status
+  base::PublicKey public_key;                  ///< one run at a time per key; zero: there is none
+  std::string interface_name{kInterfaceName};  ///< what the engine calls it in its messages
   /// Private key, port, mark and peers; endpoints are resolved.
   ipc::UapiSet engine;
   /// Set: the tunnel is a session with an AnyConnect server, not a WireGuard engine.

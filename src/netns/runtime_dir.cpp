@@ -227,8 +227,10 @@ base::Result<std::vector<RunState>> live_states(const std::string& directory) {
     const auto pid = base::parse_number((*state)["pid"], 1, 1U << 30);
     const auto started = base::parse_number((*state)["start_time"], 0, ~std::uint64_t{0});
     if (!pid || !started) continue;
-    const auto actual = os::process_start_time(static_cast<pid_t>(*pid));
-    if (actual && *actual == *started) out.push_back(std::move(*state));
+    // One that has ended and whom nobody has waited for yet is readable, too.
+    const auto process = os::open_pidfd(static_cast<pid_t>(*pid), *started);
+    const bool ended = !process || os::wait_readable(*process, base::Duration(0)).value_or(true);
+    if (!ended) out.push_back(std::move(*state));
   }
   return out;
 }
