@@ -1,6 +1,7 @@
 // From an HTTP answer to a document or to the error it carries.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -9,6 +10,9 @@
 #include "client/http.hpp"
 
 namespace warren::client {
+
+/// Set when the gateway is there and only has too much to do: what it wants to be left alone for.
+[[nodiscard]] std::optional<base::Duration> wanted_pause(const base::Result<HttpAnswer>& answer);
 
 /// The error of an answer whose status is not 200.
 [[nodiscard]] base::Error answer_error(const HttpAnswer& answer, std::string_view who);

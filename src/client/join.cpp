@@ -15,11 +15,9 @@
 #include "client/join.hpp"
 
 #include <algorithm>
-#include <tuple>
 #include <utility>
 #include <vector>
 
-#include <poll.h>
 #include <unistd.h>
 
 #include "api/json.hpp"
@@ -184,22 +182,14 @@ base::Status check_not_joined(const JoinOptions& options) {
   return {};
 }
 
-/// Set when the gateway is there and only has too much to do: what it wants to be left alone for.
-std::optional<base::Duration> pause_wanted(const base::Result<HttpAnswer>& answer) {
-  constexpr unsigned kTooMany = 429;
-  if (answer && answer->status == kTooMany) return std::chrono::seconds(answer->retry_after_s);
-  if (!answer && answer.error().os_errno == ECONNRESET) return base::Duration(0);
-  return std::nullopt;
-}
-
 /// As `enrol`; `refused` tells a gateway's own final no from a failure on the way (where somebody
-/// in between must not be able to make us forget the key). `wanted_pause`: see above.
+/// in between must not be able to make us forget the key). `pause`: as of wanted_pause().
 base::Result<api::EnrolAnswer> ask_gateway(const model::TokenText& token,
                                            const base::PublicKey& key, base::WallTime now,
                                            bool ephemeral, bool& refused,
-                                           std::optional<base::Duration>& wanted_pause) {
+                                           std::optional<base::Duration>& pause) {
   refused = false;
-  wanted_pause.reset();
+  pause.reset();
   const auto at = base::HostPort::parse(token.enrol_at);
   if (!at || at->port == 0) {
     return base::make_error(base::ErrorKind::Invalid, "the token names no enrolment address",
@@ -218,7 +208,7 @@ base::Result<api::EnrolAnswer> ask_gateway(const model::TokenText& token,
   if (!answer && answer.error().kind == base::ErrorKind::Unavailable && sent) {
     answer = exchange_pinned(gateway, request, sent);
   }
-  wanted_pause = pause_wanted(answer);
+  pause = wanted_pause(answer);
   if (!answer) return std::move(answer).error();
   auto document = read_answer<api::EnrolAnswer>(*answer, "the gateway");
   refused = !document && is_final(document.error().kind);
@@ -236,15 +226,15 @@ struct Ask {
 base::Result<api::EnrolAnswer> ask_patiently(const Ask& ask, base::RandomSource& random,
                                              const std::function<void()>& busy, bool& refused) {
   const base::Instant began = os::now();
-  Patience patience(began);
+  Patience patience(began, kBusyFor);
   bool told = false;
   while (true) {
     const base::Duration passed = os::now() - began;
-    std::optional<base::Duration> wanted_pause;
+    std::optional<base::Duration> wanted;
     auto answer = ask_gateway(ask.token, crypto::public_key(ask.key), ask.now + passed,
-                              ask.ephemeral, refused, wanted_pause);
-    if (!wanted_pause) return answer;
-    const auto pause = patience.next(*wanted_pause, os::now(), random);
+                              ask.ephemeral, refused, wanted);
+    if (!wanted) return answer;
+    const auto pause = patience.next(*wanted, os::now(), random);
     if (!pause) {
       const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(kBusyFor).count();
       base::Error error = std::move(answer).error();
@@ -256,8 +246,7 @@ base::Result<api::EnrolAnswer> ask_patiently(const Ask& ask, base::RandomSource&
       told = true;
       busy();
     }
-    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(*pause).count();
-    std::ignore = ::poll(nullptr, 0, static_cast<int>(ms) + 1);
+    rest(*pause);
   }
 }
 
@@ -266,8 +255,8 @@ base::Result<api::EnrolAnswer> ask_patiently(const Ask& ask, base::RandomSource&
 base::Result<api::EnrolAnswer> enrol(const model::TokenText& token, const base::PublicKey& key,
                                      base::WallTime now, bool ephemeral) {
   bool refused = false;
-  std::optional<base::Duration> wanted_pause;
-  return ask_gateway(token, key, now, ephemeral, refused, wanted_pause);
+  std::optional<base::Duration> pause;
+  return ask_gateway(token, key, now, ephemeral, refused, pause);
 }
 
 Origin origin_of(const model::TokenText& token) {

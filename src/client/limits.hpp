@@ -15,6 +15,8 @@ inline constexpr base::Duration kHandshakeTimeout = std::chrono::seconds(5);  //
 inline constexpr base::Duration kEnrolTimeout = std::chrono::seconds(15);
 /// Leaving: a host that is taken down shall not wait for long; a lease ends without it.
 inline constexpr base::Duration kLeaveTimeout = std::chrono::seconds(10);
+/// How long a gateway that has too much to do is asked again: many runs may end at once.
+inline constexpr base::Duration kLeaveBusyFor = std::chrono::seconds(30);
 /// How long a request for a member's state waits at the gateway, and at most a part of its lease.
 inline constexpr base::Duration kSyncWait = std::chrono::seconds(50);
 /// After a failure the next attempt waits, twice as long each time.

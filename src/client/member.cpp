@@ -5,7 +5,9 @@
 #include "api/json.hpp"
 #include "client/answer.hpp"
 #include "client/limits.hpp"
+#include "client/patience.hpp"
 #include "crypto/crypto.hpp"
+#include "os/clock.hpp"
 
 namespace warren::client {
 
@@ -31,12 +33,24 @@ MakeRequest signed_request(const Membership& member, std::string target,
   };
 }
 
+/// A gateway that has too much to do is asked again for `busy_for`.
 template <typename T>
 std::expected<T, MemberError> ask(const Membership& member, const std::string& target,
-                                  const api::MemberRequest& request, base::Duration timeout) {
+                                  const api::MemberRequest& request, base::Duration timeout,
+                                  base::Duration busy_for) {
   bool sent = false;
   auto answer =
       exchange_pinned(member.gateway, signed_request(member, target, request), sent, timeout);
+  for (Patience patience(os::now(), busy_for);;) {
+    const auto wanted = wanted_pause(answer);
+    if (!wanted) break;
+    os::SystemRandom random;
+    const auto pause = patience.next(*wanted, os::now(), random);
+    if (!pause) break;
+    rest(*pause);
+    answer =
+        exchange_pinned(member.gateway, signed_request(member, target, request), sent, timeout);
+  }
   if (!answer) return std::unexpected(MemberError{.error = std::move(answer).error()});
   auto document = read_answer<T>(*answer, "the gateway");
   if (document) return std::move(*document);
@@ -68,14 +82,14 @@ std::expected<api::MemberState, MemberError> sync(const Membership& member,
                                 .proof = {},
                                 .revision = revision,
                                 .wait_s = static_cast<std::uint32_t>(wait_s)},
-                               wait + kEnrolTimeout);
+                               wait + kEnrolTimeout, base::Duration(0));
 }
 
 std::expected<api::MemberLeft, MemberError> leave(const Membership& member) {
   return ask<api::MemberLeft>(
       member, "/v1/member/leave",
       {.network = member.network, .public_key = {}, .proof = {}, .revision = {}, .wait_s = 0},
-      kLeaveTimeout);
+      kLeaveTimeout, kLeaveBusyFor);
 }
 
 }  // namespace warren::client

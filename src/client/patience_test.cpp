@@ -17,7 +17,7 @@ constexpr Instant kBegan{5'000'000'000};
 
 TEST(Patience, WaitsLongerEachTimeUpToALimit) {
   control::testing::SeededRandom random{1};
-  Patience patience(kBegan);
+  Patience patience(kBegan, kBusyFor);
   Duration longest = kFirstBusyPause / 2;
   for (int attempt = 0; attempt < 20; ++attempt) {
     const auto pause = patience.next(Duration(0), kBegan, random);
@@ -31,7 +31,7 @@ TEST(Patience, WaitsLongerEachTimeUpToALimit) {
 
 TEST(Patience, NeverAsksEarlierThanTheGatewayWants) {
   control::testing::SeededRandom random{2};
-  Patience patience(kBegan);
+  Patience patience(kBegan, kBusyFor);
   for (int attempt = 0; attempt < 5; ++attempt) {
     EXPECT_GE(*patience.next(std::chrono::seconds(3), kBegan, random), std::chrono::seconds(3));
   }
@@ -43,14 +43,14 @@ TEST(Patience, ThoseWhoWereRefusedTogetherComeApart) {
   std::set<Duration> pauses;
   for (std::uint32_t seed = 0; seed < 50; ++seed) {
     control::testing::SeededRandom random{seed};
-    pauses.insert(*Patience(kBegan).next(Duration(0), kBegan, random));
+    pauses.insert(*Patience(kBegan, kBusyFor).next(Duration(0), kBegan, random));
   }
   EXPECT_GT(pauses.size(), 40U);
 }
 
 TEST(Patience, EndsWithItsTime) {
   control::testing::SeededRandom random{3};
-  Patience patience(kBegan);
+  Patience patience(kBegan, kBusyFor);
   const auto last = patience.next(Duration(0), kBegan + (kBusyFor - Duration(7)), random);
   ASSERT_TRUE(last);
   EXPECT_EQ(*last, Duration(7)) << "the last attempt is made at the end, not behind it";

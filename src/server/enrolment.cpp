@@ -54,7 +54,7 @@ asio::awaitable<Response> Guest::answer(Request request) {
   request.binding = binding_of(stream_);
   Response response = shared_->enrol.handle(request);
   // Those who guess are held back, not a batch system that starts a thousand jobs from one address.
-  if (response.status == 200 && !of_member) rate.give_back(source_);
+  if (response.status == 200) (of_member ? shared_->connection_rate : rate).give_back(source_);
   co_return response;
 }
 

@@ -93,6 +93,21 @@ def test_ten_runs_on_one_token_and_nothing_left(gateway, home):
     assert gateway.peer("a", "next")["address"] == "10.20.0.2"
 
 
+def test_more_runs_at_once_than_the_gateway_listens_to(gateway, home):
+    """From one address it takes 16 connections at a time; who is turned away asks again."""
+    gateway.create("a", subnet="10.20.0.0/16")
+    many = token(gateway, "job", "--uses", "1000")
+    runs = [home.begin(many, "--", "sh", "-c", SAY) for _ in range(120)]
+    addresses = [run.stdout.readline().strip() for run in runs]
+    assert len(set(addresses)) == 120, [run.stderr.read() for run in runs if run.poll() is not None]
+    for run in runs:
+        run.stdin.close()
+    for run in runs:
+        assert run.wait(timeout=60) == 0, run.stderr.read()
+    assert len(peers(gateway)) == 1000 - 120
+    assert ephemeral(gateway) == []
+
+
 def test_a_run_with_a_token_reaches_the_network_and_gives_its_code(gateway, home):
     shown = gateway.create("a")
     folder = home.folder / "secret.token"
