@@ -21,6 +21,7 @@
 #include "hostnet/host_net.hpp"
 #include "hostnet/nftables.hpp"
 #include "hostnet/port_owner.hpp"
+#include "hostnet/sysctl.hpp"
 #include "os/clock.hpp"
 #include "os/netns.hpp"
 
@@ -186,6 +187,14 @@ struct Outside {
   IpAddress there6 = known("fd5a:7772:6e70::1");
 };
 
+/// The host forwards for those of its interfaces alone that lead to the world: this one does.
+Status let_forward(const std::string& link) {
+  for (const std::string& key :
+       {"net/ipv4/conf/" + link + "/forwarding", "net/ipv6/conf/" + link + "/force_forwarding"})
+    if (read_sysctl(key)) WARREN_TRY(write_sysctl(key, "1"));
+  return {};
+}
+
 /// Runs in the namespace that plays outside.
 Status link_up(const Outside& outside, os::Rtnl& host, const os::Fd& host_space,
                const std::string& alias) {
@@ -197,6 +206,7 @@ Status link_up(const Outside& outside, os::Rtnl& host, const os::Fd& host_space,
   WARREN_TRY(here.move_to_netns(outside.link, host_space));
   WARREN_TRY(host.add_address(outside.link, {outside.host4, kPair4}));
   WARREN_TRY(host.set_up(outside.link, true));
+  WARREN_TRY(os::in_netns(host_space, [&] { return let_forward(outside.link); }));
   WARREN_TRY(here.add_address("p0", {outside.there4, kPair4}));
   WARREN_TRY(here.set_up("p0", true));
   WARREN_TRY(here.add_route({.destination = {IpAddress(), 0}, .gateway = outside.host4}));

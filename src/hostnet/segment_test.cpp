@@ -66,11 +66,15 @@ HostNetwork attached(World& world, const std::string& link) {
   return lab;
 }
 
-/// Link-local addresses come by themselves when links get up.
+/// Link-local addresses come by themselves when links get up, and so does the state of a link.
 std::map<std::string, std::string> settled() {
   auto out = snapshot();
   out.erase("ip -j -6 route show table all");
   out.erase("ip -j addr");
+  std::string& links = out["ip -j link"];
+  const std::string unknown = "\"operstate\":\"UNKNOWN\"";
+  for (std::size_t at = 0; (at = links.find(unknown, at)) != std::string::npos;)
+    links.replace(at, unknown.size(), "\"operstate\":\"UP\"");
   out["addresses"] = output_of("ip -o addr | grep -v fe80:");
   out["routes6"] = output_of("ip -6 route show table all | grep -v -e fe80: -e ff00:");
   return out;
@@ -84,14 +88,14 @@ void expect_served(HostNet& host, const HostNetwork& lab, Segment& segment) {
   EXPECT_TRUE(peer.ping(kMember4, address("10.20.0.1")));
   // The instance asks first, with nothing remembered, and is answered at once.
   segment.run("ip neigh flush all");
-  const std::string arping = segment.run("ping -c 1 -W 1 10.20.0.5; ping -6 -c 1 -W 1 fd20::5");
+  const std::string arping = segment.run("ping -c 1 -W 0.3 10.20.0.5; ping -6 -c 1 -W 0.3 fd20::5");
   const std::string known = segment.run("ip neigh");
   EXPECT_THAT(known, testing::ContainsRegex("10.20.0.5 dev eth0 lladdr 02:57:5e:57:00:01"));
   EXPECT_THAT(known, testing::ContainsRegex("fd20::5 dev eth0 lladdr 02:57:5e:57:00:01"));
   EXPECT_TRUE(peer.hears(kInstance4, kMember4, 2000, 8));
   EXPECT_TRUE(peer.hears(kInstance6, kMember6, 2000, 128));
   // Nobody else is answered for, nor is the instance a way into the gateway's uplink.
-  segment.run("ping -c 1 -W 1 10.20.0.77; ping -6 -c 1 -W 1 fd20::77");
+  segment.run("ping -c 1 -W 0.3 10.20.0.77; ping -6 -c 1 -W 0.3 fd20::77");
   EXPECT_THAT(segment.run("ip neigh show 10.20.0.77"), Not(HasSubstr("lladdr")));
   EXPECT_THAT(segment.run("ip neigh show fd20::77"), Not(HasSubstr("lladdr")));
 }
@@ -259,7 +263,7 @@ TEST(Segment, APolicyKnowsIt) {
     const auto instance_reaches = [&](Peer& peer) {
       while (!peer.receive(0).empty()) {
       }
-      segment.run("ping -c 1 -W 1 10.20.0.5");
+      segment.run("ping -c 1 -W 0.3 10.20.0.5");
       return peer.hears(kInstance4, kMember4, 200, 8);
     };
     ASSERT_NO_FATAL_FAILURE(with_policy("rules:\n  - any -> segment: icmp\n"));
@@ -269,7 +273,7 @@ TEST(Segment, APolicyKnowsIt) {
     EXPECT_FALSE(instance_reaches(peer));
     // As a member it is not heard either.
     segment.run("ip addr add 10.20.0.6/32 dev eth0");
-    segment.run("ping -c 1 -W 1 -I 10.20.0.6 10.20.0.5");
+    segment.run("ping -c 1 -W 0.3 -I 10.20.0.6 10.20.0.5");
     EXPECT_FALSE(peer.hears(address("10.20.0.6"), kMember4, 200, 8));
     ASSERT_NO_FATAL_FAILURE(with_policy("rules:\n  - segment -> any: icmp\n"));
     EXPECT_TRUE(instance_reaches(peer));
@@ -292,7 +296,7 @@ TEST(HostAccess, TheHostReachesMembersAsTheGatewayWithAndWithoutNat) {
       EXPECT_THAT(output_of("ip route"), HasSubstr("10.20.0.0/24 via 100.126.0.3 dev wh5e570001"));
       Peer peer = Peer::attach(lab.netns_name(), lab.id.interface_name());
       EXPECT_TRUE(peer.ping(kMember4, address("10.20.0.1")));
-      output_of("ping -c 1 -W 1 10.20.0.5; ping -6 -c 1 -W 1 fd20::5");
+      output_of("ping -c 1 -W 0.3 10.20.0.5; ping -6 -c 1 -W 0.3 fd20::5");
       EXPECT_TRUE(peer.hears(address("10.20.0.1"), kMember4, 2000, 8)) << nat;
       EXPECT_TRUE(peer.hears(address("fd20::1"), kMember6, 2000, 128)) << nat;
     }

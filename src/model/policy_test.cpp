@@ -27,6 +27,7 @@ const Subject kNode{PartyKind::Peer, "n1", "node"};
 const Subject kManager{PartyKind::Peer, "m1", "management"};
 const Subject kOutside{PartyKind::Internet, "", ""};
 const Subject kGateway{PartyKind::Gateway, "", ""};
+const Subject kSegment{PartyKind::Segment, "", ""};
 
 TEST(Policy, AnswersWithTheRuleThatDecided) {
   const Policy policy = parsed(
@@ -61,6 +62,23 @@ TEST(Policy, TheGatewayOpensAnythingAndAnswersEchoAndNames) {
   EXPECT_FALSE(policy.test(kNode, kGateway, kTcp, 22).allowed);
   EXPECT_FALSE(policy.test(kOutside, kGateway, kUdp, 53).allowed);
   EXPECT_FALSE(policy.test(kNode, kOutside, kTcp, 443).allowed);
+}
+
+TEST(Policy, ASegmentIsAPartyOfItsOwn) {
+  const Policy policy = parsed(
+      "rules:\n  - segment -> node, gateway: tcp 22\n  - management -> segment: any\n"
+      "  - any -> any: any\n");
+  EXPECT_TRUE(policy.test(kSegment, kNode, kTcp, 22).allowed);
+  EXPECT_FALSE(policy.test(kSegment, kManager, kTcp, 22).allowed);
+  EXPECT_TRUE(policy.test(kSegment, kGateway, kTcp, 22).allowed);
+  EXPECT_TRUE(policy.test(kSegment, kGateway, kIcmp, 0).allowed);
+  EXPECT_TRUE(policy.test(kManager, kSegment, kUdp, 5).allowed);
+  EXPECT_FALSE(policy.test(kNode, kSegment, kUdp, 5).allowed);
+  for (const char* line : {"segment -> internet", "segment -> segment", "internet -> segment"}) {
+    EXPECT_THAT(refused(std::string("rules:\n  - ") + line + ": tcp 1\n").message,
+                HasSubstr("line 2, column 5"));
+  }
+  EXPECT_FALSE(check_role_name("segment"));
 }
 
 TEST(Policy, AnyIsEveryMemberAndNobodyElse) {
@@ -157,6 +175,12 @@ TEST(PolicyTable, AgreesWithThePolicyWhoeverAsksWhom) {
           << "seed " << seed;
       ASSERT_EQ(policy.test(kOutside, asked, protocol, port).allowed,
                 table.allows(kInternetGroup, group(to), protocol, port))
+          << "seed " << seed;
+      ASSERT_EQ(policy.test(kSegment, asked, protocol, port).allowed,
+                table.allows(kSegmentGroup, group(to), protocol, port))
+          << "seed " << seed;
+      ASSERT_EQ(policy.test(asks, kSegment, protocol, port).allowed,
+                table.allows(group(from), kSegmentGroup, protocol, port))
           << "seed " << seed;
     }
   }

@@ -65,7 +65,8 @@ class RandomPolicy {
         continue;
       }
       const bool from_outside = below(10) == 0;
-      out += "  - " + (from_outside ? "internet" : side(names, false)) + " -> " +
+      const char* outside = below(2) == 0 ? "internet" : "segment";
+      out += "  - " + (from_outside ? outside : side(names, false)) + " -> " +
              side(names, !from_outside) + ": " + ports() + "\n";
     }
     return out;
@@ -81,11 +82,12 @@ class RandomPolicy {
   std::string side(std::uint32_t names, bool outside) {
     static constexpr std::array<const char*, 5> kRoles{"any", "management", "node", "researcher",
                                                        "member"};
+    static constexpr std::array<const char*, 3> kOutside{"internet", "gateway", "segment"};
     std::string out;
     for (std::uint32_t left = 1 + below(2); left > 0; --left) {
       std::string one = kRoles[below(5)];
       if (names != 0 && below(3) == 0) one = "p" + std::to_string(below(names));
-      if (outside && below(5) == 0) one = below(2) == 0 ? "internet" : "gateway";
+      if (outside && below(5) == 0) one = kOutside[below(3)];
       out += (out.empty() ? "" : ", ") + one;
     }
     return out;
