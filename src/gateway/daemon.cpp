@@ -22,11 +22,11 @@
 #include "gateway/names_supervisor.hpp"
 #include "gateway/privileges.hpp"
 #include "gateway/read_watch.hpp"
-#include "gateway/service_notice.hpp"
 #include "gateway/state_directory.hpp"
 #include "hostnet/host_net.hpp"
 #include "os/clock.hpp"
 #include "os/file.hpp"
+#include "os/service_notice.hpp"
 
 namespace warren::gateway {
 
@@ -264,7 +264,7 @@ void Daemon::run() {
   impl_->retry_later();
   impl_->forget_old_records();
   const auto tell = [this](std::string_view state) {
-    if (auto told = notify_service_manager(state); !told)
+    if (auto told = os::notify_service_manager(state); !told)
       impl_->say(LogLevel::Warning, told.error().message);
   };
   tell("READY=1");

@@ -43,6 +43,19 @@ struct Route {
   std::uint8_t protocol = 0;
 };
 
+/// A rule of policy routing: which packets look for their route in `table`. 0 of `mark` and
+/// `udp_source_port`: any.
+struct Rule {
+  base::Family family = base::Family::V4;
+  std::uint32_t priority = 0;  ///< the lowest is asked first
+  std::uint32_t table = 0;
+  std::uint32_t mark = 0;                 ///< the whole mark
+  bool inverted = false;                  ///< packets that do not match
+  std::uint16_t udp_source_port = 0;      ///< needs Linux 4.17
+  bool suppresses_default_route = false;  ///< what is found is not used if it leads to anywhere
+  bool operator==(const Rule&) const = default;
+};
+
 /// An address that the kernel answers for on a link, where it is asked who has it (ARP, ND).
 struct ProxyNeighbour {
   std::uint32_t link = 0;
@@ -70,6 +83,9 @@ class Rtnl {
   /// Unicast routes of every table but "local"; a multipath route counts once per next hop.
   [[nodiscard]] base::Result<std::vector<Route>> routes();
 
+  /// The rules of both families.
+  [[nodiscard]] base::Result<std::vector<Rule>> rules();
+
   [[nodiscard]] base::Status add_bridge(const std::string& name);
   /// A veth pair; `peer_netns` places the peer at once in another namespace (-1: this one).
   [[nodiscard]] base::Status add_veth(const std::string& name, const std::string& peer_name,
@@ -94,6 +110,9 @@ class Rtnl {
   /// Replaces a route of the same destination when `replace`.
   [[nodiscard]] base::Status add_route(const Route& route, bool replace = false);
   [[nodiscard]] base::Status delete_route(const Route& route);
+  [[nodiscard]] base::Status add_rule(const Rule& rule);
+  /// Deletes the rule that is this one in every respect.
+  [[nodiscard]] base::Status delete_rule(const Rule& rule);
   [[nodiscard]] base::Status add_proxy_neighbour(const std::string& name,
                                                  const base::IpAddress& address);
   [[nodiscard]] base::Status delete_proxy_neighbour(const std::string& name,
@@ -124,6 +143,8 @@ class Rtnl {
                                             const std::string& name, const base::Prefix& prefix);
   [[nodiscard]] base::Status change_route(std::uint16_t type, std::uint16_t flags,
                                           const Route& route, const std::string& what);
+  [[nodiscard]] base::Status change_rule(std::uint16_t type, std::uint16_t flags, const Rule& rule,
+                                         const std::string& what);
   [[nodiscard]] base::Status change_proxy_neighbour(std::uint16_t type, std::uint16_t flags,
                                                     const std::string& name,
                                                     const base::IpAddress& address,

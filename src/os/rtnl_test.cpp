@@ -239,6 +239,36 @@ TEST_F(RtnlTest, SubscriberSeesChanges) {
   });
 }
 
+TEST_F(RtnlTest, RulesAreAddedOnceAndDeletedExactly) {
+  in_fresh_namespace([] {
+    auto rtnl = Rtnl::open();
+    ASSERT_TRUE(rtnl);
+    const auto before = rtnl->rules();
+    ASSERT_TRUE(before) << before.error().message;
+    const std::vector<Rule> ours = {
+        {.family = base::Family::V4, .priority = 90, .table = 51820, .mark = 7, .inverted = true},
+        {.family = base::Family::V4, .priority = 89, .table = 254, .udp_source_port = 4000},
+        {.family = base::Family::V6,
+         .priority = 88,
+         .table = 254,
+         .suppresses_default_route = true}};
+    for (const Rule& rule : ours) {
+      OK(rtnl->add_rule(rule));
+      EXPECT_EQ(rtnl->add_rule(rule).error().kind, ErrorKind::Conflict);
+    }
+    auto now = rtnl->rules();
+    ASSERT_TRUE(now);
+    EXPECT_EQ(now->size(), before->size() + ours.size());
+    EXPECT_THAT(*now, testing::IsSupersetOf(ours));
+    Rule other = ours[0];
+    other.mark = 8;
+    EXPECT_FALSE(rtnl->delete_rule(other));
+    for (const Rule& rule : ours) OK(rtnl->delete_rule(rule));
+    EXPECT_EQ(rtnl->delete_rule(ours[0]).error().kind, ErrorKind::NotFound);
+    EXPECT_EQ(rtnl->rules().value(), *before);
+  });
+}
+
 TEST(NetlinkMessage, MalformedLengthsEndTheWalk) {
   std::vector<std::uint8_t> bytes(64, 0xff);
   int calls = 0;

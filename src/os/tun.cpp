@@ -157,6 +157,11 @@ base::Result<TunOffloads> set_tun_offloads(const Fd& tun) {
   return TunOffloads{.vnet_header = true};
 }
 
+base::Status make_tun_persistent(const Fd& tun) {
+  if (ioctl(tun.get(), TUNSETPERSIST, 1UL) < 0) return os_error("make the interface persistent");
+  return {};
+}
+
 base::Result<Tun> open_tun(const TunOptions& options) {
   ifreq request{};
   if (options.name.size() >= sizeof request.ifr_name)
@@ -172,8 +177,7 @@ base::Result<Tun> open_tun(const TunOptions& options) {
   if (ioctl(device.get(), TUNSETIFF, &request) < 0) return attach_error(options.name, errno);
   const std::string name(request.ifr_name, strnlen(request.ifr_name, sizeof request.ifr_name));
   if (options.restrict_to_root) WARREN_TRY(restrict_to_root(device, name));
-  if (options.persistent && ioctl(device.get(), TUNSETPERSIST, 1UL) < 0)
-    return os_error("make interface " + name + " persistent");
+  if (options.persistent) WARREN_TRY(make_tun_persistent(device).within(name));
   Tun tun{.descriptor = std::move(device), .name = name};
   if (options.offloads) {
     WARREN_TRY_ASSIGN(tun.offloads, set_tun_offloads(tun.descriptor));

@@ -54,6 +54,8 @@ struct Tun {
 /// A further queue of a device made with `multi_queue`, in the calling thread's namespace; same
 /// offloads. NotFound when the device is gone (none is made), Invalid when it takes one queue.
 [[nodiscard]] base::Result<Tun> open_tun_queue(const std::string& name);
+/// The device outlives whoever holds it, until it is deleted.
+[[nodiscard]] base::Status make_tun_persistent(const Fd& tun);
 /// Of a descriptor that exists already: turns on the widest set that kernel and device accept and
 /// tells it. All false, without an error, on a device without the header and on a socket that
 /// carries packets in a tun's place.
