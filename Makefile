@@ -102,6 +102,8 @@ $(STAMP): packages.txt tools/unpack_packages.sh
 	@mkdir -p build
 	tools/install_packages.sh packages.txt
 	tools/unpack_packages.sh build/debian ocserv nscd mosquitto mosquitto-clients
+	tools/unpack_packages.sh build/openresolv openresolv
+	tools/unpack_packages.sh build/resolvconf resolvconf
 	@touch $@
 
 $(CONTAINERS): | $(STAMP)

@@ -28,6 +28,7 @@ MAY_USE = {
     "control": "base model plan store pki api",
     "document": "base model api",
     "netns": "base os crypto ipc",
+    "hostlink": "base os crypto ipc netns",
     "engine": "base os wire crypto ipc wg node",
     "proxy": "base os wire crypto ipc engine",
     "services": "base model os",

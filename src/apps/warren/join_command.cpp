@@ -14,6 +14,8 @@
 #include "apps/warren/text.hpp"
 #include "client/join.hpp"
 #include "client/member.hpp"
+#include "hostlink/directory.hpp"
+#include "hostlink/links.hpp"
 #include "model/conf_key.hpp"
 #include "netns/ready.hpp"
 #include "netns/runtime_dir.hpp"
@@ -78,6 +80,16 @@ base::Status join(const Invocation& invocation, const std::string& argument,
   return {};
 }
 
+/// Conflict while this host is in the network: its key would be gone under it.
+base::Status check_not_up(const Invocation& invocation, const std::string& profile) {
+  for (const auto& link : hostlink::list_links(hostlink::directory_in(invocation.run_dir))) {
+    if (link.run.profile != profile) continue;
+    return base::make_error(base::ErrorKind::Conflict, "leave " + profile + ": it is up",
+                            "end it first: warren down " + link.run.name);
+  }
+  return {};
+}
+
 /// Conflict while a run of this profile lives: its key would be gone under it.
 base::Status check_no_run(const std::string& directory, const std::string& profile) {
   const auto runtime = netns::runtime_directory();
@@ -130,6 +142,7 @@ base::Result<std::string> tell_gateway(const std::string& directory, const Leave
 base::Status leave(const Invocation& invocation, const LeaveChoice& choice) {
   WARREN_TRY_ASSIGN(const std::string directory, client::profile_directory());
   WARREN_TRY(client::check_profile_name(choice.profile));
+  WARREN_TRY(check_not_up(invocation, choice.profile));
   WARREN_TRY(check_no_run(directory, choice.profile));
   auto told = tell_gateway(directory, choice);
   if (!told && (!choice.force || told.error().kind == base::ErrorKind::NotFound)) {

@@ -29,6 +29,8 @@ using base::make_error;
 
 namespace {
 
+constexpr std::string_view kTokenMark = "warren1";
+
 struct Profile {
   std::string path;
   std::string name;
@@ -318,7 +320,6 @@ base::Status fill_from_wireguard(const RunArguments& arguments, const model::WgC
 
 /// A token, or a file that holds one.
 base::Result<std::optional<model::TokenText>> find_token(const std::string& given) {
-  constexpr std::string_view kMark = "warren1";
   constexpr std::size_t kMaxTokenFile = 4096;
   std::string text = given;
   if (given.find('/') != std::string::npos) {
@@ -327,7 +328,7 @@ base::Result<std::optional<model::TokenText>> find_token(const std::string& give
     text = content->substr(0, content->find_first_of("\r\n "));
     model::wipe_text(*content);
   }
-  if (!text.starts_with(kMark)) return std::nullopt;
+  if (!text.starts_with(kTokenMark)) return std::nullopt;
   auto token = model::TokenText::parse(text);
   model::wipe_text(text);
   if (!token) return std::move(token).error();
@@ -448,6 +449,26 @@ std::vector<std::string> run_environment(const std::string& run,
     remove(given.substr(0, given.find('=')));
     out.push_back(given);
   }
+  return out;
+}
+
+base::Result<LinkProfile> make_link_profile(const RunArguments& arguments) {
+  const std::string& given = arguments.profile;
+  if (is_openconnect_url(given) || given.starts_with(kTokenMark)) {
+    return make_error(ErrorKind::Invalid, "warren up takes a profile, no token and no server",
+                      "`warren join TOKEN` makes a profile; `warren run` takes the others, too");
+  }
+  LinkProfile out;
+  WARREN_TRY_ASSIGN(const Profile profile, find_profile(given));
+  WARREN_TRY_ASSIGN(const model::WgConf conf, read_conf(profile.path));
+  WARREN_TRY(client::check_profile_name(profile.name));
+  notice_hooks(conf, profile.path);
+  out.run.profile = given;
+  out.run.name = profile.name;
+  out.run.interface_name = profile.name;
+  WARREN_TRY(fill_from_wireguard(arguments, conf, profile.path, out.run));
+  WARREN_TRY_ASSIGN(out.table, hostlink::TableChoice::parse(conf.interface.table));
+  WARREN_TRY(follow_profile(arguments, profile, conf, out.run));
   return out;
 }
 

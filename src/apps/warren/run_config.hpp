@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "hostlink/plan.hpp"
 #include "netns/run.hpp"
 
 namespace warren::app {
@@ -49,6 +50,14 @@ struct RunArguments {
 
 /// Reads the profile and resolves its endpoints. Warnings go to standard error.
 [[nodiscard]] base::Result<netns::RunConfig> make_run_config(const RunArguments& arguments);
+
+/// What `warren up` makes of a profile: as a run of it, and where its routes go.
+struct LinkProfile {
+  netns::RunConfig run;
+  hostlink::TableChoice table;
+};
+/// Of the arguments count profile, wait_ready, no_follow and end_when_revoked.
+[[nodiscard]] base::Result<LinkProfile> make_link_profile(const RunArguments& arguments);
 
 /// The environment of a command inside a run: the caller's, without the addresses of sockets that a
 /// run does not see, with WARREN_RUN and every `-e NAME=VALUE`.

@@ -18,8 +18,11 @@
 #include "api/json.hpp"
 #include "apps/warren/ask.hpp"
 #include "apps/warren/cli.hpp"
+#include "apps/warren/link_status.hpp"
 #include "apps/warren/text.hpp"
 #include "client/profile.hpp"
+#include "hostlink/directory.hpp"
+#include "hostlink/links.hpp"
 #include "netns/ready.hpp"
 #include "netns/runtime_dir.hpp"
 #include "os/clock.hpp"
@@ -54,6 +57,7 @@ struct Picture {
   std::optional<base::Error> daemon_error;
   std::vector<api::NetworkView> networks;
   std::vector<netns::RunStatus> runs;
+  std::vector<hostlink::LinkStatus> links;
   std::vector<std::string> profiles;
 };
 
@@ -67,6 +71,7 @@ Picture look(const Invocation& invocation) {
     picture.daemon_error = std::move(status).error();
   }
   picture.runs = runs_of_user();
+  picture.links = hostlink::list_links(hostlink::directory_in(invocation.run_dir));
   if (const auto directory = client::profile_directory()) {
     if (auto names = client::list_profiles(*directory)) picture.profiles = std::move(*names);
   }
@@ -86,6 +91,10 @@ ordered_json document_of(const Picture& picture) {
                                 {"pid", run.pid},
                                 {"public_key", run.public_key},
                                 {"addresses", run.addresses}});
+  }
+  document["links"] = ordered_json::array();
+  for (const hostlink::LinkStatus& link : picture.links) {
+    document["links"].push_back(link_document(link));
   }
   document["profiles"] = picture.profiles;
   return document;
@@ -123,12 +132,14 @@ void print_picture(const Picture& picture) {
     fmt::print("\n");
     table.print();
   }
+  print_links(picture.links);
   if (!picture.profiles.empty()) fmt::print("\nprofiles  {}\n", join_words(picture.profiles));
 }
 
 base::Status show_status(Invocation& invocation) {
   Picture picture = look(invocation);
-  if (!picture.daemon && picture.runs.empty() && picture.profiles.empty()) {
+  if (!picture.daemon && picture.runs.empty() && picture.links.empty() &&
+      picture.profiles.empty()) {
     if (picture.daemon_error->kind != base::ErrorKind::Unavailable) {
       return std::move(*picture.daemon_error);
     }
@@ -229,6 +240,11 @@ base::Status check(Invocation& invocation, const StatusChoice& choice) {
     print_line(invocation.json
                    ? ordered_json{{"schema", 1}, {"daemon", true}, {"state", state}}.dump()
                    : fmt::format("the daemon is {}", state));
+    return {};
+  }
+  if (const auto link = find_link(invocation, choice.run)) {
+    WARREN_TRY(check_link(*link, choice.check == "ready", wait));
+    print_run(invocation, link->run, state);
     return {};
   }
   auto run = check_run(choice, wait);
