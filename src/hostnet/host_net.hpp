@@ -8,7 +8,6 @@
 
 #include "hostnet/records.hpp"
 #include "os/fd.hpp"
-#include "os/netns.hpp"
 #include "os/rtnl.hpp"
 #include "plan/host.hpp"
 #include "plan/steps.hpp"
@@ -31,7 +30,6 @@ class HostNet final : public plan::Host {
  public:
   [[nodiscard]] static base::Result<std::unique_ptr<HostNet>> open(const Options& options);
 
-  [[nodiscard]] bool may_change_host() const override { return os::is_ours(host_); }
   [[nodiscard]] base::Result<plan::Observed> observe() override;
   [[nodiscard]] base::Status apply(const plan::Step& step) override;
   [[nodiscard]] base::Result<std::size_t> flush_connections(
