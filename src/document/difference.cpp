@@ -102,6 +102,8 @@ class Comparison {
         .listen = wanted_.listen};
     made.create.names = wanted_.names;
     made.create.forwarders = wanted_.forwarders;
+    made.create.attach = wanted_.attach;
+    made.create.host_access = wanted_.host_access;
     for (const api::RoleAdd& role : wanted_.roles) {
       made.lines.push_back(fmt::format("+ role {} of {}", role.name, wanted_.name));
     }
@@ -134,6 +136,11 @@ class Comparison {
     if (wanted_.subnet) fixed("subnet", is.subnet, normal_prefix(*wanted_.subnet));
     if (wanted_.subnet6) fixed("IPv6 subnet", is.subnet6, normal_prefix(*wanted_.subnet6));
     if (wanted_.port) fixed("port", std::to_string(is.port), std::to_string(*wanted_.port));
+    if (wanted_.attach && wanted_.attach->compare(is.attach) != 0) {
+      out_.conflicts.push_back(fmt::format(
+          "network {} is attached to {} and cannot be to {}: make another network", wanted_.name,
+          is.attach.empty() ? "nothing" : is.attach, shown(*wanted_.attach)));
+    }
     if (wanted_.listen) check_listen(is);
     if (!wanted_.gateway_addresses) return;
     for (const std::string& text : *wanted_.gateway_addresses) {
@@ -164,6 +171,10 @@ class Comparison {
     }
     if (wanted_.nat && differs("nat", is.nat ? "on" : "off", *wanted_.nat ? "on" : "off")) {
       set.nat = wanted_.nat;
+    }
+    if (wanted_.host_access && differs("host-access", is.host_access ? "on" : "off",
+                                       *wanted_.host_access ? "on" : "off")) {
+      set.host_access = wanted_.host_access;
     }
     if (wanted_.reserve && differs("reserve", joined(sorted(is.reserved, normal_range)),
                                    joined(sorted(*wanted_.reserve, normal_range)))) {

@@ -35,6 +35,8 @@ struct Network {
   std::optional<std::uint32_t> max_devices;
   std::optional<bool> names;
   std::optional<std::vector<std::string>> forwarders;
+  std::optional<std::string> attach;
+  std::optional<bool> host_access;
   std::optional<bool> stopped;
   std::vector<api::RoleAdd> roles;
   std::optional<std::vector<std::string>> policy;  ///< its lines; none: no policy

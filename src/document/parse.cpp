@@ -211,6 +211,8 @@ class Reader {
                          {"max-devices", number(made.max_devices, 0, UINT32_MAX)},
                          {"names", yes_or_no(made.names)},
                          {"forwarders", texts(made.forwarders, wrong_address)},
+                         {"attach", text(made.attach)},
+                         {"host-access", yes_or_no(made.host_access)},
                          {"stopped", yes_or_no(made.stopped)},
                          {"roles", [&](const YAML::Node& n) { return roles(n, made); }},
                          {"policy",

@@ -89,6 +89,8 @@ void write_network(const Network& network, Writer& out) {
   out.number(2, "max-devices", network.max_devices);
   out.yes_or_no(2, "names", network.names);
   out.list(2, "forwarders", network.forwarders);
+  out.value(2, "attach", network.attach);
+  out.yes_or_no(2, "host-access", network.host_access);
   out.yes_or_no(2, "stopped", network.stopped);
   if (!network.roles.empty()) out.line(2, "roles");
   for (const api::RoleAdd& role : network.roles) {
@@ -158,6 +160,8 @@ Network describe(const Current& current) {
   if (view.max_devices != 0) out.max_devices = view.max_devices;
   if (view.names) out.names = true;
   if (!view.forwarders.empty()) out.forwarders = view.forwarders;
+  out.attach = unless_empty(view.attach);
+  if (view.host_access) out.host_access = true;
   out.stopped = view.stopped;
   for (const api::RoleView& role : current.roles.roles) {
     const bool made = std::ranges::find(view.roles, role.name) != view.roles.end();

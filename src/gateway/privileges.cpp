@@ -14,9 +14,9 @@ using base::make_error;
 namespace {
 
 constexpr std::array<unsigned, 2> kRequired = {CAP_NET_ADMIN, CAP_SYS_ADMIN};
-constexpr std::array<unsigned, 8> kUseful = {CAP_NET_BIND_SERVICE, CAP_SETUID,      CAP_SETGID,
-                                             CAP_SETPCAP,          CAP_KILL,        CAP_CHOWN,
-                                             CAP_SYS_CHROOT,       CAP_DAC_OVERRIDE};
+constexpr std::array<unsigned, 9> kUseful = {
+    CAP_NET_BIND_SERVICE, CAP_SETUID, CAP_SETGID,     CAP_SETPCAP,      CAP_KILL,
+    CAP_CHOWN,            CAP_NET_RAW, CAP_SYS_CHROOT, CAP_DAC_OVERRIDE};
 
 std::string name_of(unsigned capability) {
   std::string name = "CAP_";

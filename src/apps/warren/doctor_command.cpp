@@ -1,10 +1,12 @@
-// `warren doctor run`: why runs do not work here, and what an administrator must set.
+// `warren doctor run`: why runs do not work here, and what an administrator must set. `warren
+// doctor ports`: whether others reach what this gateway serves.
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "api/json.hpp"
 #include "apps/warren/ask.hpp"
 #include "apps/warren/cli.hpp"
 #include "netns/doctor.hpp"
@@ -60,6 +62,24 @@ int examine(const Invocation& invocation) {
   return works ? kDone : kFailed;
 }
 
+/// Asks the daemon, which may look at the host's packet filters.
+base::Status examine_ports(Invocation& invocation) {
+  WARREN_TRY_ASSIGN(const api::DoctorReport report, daemon_of(invocation).check_ports());
+  const bool works = std::ranges::none_of(
+      report.findings, [](const auto& finding) { return finding.state == "bad"; });
+  if (!works) invocation.exit_code = kFailed;
+  if (invocation.json) {
+    print_line(api::encode(report));
+    return {};
+  }
+  for (const auto& finding : report.findings) {
+    fmt::print("{:<5} {}: {}\n", finding.state, finding.what, finding.text);
+    if (!finding.remedy.empty()) fmt::print("      hint: {}\n", finding.remedy);
+  }
+  if (report.findings.empty()) fmt::print("this gateway serves nothing: no port is public\n");
+  return {};
+}
+
 }  // namespace
 
 void add_doctor_command(CLI::App& app, Invocation& invocation) {
@@ -69,6 +89,15 @@ void add_doctor_command(CLI::App& app, Invocation& invocation) {
       "run", "Try what `warren run` needs, and say what an administrator must set");
   run->footer("Exit code 0 when runs work here, 1 when not. Example: warren doctor run --json");
   run->callback([&invocation] { invocation.exit_code = examine(invocation); });
+  CLI::App* ports = doctor->add_subcommand(
+      "ports", "Try each public port of this gateway from outside, and name who is in the way");
+  ports->footer(
+      "Says the rule that firewalld, ufw, iptables or nftables needs. Exit code 0 when every port is "
+      "open, 1 when not. Example: warren doctor ports");
+  ports->callback([&invocation] {
+    const base::Status done = examine_ports(invocation);
+    if (!done) finish(invocation, done);
+  });
 }
 
 }  // namespace warren::app

@@ -1,0 +1,69 @@
+"""Whether others reach what a gateway serves, and who is in the way when they do not."""
+
+import json
+
+import pytest
+
+FIREWALLS = {
+    "ufw": ("table ip filter { chain ufw-user-input { }; chain INPUT { type filter hook input "
+            "priority 0; policy drop; jump ufw-user-input; }; }", "ufw allow {port}/udp"),
+    "firewalld": ("table inet firewalld { chain filter_INPUT { type filter hook input priority 10; "
+                  "iifname lo accept; reject with icmpx admin-prohibited; }; }",
+                  "firewall-cmd --permanent --add-port={port}/udp"),
+    "nft": ("table inet fence { chain door { type filter hook input priority 5; policy drop; }; }",
+            "nft insert rule inet fence door udp dport {port} accept"),
+}
+
+DOCKER = ("table ip filter { chain DOCKER-USER { return; }; chain FORWARD { type filter hook "
+          "forward priority 0; policy drop; jump DOCKER-USER; }; }")
+
+
+def findings(gateway, code):
+    done = gateway.call("--json", "doctor", "ports")
+    assert done.returncode == code, done.stdout + done.stderr
+    return json.loads(done.stdout)["findings"]
+
+
+@pytest.mark.parametrize("firewall", FIREWALLS)
+def test_each_public_port_is_tried_and_the_remedy_helps(world, gateway, firewall):
+    view = gateway.create("a", "--endpoint", "192.0.2.1", "--no-nat")
+    world.members[0].join("a")
+    gateway.ask("forward", "add", "8080/tcp", "m0:80", "--network", gateway.network("a"))
+    before = gateway.snapshot()
+    good = findings(gateway, 0)
+    assert [one["state"] for one in good] == ["good"] * 3, good
+    assert [one["what"].split()[1] for one in good] == [
+        f"{view['port']}/udp", "51800/tcp", "8080/tcp"]
+    assert "warren-engine" in good[0]["text"] and "warren" in good[1]["text"]
+    rules, remedy = FIREWALLS[firewall]
+    gateway.run("nft", rules)
+    bad = findings(gateway, 1)
+    assert [one["state"] for one in bad] == ["bad", "bad", "good"]
+    assert remedy.format(port=view["port"]) in bad[0]["remedy"]
+    if firewall == "nft":
+        gateway.run("nft", bad[0]["remedy"].removeprefix("nft "))
+        assert [one["state"] for one in findings(gateway, 1)] == ["good", "bad", "good"]
+    gateway.run("nft", "delete", "table", *rules.split()[1:3])
+    assert gateway.snapshot() == before, "nothing stays of a test"
+
+
+def test_nobody_listens(world, gateway):
+    gateway.create("a", "--no-nat")
+    _, pid = gateway.engine("a")
+    gateway.ask("network", "stop", gateway.network("a"))
+    assert len(findings(gateway, 0)) == 1, "a stopped network has no public port"
+
+
+def test_a_network_whose_members_would_not_reach_the_world_is_not_made(gateway):
+    gateway.run("nft", DOCKER)
+    before = gateway.snapshot()
+    refused = gateway.call("network", "create", gateway.network("a"), "--subnet", "10.20.0.0/24")
+    assert refused.returncode == 1
+    assert "iptables -I DOCKER-USER -i wh+ -j ACCEPT" in refused.stderr
+    assert gateway.snapshot() == before
+    gateway.create("a", "--no-nat")
+    refused = gateway.call("network", "set", gateway.network("a"), "--nat")
+    assert refused.returncode == 1 and "DOCKER-USER" in refused.stderr
+    gateway.run("nft", "insert", "rule", "ip", "filter", "FORWARD", "iifname", "wh*", "accept")
+    gateway.run("nft", "insert", "rule", "ip", "filter", "FORWARD", "oifname", "wh*", "accept")
+    assert gateway.ask("network", "set", gateway.network("a"), "--nat")["nat"]
