@@ -1,13 +1,12 @@
 #include "netns/anyconnect.hpp"
 
 #include <signal.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "crypto/secret.hpp"
 #include "netns/limits.hpp"
+#include "netns/own_program.hpp"
 #include "netns/run.hpp"
 #include "os/stream.hpp"
 #include "os/unix_socket.hpp"
@@ -80,16 +79,10 @@ base::Status answer(AnyConnectRun& run, const AnyConnectMessage& message, AnyCon
 }  // namespace
 
 base::Result<std::string> openconnect_program() {
-  if (const char* named = std::getenv("WARREN_OPENCONNECT"); named != nullptr && *named != '\0') {
-    return std::string(named);
-  }
-  WARREN_TRY_ASSIGN(const std::string directory, os::program_directory());
-  const std::string path = directory + "/warren-openconnect";
-  if (access(path.c_str(), X_OK) == 0) return path;
-  return base::os_error("find " + path)
-      .with_hint(
-          "this build has no AnyConnect: its portable folder leaves it out, and a build needs "
-          "libopenconnect; install the distribution's package of warren");
+  return own_program(
+      "WARREN_OPENCONNECT", "warren-openconnect",
+      "this build has no AnyConnect: its portable folder leaves it out, and a build needs "
+      "libopenconnect; install the distribution's package of warren");
 }
 
 AnyConnectRun::~AnyConnectRun() {

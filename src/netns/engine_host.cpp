@@ -4,11 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "crypto/secret.hpp"
 #include "ipc/hints.hpp"
 #include "netns/limits.hpp"
+#include "netns/own_program.hpp"
 #include "os/clock.hpp"
 #include "os/stream.hpp"
 #include "os/tun.hpp"
@@ -60,14 +60,8 @@ void wipe(std::string& text) {
 }  // namespace
 
 base::Result<std::string> engine_program() {
-  if (const char* named = std::getenv("WARREN_ENGINE"); named != nullptr && *named != '\0') {
-    return std::string(named);
-  }
-  WARREN_TRY_ASSIGN(const std::string directory, os::program_directory());
-  const std::string path = directory + "/warren-engine";
-  if (access(path.c_str(), X_OK) == 0) return path;
-  return base::os_error("find the engine " + path)
-      .with_hint("warren-engine must be beside warren, or be named by WARREN_ENGINE");
+  return own_program("WARREN_ENGINE", "warren-engine",
+                     "warren-engine must be beside warren, or be named by WARREN_ENGINE");
 }
 
 EngineHost::EngineHost(os::Loop& loop, const RunConfig& config, std::string api_path,

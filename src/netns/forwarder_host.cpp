@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "netns/close_others.hpp"
@@ -45,6 +46,16 @@ base::Status ForwarderHost::fork_one() {
   const pid_t pid = fork();
   if (pid < 0) return base::os_error("create a process for the exposed ports");
   if (pid == 0) be_forwarder(supervisor, std::move(pair.first));
+  if (base::Status watched = watch_one(pid); !watched) {
+    kill(pid, SIGKILL);
+    waitpid(pid, nullptr, 0);
+    child_ = {};
+    return watched;
+  }
+  return {};
+}
+
+base::Status ForwarderHost::watch_one(pid_t pid) {
   child_.pid = pid;
   WARREN_TRY_ASSIGN(child_.start_time, os::process_start_time(pid));
   WARREN_TRY_ASSIGN(child_.pidfd, os::open_pidfd(pid, child_.start_time));

@@ -27,6 +27,7 @@ class ForwarderHost {
 
  private:
   [[nodiscard]] base::Status fork_one();
+  [[nodiscard]] base::Status watch_one(pid_t pid);
   [[noreturn]] void be_forwarder(pid_t supervisor, os::Fd sockets);
   void handle_end();
 

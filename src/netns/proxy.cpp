@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <memory>
 
 #include "crypto/secret.hpp"
@@ -19,6 +18,7 @@
 #include "netns/engine_host.hpp"
 #include "netns/exposure.hpp"
 #include "netns/limits.hpp"
+#include "netns/own_program.hpp"
 #include "netns/runtime_dir.hpp"
 #include "netns/signal_relay.hpp"
 #include "netns/socket_address.hpp"
@@ -350,14 +350,8 @@ RunEnd ProxySupervisor::run() {
 }  // namespace
 
 base::Result<std::string> stack_program() {
-  if (const char* chosen = std::getenv("WARREN_STACK"); chosen != nullptr && *chosen != '\0') {
-    return std::string(chosen);
-  }
-  WARREN_TRY_ASSIGN(const std::string directory, os::program_directory());
-  const std::string path = directory + "/warren-stack";
-  if (access(path.c_str(), X_OK) == 0) return path;
-  return base::os_error("find the TCP/IP stack " + path)
-      .with_hint("install warren-stack beside warren, or set WARREN_STACK to its path");
+  return own_program("WARREN_STACK", "warren-stack",
+                     "install warren-stack beside warren, or set WARREN_STACK to its path");
 }
 
 RunEnd run_proxy(ProxyConfig config) { return ProxySupervisor(std::move(config)).run(); }
