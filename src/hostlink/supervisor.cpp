@@ -76,6 +76,7 @@ class Supervisor {
     return std::string(kSocketDirectory) + "/" + config_.run.name + ".sock";
   }
   [[nodiscard]] Names names() const;
+  [[nodiscard]] bool takes_everything() const;  ///< a default route, of either family
   [[nodiscard]] std::string names_by() const;
   void notice(const std::string& text);
   void fail(base::Error error);
@@ -199,6 +200,7 @@ base::Status Supervisor::handle_configured() {
   }
   WARREN_TRY(network_->apply(plan(), false));
   WARREN_TRY(tell_names(names()));
+  turn_.reset();  // waiting for a handshake keeps nobody else from the host
   if (!config_.run.wait_ready) {
     be_ready();
     return {};
@@ -227,13 +229,11 @@ void Supervisor::wait_for_handshake() {
 void Supervisor::be_ready() {
   condition_ = "up";
   if (base::Status told = tell_state(); !told) return fail(std::move(told).error());
-  turn_.reset();
   if (config_.on_ready) {
-    const LinkPlan now = plan();
     config_.on_ready({.name = config_.run.name,
                       .addresses = config_.run.addresses,
                       .names = names_by(),
-                      .all_traffic = !now.rules.empty()});
+                      .all_traffic = takes_everything()});
   }
   ready_ = true;
   wake(config_.run.name,
@@ -251,12 +251,15 @@ std::string Supervisor::names_by() const {
   return name_service_->kind == NameService::Kind::Resolved ? "resolved" : "resolvconf";
 }
 
+bool Supervisor::takes_everything() const {
+  return std::ranges::any_of(config_.run.routes,
+                             [](const base::Prefix& route) { return route.length == 0; });
+}
+
 Names Supervisor::names() const {
-  const auto everything = [](const base::Prefix& route) { return route.length == 0; };
   return {.servers = config_.run.dns_servers,
           .search = config_.run.dns_search,
-          .all_names = config_.run.dns_search.empty() ||
-                       std::ranges::any_of(config_.run.routes, everything)};
+          .all_names = config_.run.dns_search.empty() || takes_everything()};
 }
 
 /// Names that cannot be set are no failure: addresses work. It is said.
