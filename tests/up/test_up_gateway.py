@@ -18,32 +18,70 @@ from lab import WARREN, wait_until, without_link_local  # noqa: E402
 from changes import changes  # noqa: E402
 
 
+RESOLVCONF = """#!/bin/sh
+case $1 in
+  -a) cat > {folder}/$2.record ;;
+  -d) rm -f {folder}/$2.record ;;
+esac
+"""
+
+
 class Member:
-    """A host whose administrator joins it to the network."""
+    """A host whose administrator joins it to the network. Its /run is its own, and so is its
+    resolvconf, which only writes down what it is told: no other of this machine is found."""
 
     def __init__(self, world):
         self.gateway = world.gateway
         self.host = world.members[0]
-        self.run_dir = self.host.folder / "r"
-        self.environment = {**os.environ, "XDG_CONFIG_HOME": str(self.host.folder),
-                            "WARREN_RUN_DIR": str(self.run_dir)}
+        self.folder = self.host.folder
+        self.run_dir = self.folder / "r"
+        self.folder.mkdir()
+        program = self.folder / "resolvconf"
+        program.write_text(RESOLVCONF.format(folder=self.folder))
+        program.chmod(0o755)
+        self.environment = {**os.environ, "XDG_CONFIG_HOME": str(self.folder),
+                            "WARREN_RUN_DIR": str(self.run_dir),
+                            "PATH": f"{self.folder}:{os.environ['PATH']}"}
         self.name = self.gateway.network("a")
+        self.holder = subprocess.Popen(
+            self.host.inside("unshare", "-m", "sh", "-c",
+                             "mount -t tmpfs tmpfs /run && echo ready && exec sleep 600"),
+            stdout=subprocess.PIPE, text=True)
+        assert self.holder.stdout.readline() == "ready\n"
 
-    def call(self, *words):
-        return self.host.attempt(WARREN, *words, env=self.environment)
+    def attempt(self, *words, **options):
+        return subprocess.run(
+            ["nsenter", "-t", str(self.holder.pid), "-m", "-n", *map(str, words)],
+            env=self.environment, capture_output=True, text=True, timeout=30, **options)
 
-    def ask(self, *words):
-        done = self.call(*words)
+    def run(self, *words, **options):
+        done = self.attempt(*words, **options)
         assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
         return done.stdout
 
+    def call(self, *words):
+        return self.attempt(WARREN, *words)
+
+    def ask(self, *words):
+        return self.run(WARREN, *words)
+
     def join(self):
-        token = self.gateway.invite("a", "laptop")
-        self.host.run(WARREN, "join", "-", input=token + "\n", env=self.environment)
+        self.run(WARREN, "join", "-", input=self.gateway.invite("a", "laptop") + "\n")
+
+    def names(self):
+        record = self.folder / f"{self.name}.record"
+        return record.read_text() if record.exists() else ""
+
+    def close(self):
+        if self.run_dir.exists():
+            self.call("down", self.name)
+        self.holder.kill()
+        self.holder.wait()
+        self.holder.stdout.close()
 
     def snapshot(self):
-        run = self.host.run
-        return {"links": run("ip", "-d", "link"),
+        run = self.run
+        return {"names": self.names(), "links": run("ip", "-d", "link"),
                 "addresses": without_link_local(run("ip", "-o", "address")),
                 "routes": sorted(without_link_local(run("ip", "route", "show", "table", "all"))),
                 "routes6": sorted(without_link_local(
@@ -52,10 +90,10 @@ class Member:
                 "files": self.run_dir.exists()}
 
     def ping(self, target, count=1):
-        return self.host.attempt("ping", "-c", count, "-i", "0.2", "-W", "3", target).returncode == 0
+        return self.attempt("ping", "-c", count, "-i", "0.2", "-W", "3", target).returncode == 0
 
     def route_to(self, target):
-        return self.host.attempt("ip", "route", "get", target).stdout
+        return self.attempt("ip", "route", "get", target).stdout
 
     def log(self):
         return (self.run_dir / "up" / f"{self.name}.log").read_text()
@@ -69,8 +107,7 @@ def member():
     made = Member(world)
     wait_until(lambda: "NO-CARRIER" not in made.snapshot()["links"], "the wires are up")
     yield made
-    if made.run_dir.exists():
-        made.call("down", made.name)
+    made.close()
     world.close()
 
 
@@ -94,15 +131,18 @@ def test_a_host_follows_its_gateway(member):
     wait_until(lambda: f"dev {name}" not in member.route_to("203.0.113.1"), "and turns back")
     wait_until(lambda: member.snapshot()["rules"] == before["rules"], "without its rules")
 
+    gateway.ask("network", "set", name, "--dns", "10.20.0.53")
+    wait_until(lambda: "nameserver 10.20.0.53\n" in member.names(), "the name servers follow")
+
     # Another endpoint is set at the live engine; the session stays.
     gateway.run("ip", "address", "add", "192.0.2.77/24", "dev", "u0")
     handshake = gateway.peer("a", "laptop")["last_handshake"]
     gateway.ask("network", "set", name, "--endpoint", "192.0.2.77")
-    wait_until(lambda: "192.0.2.77" in member.host.run("wg", "show", name, "endpoints"),
+    wait_until(lambda: "192.0.2.77" in member.run("wg", "show", name, "endpoints"),
                "the engine has the new endpoint")
     assert member.ping(shown["gateway"], count=2)
     assert gateway.peer("a", "laptop")["last_handshake"] == handshake
-    conf = (member.host.folder / "warren" / f"{name}.conf").read_text()
+    conf = (member.folder / "warren" / f"{name}.conf").read_text()
     assert "192.0.2.77" in conf
 
     member.ask("down", name)
@@ -137,7 +177,7 @@ def test_a_revoked_host_keeps_its_link_and_is_told(member):
                "status says so")
     assert "the link stays, and its packets go nowhere" in member.log()
     assert not member.ping(shown["gateway"])
-    assert name in member.host.run("ip", "-o", "link")
+    assert name in member.run("ip", "-o", "link")
     assert member.call("status", name, "--check", "ready").returncode == 3
     member.ask("down", name)
     assert changes(before, member.snapshot()) == {}

@@ -31,6 +31,11 @@ OVER_ETC = ("mkdir /run/upper /run/work; mount -t overlay overlay "
             "mv /etc/resolv.conf.new /etc/resolv.conf;")
 
 
+# Where this machine has one of its own, the stories that want none do not see it.
+NO_RESOLVCONF = ("for file in /usr/sbin/resolvconf /usr/bin/resolvconf; do "
+                 "[ ! -e $file ] || mount --bind /dev/null $file; done;")
+
+
 def with_resolvconf(folder):
     """The real program of a Debian package that is unpacked, not installed."""
     root = UNPACKED / folder
@@ -47,7 +52,7 @@ class UpLab(Lab):
         program = "wireguard-go" if shutil.which("wireguard-go") else "warren-engine"
         super().__init__(far_program=program, etc_setup=(
             "mount -t tmpfs tmpfs /run; mkdir -p /run/wireguard;"
-            f" {setup or OVER_ETC.format(lower='')}"))
+            f" {setup or NO_RESOLVCONF + OVER_ETC.format(lower='')}"))
         output("ip", "-n", self.far, "address", "add", f"{BEHIND}/32", "dev", "e0")
         output("ip", "-n", self.host, "route", "add", "default", "via", "192.0.2.2")
         output("ip", "-n", self.host, "-6", "route", "add", "default", "via", "2001:db8::2")
