@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3 -B
 """control_scale.py BIN_DIR [--quick]: what the control plane takes with many networks and members.
 
 A gateway and two members on one wire, as in tests/gateway/lab.py. In this order: `apply` of a file

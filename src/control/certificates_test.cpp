@@ -76,7 +76,8 @@ class Certificates : public ::testing::Test {
   }
   std::vector<std::string> differences() {
     std::vector<std::string> found;
-    for (const auto& difference : lab.control->verify("lab")->differences) {
+    const auto report = lab.control->verify("lab");
+    for (const auto& difference : report->differences) {
       found.push_back(difference.what);
     }
     return found;
@@ -234,7 +235,8 @@ TEST_F(Certificates, ARolloverAcceptsBothUntilEverybodyHasRenewed) {
   EXPECT_TRUE(check(bob.certificate));
   EXPECT_FALSE(check(old));
   std::vector<std::string> actions;
-  for (const auto& record : lab.control->audit(100)->records) actions.push_back(record.action);
+  const auto audit = lab.control->audit(100);
+  for (const auto& record : audit->records) actions.push_back(record.action);
   EXPECT_THAT(actions, Contains("ca.rotate"));
   EXPECT_THAT(actions, Contains("ca.drop"));
   EXPECT_THAT(differences(), IsEmpty());

@@ -12,6 +12,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "api/json.hpp"
 #include "apps/warren/ask.hpp"
 #include "apps/warren/cli.hpp"
 #include "apps/warren/text.hpp"
@@ -26,6 +27,8 @@ using document::Change;
 using document::ChangeKind;
 
 constexpr std::size_t kPeersPerCall = 1000;
+/// A request's body may hold 64 KiB.
+constexpr std::size_t kBytesPerCall = 48 * 1024;
 
 struct ApplyChoice {
   std::string file;
@@ -79,13 +82,19 @@ base::Result<document::Difference> compare(const client::Daemon& daemon,
 }
 
 base::Status add_peers(const client::Daemon& daemon, const Change& change) {
-  for (std::size_t at = 0; at < change.peers.size(); at += kPeersPerCall) {
-    const std::size_t end = std::min(at + kPeersPerCall, change.peers.size());
-    const auto begin = change.peers.begin();
-    const api::PeerBatch batch{
-        {begin + static_cast<std::ptrdiff_t>(at), begin + static_cast<std::ptrdiff_t>(end)}};
-    WARREN_TRY(daemon.add_peers(change.network, batch));
+  api::PeerBatch batch;
+  std::size_t bytes = 0;
+  for (const api::PeerAdd& peer : change.peers) {
+    const std::size_t more = api::encode(peer).size();
+    if (batch.peers.size() == kPeersPerCall || bytes + more > kBytesPerCall) {
+      WARREN_TRY(daemon.add_peers(change.network, batch));
+      batch.peers.clear();
+      bytes = 0;
+    }
+    batch.peers.push_back(peer);
+    bytes += more;
   }
+  if (!batch.peers.empty()) WARREN_TRY(daemon.add_peers(change.network, batch));
   return {};
 }
 
