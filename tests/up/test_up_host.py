@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from up_lab import BEHIND, RUN_DIR, UpLab, changes, output, wait_until
+from up_lab import BEHIND, BEHIND6, UpLab, changes, output, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +32,8 @@ def lab(world):
     assert changes(before, world.snapshot()) == {}
 
 
-def everything(lab):
-    lab.profile("full", lab.conf(allowed="0.0.0.0/0, ::/0", endpoint=f"{BEHIND}:51820", dns=""))
+def everything(lab, endpoint=f"{BEHIND}:51820"):
+    lab.profile("full", lab.conf(allowed="0.0.0.0/0, ::/0", endpoint=endpoint, dns=""))
 
 
 def test_up_and_down(lab):
@@ -77,14 +77,16 @@ def test_a_far_program_opens_connections_to_the_host(lab):
     assert server.wait(5) == 0
 
 
-def test_all_traffic_goes_through_the_tunnel_and_does_not_loop(lab):
-    everything(lab)
+@pytest.mark.parametrize("endpoint", [f"{BEHIND}:51820", f"[{BEHIND6}]:51820"])
+def test_all_traffic_goes_through_the_tunnel_and_does_not_loop(lab, endpoint):
+    everything(lab, endpoint)
     output("ip", "-n", lab.far, "address", "replace", "198.18.0.1/32", "dev", "lo")
-    output("ip", "-n", lab.far, "-6", "address", "replace", "2001:db8:f::1/128", "dev", "lo")
+    output("ip", "-n", lab.far, "-6", "address", "replace", "2001:db8:f::1/128", "dev", "lo",
+           "nodad")
     wait = lab.ask("up", "full", "--wait-ready", "10s")
     assert "all traffic" in wait.stdout
     lab.only_the_tunnel()
-    for target in ("198.18.0.1", "2001:db8:f::1", "10.77.0.1", BEHIND):
+    for target in ("198.18.0.1", "2001:db8:f::1", "10.77.0.1", BEHIND, BEHIND6):
         assert lab.ping(target).returncode == 0, target
     assert lab.on_host("curl", "-sS", "-m", "5", "http://198.18.0.1:8080/200000") == "x" * 200000
     # Loops would be counted here: a packet of ours in a packet of ours in …
@@ -144,6 +146,21 @@ def test_a_connection_lives_on(lab, victim):
     stream.stdin.write("go\n")
     stream.stdin.flush()
     assert stream.stdout.readline() == "True\n"
+
+
+def test_an_engine_that_keeps_ending_is_tried_again(lab):
+    lab.ask("up", "lab", "--wait-ready", "10s")
+    supervisor, engine = lab.pids()
+    deadline = time.monotonic() + 10
+    while "no engine" not in lab.ask("status").stdout and time.monotonic() < deadline:
+        if engine := lab.engine(supervisor):
+            lab.kill(engine)
+    assert "5 times in a few seconds" in lab.ask("status").stdout
+    assert lab.call("status", "lab", "--check", "ready").returncode == 3
+    assert "dev lab" in lab.on_host("ip", "route", "get", "10.77.0.1")
+    wait_until(lambda: lab.engine(supervisor), "there is an engine again")
+    wait_until(lambda: lab.ping("10.77.0.1").returncode == 0, "packets flow again")
+    assert "no engine" not in lab.ask("status").stdout
 
 
 @pytest.mark.parametrize("name", ["lab", "full"])

@@ -22,7 +22,8 @@ from changes import changes  # noqa: E402,F401
 from lab import Lab, output, require, wait_until  # noqa: E402
 
 UNPACKED = pathlib.Path(os.environ.get("WARREN_RESOLVCONF", "build")).absolute()
-BEHIND = "203.0.113.9"  # an address of the far host that only the default route leads to
+BEHIND = "203.0.113.9"  # addresses of the far host that only the default routes lead to
+BEHIND6 = "2001:db8:9::9"
 RUN_DIR = "/run/warren"
 
 OVER_ETC = ("mkdir /run/upper /run/work; mount -t overlay overlay "
@@ -54,6 +55,7 @@ class UpLab(Lab):
             "mount -t tmpfs tmpfs /run; mkdir -p /run/wireguard;"
             f" {setup or NO_RESOLVCONF + OVER_ETC.format(lower='')}"))
         output("ip", "-n", self.far, "address", "add", f"{BEHIND}/32", "dev", "e0")
+        output("ip", "-n", self.far, "address", "add", f"{BEHIND6}/128", "dev", "e0", "nodad")
         output("ip", "-n", self.host, "route", "add", "default", "via", "192.0.2.2")
         output("ip", "-n", self.host, "-6", "route", "add", "default", "via", "2001:db8::2")
 
