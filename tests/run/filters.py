@@ -4,8 +4,11 @@ A filter is a list of classic BPF instructions; see `behind`.
 """
 
 LOAD_NUMBER = (0x20, 0)
-LOAD_FIRST_ARGUMENT = (0x20, 16)
 ALLOW = (0x06, 0x7fff0000)
+
+
+def load_argument(number):
+    return 0x20, 16 + 8 * number
 
 
 def refuse(error_number):
@@ -33,10 +36,13 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 
 # Answers EPERM to unshare, and to clone with a new user namespace, as container engines do.
-NO_NAMESPACES = [LOAD_NUMBER, if_equal(272, 3, 0), if_equal(56, 0, 3), LOAD_FIRST_ARGUMENT,
+NO_NAMESPACES = [LOAD_NUMBER, if_equal(272, 3, 0), if_equal(56, 0, 3), load_argument(0),
                  if_any_bit(0x10000000, 0, 1), refuse(1), ALLOW]
 # A kernel without IPv6 (ipv6.disable=1) makes no such socket: EAFNOSUPPORT.
-NO_IPV6 = [LOAD_NUMBER, if_equal(41, 0, 3), LOAD_FIRST_ARGUMENT, if_equal(10, 0, 1), refuse(97), ALLOW]
+NO_IPV6 = [LOAD_NUMBER, if_equal(41, 0, 3), load_argument(0), if_equal(10, 0, 1), refuse(97), ALLOW]
+# Refuses every mount with the flags that cover /etc: nosuid,nodev with or without ro.
+NO_ETC_MOUNTS = [LOAD_NUMBER, if_equal(165, 0, 4), load_argument(3), if_equal(6, 1, 0), if_equal(7, 0, 1),
+                 refuse(1), ALLOW]
 
 
 def behind(program, *command):

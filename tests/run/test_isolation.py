@@ -4,6 +4,7 @@ import pathlib
 import subprocess
 
 import pytest
+from filters import NO_ETC_MOUNTS, behind
 from lab import USER, Lab, wait_until
 from vpn_lab import unpacked
 
@@ -223,25 +224,8 @@ def test_links_and_directories_of_etc_survive(locked):
         lab.close()
 
 
-# Refuses every mount with the flags that cover /etc: nosuid,nodev with or without ro.
-FORBID = """
-import ctypes, os, struct, sys
-def op(code, k, t=0, f=0): return struct.pack("HBBI", code, t, f, k)
-mount = 165
-program = b"".join([op(0x20, 0), op(0x15, mount, 0, 4), op(0x20, 16 + 3 * 8), op(0x15, 6, 1, 0),
-                    op(0x15, 7, 0, 1), op(0x06, 0x00050001), op(0x06, 0x7fff0000)])
-buffer = ctypes.create_string_buffer(program)
-class Filter(ctypes.Structure): _fields_ = [("n", ctypes.c_ushort), ("p", ctypes.c_void_p)]
-libc = ctypes.CDLL(None, use_errno=True)
-assert libc.prctl(38, 1, 0, 0, 0) == 0
-f = Filter(len(program) // 8, ctypes.addressof(buffer))
-assert libc.prctl(22, 2, ctypes.byref(f)) == 0, ctypes.get_errno()
-os.execv(sys.argv[1], sys.argv[1:])
-"""
-
-
 def without_etc_mounts(lab, *arguments):
-    command = lab.as_user("/usr/bin/python3", "-c", FORBID, lab.directory / "warren", *arguments)
+    command = lab.as_user(*behind(NO_ETC_MOUNTS, lab.directory / "warren", *arguments))
     return subprocess.run(command, capture_output=True, text=True, timeout=30)
 
 
