@@ -9,6 +9,10 @@
 // another address only when its name no longer leads to the one it was told: what a session found
 // out by itself (roaming) is better than what a name says.
 //
+// A certificate is renewed by the same requests: before each one what lies on the disk is looked
+// at, and where it is not good any more (two thirds of its life, another name, another authority)
+// a request for a new one goes along.
+//
 // A profile on disk is written before the listener is told. Of its conf only what the gateway
 // decides is replaced, and only when the gateway's word changed: edits of the user's stay until
 // then. A directory that cannot be written keeps the old profile; the run is told all the same.
@@ -38,13 +42,22 @@ constexpr char kMoved = 'M';
 class Follow {
  public:
   Follow(FollowOptions options, const os::Fd& listener)
-      : options_(std::move(options)), listener_(listener) {}
+      : options_(std::move(options)), listener_(listener) {
+    if (options_.profile.empty()) return;
+    if (!options_.certificate) {
+      options_.certificate = certificate_files(options_.directory, options_.profile);
+    }
+    const auto note = read_note(options_.directory, options_.profile);
+    if (options_.peer.empty() && note && *note) options_.peer = (*note)->peer;
+  }
   void run();
 
  private:
   [[nodiscard]] base::Duration longest_wait() const;
   [[nodiscard]] bool pause(base::Duration time) const;
   void take(const api::MemberState& state);
+  [[nodiscard]] std::optional<std::string> certificate_request() const;
+  void take_certificate(const api::EnrolAnswer& answer);
   [[nodiscard]] std::string endpoint_text() const;
   void tell_state(const api::MemberState& state);
   void tell_moved();
@@ -57,6 +70,8 @@ class Follow {
   FollowOptions options_;
   const os::Fd& listener_;
   bool listened_ = true;
+  base::Instant next_request_{};  ///< for a certificate; not before
+  std::string authorities_;       ///< as the gateway told them last
 };
 
 base::Duration Follow::longest_wait() const {
@@ -73,9 +88,14 @@ void Follow::run() {
   base::Duration retry = kFirstRetry;
   while (listened_ && pause(base::Duration(0))) {
     const base::Instant asked = os::now();
-    const auto answer = sync(options_.member, options_.revision, longest_wait());
+    const auto request = certificate_request();
+    // Whatever comes of it: a gateway that gives none is not asked all the time.
+    if (request) next_request_ = asked + kCertificatePause;
+    const auto answer = sync(options_.member, options_.revision,
+                             request ? base::Duration(0) : longest_wait(), request);
     if (answer) {
       retry = kFirstRetry;
+      take_certificate(answer->profile);
       const bool changed = answer->revision != options_.revision;
       if (changed) take(*answer);
       const bool moved = look_up_again();
@@ -85,7 +105,7 @@ void Follow::run() {
         tell_moved();
       }
       // Answered early for no reason: somebody else asks with our key, or too many wait.
-      const bool early = !changed && os::now() - asked < longest_wait() / 2;
+      const bool early = !changed && !request && os::now() - asked < longest_wait() / 2;
       const base::Duration rest = !early              ? base::Duration(0)
                                   : answer->come_back ? kComeBack
                                                       : kEarlyPause;
@@ -109,6 +129,22 @@ void Follow::take(const api::MemberState& state) {
     options_.member.gateway.at = *at;
   }
   keep_profile(state);
+}
+
+std::optional<std::string> Follow::certificate_request() const {
+  if (!options_.certificate || options_.peer.empty() || os::now() < next_request_) return {};
+  auto request = needed_request(*options_.certificate, options_.peer, os::wall_now());
+  return request ? std::move(*request) : std::nullopt;
+}
+
+void Follow::take_certificate(const api::EnrolAnswer& answer) {
+  if (!options_.certificate) return;
+  const bool renamed = std::exchange(options_.peer, answer.name) != answer.name;
+  const bool rolled = answer.authorities && *answer.authorities != authorities_;
+  if (answer.authorities) authorities_ = *answer.authorities;
+  // A reason that was not there when it was asked last.
+  if (renamed || rolled) next_request_ = {};
+  std::ignore = keep_certificate(*options_.certificate, answer);
 }
 
 bool Follow::look_up_again() {

@@ -8,6 +8,7 @@
 #include "api/types.hpp"
 #include "base/address.hpp"
 #include "base/result.hpp"
+#include "client/certificate_files.hpp"
 #include "client/member.hpp"
 #include "os/fd.hpp"
 
@@ -22,6 +23,9 @@ struct FollowOptions {
   /// The profile that is kept current too; no name: there is none on disk.
   std::string directory;
   std::string profile;
+  /// The certificate that is kept current; absent: the one beside the profile, where there is one.
+  std::optional<CertificateFiles> certificate = {};
+  std::string peer = {};  ///< our name in the network; empty: what the profile's note says
 };
 
 /// One thing that was heard.

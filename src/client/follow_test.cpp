@@ -7,6 +7,7 @@
 #include "client/join.hpp"
 #include "os/file.hpp"
 #include "os/process.hpp"
+#include "pki/authority.hpp"
 #include "server/server_fixture.hpp"
 
 namespace warren::client {
@@ -100,6 +101,33 @@ TEST_F(FollowTest, EditsStayUntilTheGatewaysWordChanges) {
   set_endpoint("127.0.0.9");
   ASSERT_TRUE(hear().state);
   EXPECT_THAT(*os::read_file(conf_), Not(HasSubstr("198.51.100.0/24")));
+}
+
+TEST_F(FollowTest, TheCertificateIsRenewedAfterARollOverAndARename) {
+  join_and_follow();
+  const std::string path = conf_.substr(0, conf_.rfind('/')) + "/lab.crt";
+  const auto facts = [&] {
+    const auto read = pki::certificate_facts(os::read_file(path).value_or(""));
+    return read ? read->issuer + " " + read->subject : std::string();
+  };
+  const auto comes = [&](const std::string& text) {
+    const base::Instant began = os::now();
+    while (facts().find(text) == std::string::npos) {
+      if (os::now() - began > std::chrono::seconds(10)) return false;
+      if (os::wait_readable(listener_, std::chrono::milliseconds(20)).value_or(false)) (void)hear();
+    }
+    return true;
+  };
+  ASSERT_TRUE(comes("CN=lab authority,O=lab CN=ann"));
+  server_.on_io(
+      [&] { server::testing::require(server_.gateway.control->rotate_authority("x", "lab", {})); });
+  EXPECT_TRUE(comes("CN=lab authority 2,O=lab CN=ann")) << facts();
+  server_.on_io([&] {
+    server_.gateway.control->retry_pending();
+    server::testing::require(
+        server_.gateway.control->rename_peer("x", "lab", "ann", {.name = "anna"}));
+  });
+  EXPECT_TRUE(comes("CN=anna")) << facts();
 }
 
 TEST_F(FollowTest, TheGatewaysLastWordEndsIt) {

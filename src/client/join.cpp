@@ -28,6 +28,7 @@
 #include "crypto/crypto.hpp"
 #include "os/clock.hpp"
 #include "os/file.hpp"
+#include "pki/authority.hpp"
 
 namespace warren::client {
 namespace {
@@ -159,6 +160,7 @@ bool is_final(base::ErrorKind kind) {
 base::Status check_free(const JoinOptions& options) {
   if (!options.profile) return {};
   WARREN_TRY(check_profile_name(*options.profile));
+  WARREN_TRY(check_no_certificate(certificate_files(options.directory, *options.profile)));
   const ProfilePaths paths = profile_paths(options.directory, *options.profile);
   if (::access(paths.conf.c_str(), F_OK) == 0 || ::access(paths.note.c_str(), F_OK) == 0) {
     return base::make_error(
@@ -186,8 +188,9 @@ base::Status check_not_joined(const JoinOptions& options) {
 /// in between must not be able to make us forget the key). `pause`: as of wanted_pause().
 base::Result<api::EnrolAnswer> ask_gateway(const model::TokenText& token,
                                            const base::PublicKey& key, base::WallTime now,
-                                           bool ephemeral, bool& refused,
-                                           std::optional<base::Duration>& pause) {
+                                           bool ephemeral,
+                                           const std::optional<std::string>& request_pem,
+                                           bool& refused, std::optional<base::Duration>& pause) {
   refused = false;
   pause.reset();
   const auto at = base::HostPort::parse(token.enrol_at);
@@ -201,7 +204,8 @@ base::Result<api::EnrolAnswer> ask_gateway(const model::TokenText& token,
                                 .secret = base::to_base64url(token.secret),
                                 .public_key = key.base64(),
                                 .time = now.seconds(),
-                                .ephemeral = ephemeral ? std::optional(true) : std::nullopt})};
+                                .ephemeral = ephemeral ? std::optional(true) : std::nullopt,
+                                .certificate_request = request_pem})};
   const PinnedGateway gateway{.at = *at, .pin = token.pin};
   bool sent = false;
   base::Result<HttpAnswer> answer = exchange_pinned(gateway, request, sent);
@@ -220,6 +224,7 @@ struct Ask {
   const crypto::PrivateKey& key;
   base::WallTime now;  ///< when it begins
   bool ephemeral = false;
+  std::optional<std::string> certificate_request = {};
 };
 
 /// As ask_gateway, again and again while the gateway has too much to do.
@@ -232,7 +237,7 @@ base::Result<api::EnrolAnswer> ask_patiently(const Ask& ask, base::RandomSource&
     const base::Duration passed = os::now() - began;
     std::optional<base::Duration> wanted;
     auto answer = ask_gateway(ask.token, crypto::public_key(ask.key), ask.now + passed,
-                              ask.ephemeral, refused, wanted);
+                              ask.ephemeral, ask.certificate_request, refused, wanted);
     if (!wanted) return answer;
     const auto pause = patience.next(*wanted, os::now(), random);
     if (!pause) {
@@ -256,7 +261,7 @@ base::Result<api::EnrolAnswer> enrol(const model::TokenText& token, const base::
                                      base::WallTime now, bool ephemeral) {
   bool refused = false;
   std::optional<base::Duration> pause;
-  return ask_gateway(token, key, now, ephemeral, refused, pause);
+  return ask_gateway(token, key, now, ephemeral, std::nullopt, refused, pause);
 }
 
 Origin origin_of(const model::TokenText& token) {
@@ -272,10 +277,15 @@ base::Result<Profile> make_profile(const api::EnrolAnswer& answer, const Origin&
 }
 
 base::Result<RunMember> join_for_run(const model::TokenText& token, base::RandomSource& random,
-                                     base::WallTime now, const std::function<void()>& busy) {
+                                     base::WallTime now, const std::function<void()>& busy,
+                                     std::optional<std::string> request) {
   const crypto::PrivateKey key = crypto::generate_private_key(random);
   bool refused = false;
-  const Ask ask{.token = token, .key = key, .now = now, .ephemeral = true};
+  const Ask ask{.token = token,
+                .key = key,
+                .now = now,
+                .ephemeral = true,
+                .certificate_request = std::move(request)};
   WARREN_TRY_ASSIGN(api::EnrolAnswer answer, ask_patiently(ask, random, busy, refused));
   WARREN_TRY_ASSIGN(Profile profile, make_profile(answer, origin_of(token)));
   profile.conf.interface.private_key = model::ConfKey(key.view());
@@ -292,10 +302,14 @@ base::Result<Joined> join(const JoinOptions& options, base::RandomSource& random
   WARREN_TRY(os::make_directories(options.directory, 0700));
   const std::string pending = pending_path(options);
   WARREN_TRY_ASSIGN(const crypto::PrivateKey key, pending_key(pending, random));
+  WARREN_TRY_ASSIGN(pki::RequestedCertificate wanted, pki::create_request("member"));
   bool refused = false;
-  base::Result<api::EnrolAnswer> answer =
-      ask_patiently({.token = options.token, .key = key, .now = now, .ephemeral = false}, random,
-                    nullptr, refused);
+  base::Result<api::EnrolAnswer> answer = ask_patiently({.token = options.token,
+                                                         .key = key,
+                                                         .now = now,
+                                                         .ephemeral = false,
+                                                         .certificate_request = wanted.request_pem},
+                                                        random, nullptr, refused);
   if (!answer) {
     if (refused) ::unlink(pending.c_str());
     return std::move(answer).error();
@@ -303,11 +317,17 @@ base::Result<Joined> join(const JoinOptions& options, base::RandomSource& random
   WARREN_TRY_ASSIGN(Profile profile, make_profile(*answer, origin_of(options.token)));
   profile.conf.interface.private_key = model::ConfKey(key.view());
   const std::string name = options.profile.value_or(answer->network);
+  WARREN_TRY(check_no_certificate(certificate_files(options.directory, name)));
   WARREN_TRY(write_profile(options.directory, name, profile.conf, profile.note));
   ::unlink(pending.c_str());
+  const CertificateFiles files = certificate_files(options.directory, name);
+  const bool kept =
+      answer->certificate && keep_new_certificate(files, wanted.private_key_pem, *answer);
+  model::wipe_text(wanted.private_key_pem);
   return Joined{.profile = name,
                 .conf_path = profile_paths(options.directory, name).conf,
-                .answer = std::move(*answer)};
+                .answer = std::move(*answer),
+                .certificate = kept ? std::optional(files) : std::nullopt};
 }
 
 }  // namespace warren::client

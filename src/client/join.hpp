@@ -11,6 +11,7 @@
 #include "base/random.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
+#include "client/certificate_files.hpp"
 #include "client/member.hpp"
 #include "client/profile.hpp"
 #include "model/network.hpp"
@@ -46,10 +47,12 @@ struct RunMember {
   api::EnrolAnswer answer;
 };
 /// A gateway that has too much to do is asked again for kBusyFor, in growing pauses; `busy` is
-/// called once when that takes long.
+/// called once when that takes long. The answer to a request for a certificate (PEM) is in
+/// `answer`.
 [[nodiscard]] base::Result<RunMember> join_for_run(const model::TokenText& token,
                                                    base::RandomSource& random, base::WallTime now,
-                                                   const std::function<void()>& busy = nullptr);
+                                                   const std::function<void()>& busy = nullptr,
+                                                   std::optional<std::string> request = {});
 
 struct JoinOptions {
   model::TokenText token;
@@ -60,12 +63,14 @@ struct Joined {
   std::string profile;  ///< its name
   std::string conf_path;
   api::EnrolAnswer answer;
+  std::optional<CertificateFiles> certificate;  ///< absent: the gateway gave none
 };
 /// Makes a key, stores it beside the profiles (join-ID.conf.pending, where ID is of the token),
 /// enrols, writes the profile and removes the pending file. After a lost answer, or when a profile
 /// of that name exists (Conflict), the pending key stays: the same token can be used again with
-/// it. After a refusal it is removed. Conflict, without asking anybody, when a profile here came
-/// from this token.
+/// it. After a refusal it is removed. A certificate of the network's comes with it, for a key that
+/// is made here, too; where it cannot be had, `warren run` asks for it later. Conflict, without
+/// asking anybody, when a profile here came from this token.
 [[nodiscard]] base::Result<Joined> join(const JoinOptions& options, base::RandomSource& random,
                                         base::WallTime now);
 

@@ -33,6 +33,8 @@ inline constexpr base::Duration kLastBusyPause = std::chrono::seconds(8);
 inline constexpr base::Duration kSilentWait = std::chrono::seconds(3);
 /// Two that ask with one key end each other's wait; this keeps them from doing it all the time.
 inline constexpr base::Duration kEarlyPause = std::chrono::seconds(10);
+/// A gateway that gives no certificate is asked for one again after this.
+inline constexpr base::Duration kCertificatePause = std::chrono::minutes(1);
 inline constexpr std::size_t kMaxAddresses = 16;  ///< of one gateway name, tried in turn
 inline constexpr std::size_t kMaxAnswerBytes = std::size_t{16} << 20;
 inline constexpr std::size_t kMaxEnrolAnswerBytes = std::size_t{64} << 10;

@@ -73,15 +73,16 @@ base::Result<Membership> make_membership(const model::WgConf& conf, const Profil
 }
 
 std::expected<api::MemberState, MemberError> sync(const Membership& member,
-                                                  const std::string& revision,
-                                                  base::Duration wait) {
+                                                  const std::string& revision, base::Duration wait,
+                                                  std::optional<std::string> request) {
   const auto wait_s = std::chrono::duration_cast<std::chrono::seconds>(wait).count();
   return ask<api::MemberState>(member, "/v1/member/sync",
                                {.network = member.network,
                                 .public_key = {},
                                 .proof = {},
                                 .revision = revision,
-                                .wait_s = static_cast<std::uint32_t>(wait_s)},
+                                .wait_s = static_cast<std::uint32_t>(wait_s),
+                                .certificate_request = std::move(request)},
                                wait + kEnrolTimeout, base::Duration(0));
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <expected>
+#include <optional>
 #include <string>
 
 #include "api/types.hpp"
@@ -33,10 +34,11 @@ struct MemberError {
   bool final = false;
 };
 /// The member's state, at once when its revision is another than this one (empty: at once), else
-/// when it changes or after `wait`.
-[[nodiscard]] std::expected<api::MemberState, MemberError> sync(const Membership& member,
-                                                                const std::string& revision,
-                                                                base::Duration wait);
+/// when it changes or after `wait`. With a request for a certificate (PEM) at once, and the
+/// certificate is in the answer's profile.
+[[nodiscard]] std::expected<api::MemberState, MemberError> sync(
+    const Membership& member, const std::string& revision, base::Duration wait,
+    std::optional<std::string> request = std::nullopt);
 /// Every way in of the member is closed when this returns, and its record is gone.
 [[nodiscard]] std::expected<api::MemberLeft, MemberError> leave(const Membership& member);
 

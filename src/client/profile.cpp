@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/certificate_files.hpp"
 #include "client/limits.hpp"
 #include "model/conf_key.hpp"
 #include "os/file.hpp"
@@ -192,7 +193,8 @@ base::Status write_profile(const std::string& directory, const std::string& name
   return written;
 }
 
-base::Status remove_profile(const std::string& directory, const std::string& name) {
+base::Result<std::vector<std::string>> remove_profile(const std::string& directory,
+                                                      const std::string& name) {
   WARREN_TRY(check_profile_name(name));
   const ProfilePaths paths = profile_paths(directory, name);
   if (!exists(paths.note)) {
@@ -203,11 +205,18 @@ base::Status remove_profile(const std::string& directory, const std::string& nam
                             "warren status lists the profiles");
   }
   // The note last: while it exists, `leave` can be repeated.
-  if (::unlink(paths.conf.c_str()) != 0 && errno != ENOENT) {
+  std::vector<std::string> removed;
+  if (::unlink(paths.conf.c_str()) == 0) {
+    removed.push_back(paths.conf);
+  } else if (errno != ENOENT) {
     return base::os_error("remove " + paths.conf);
   }
+  const std::vector<std::string> certificate =
+      remove_certificate(certificate_files(directory, name));
   if (::unlink(paths.note.c_str()) != 0) return base::os_error("remove " + paths.note);
-  return {};
+  removed.push_back(paths.note);
+  removed.insert(removed.end(), certificate.begin(), certificate.end());
+  return removed;
 }
 
 base::Result<std::vector<std::string>> list_profiles(const std::string& directory) {

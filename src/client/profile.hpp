@@ -52,9 +52,11 @@ struct ProfilePaths {
 /// when a profile of this name exists. Nothing is left when one of them cannot be written.
 [[nodiscard]] base::Status write_profile(const std::string& directory, const std::string& name,
                                          const model::WgConf& conf, const ProfileNote& note);
-/// Removes both files. NotFound unless the profile was made by `join`: a conf that somebody else
-/// put there is not ours to delete.
-[[nodiscard]] base::Status remove_profile(const std::string& directory, const std::string& name);
+/// Removes conf, note and what there is of the member's certificate, and says which files that
+/// were. NotFound unless the profile was made by `join`: a conf that somebody else put there is not
+/// ours to delete.
+[[nodiscard]] base::Result<std::vector<std::string>> remove_profile(const std::string& directory,
+                                                                    const std::string& name);
 /// The names of all *.conf in the directory, sorted.
 [[nodiscard]] base::Result<std::vector<std::string>> list_profiles(const std::string& directory);
 

@@ -54,7 +54,9 @@ asio::awaitable<Response> Guest::answer(Request request) {
   request.binding = binding_of(stream_);
   Response response = shared_->enrol.handle(request);
   // Those who guess are held back, not a batch system that starts a thousand jobs from one address.
-  if (response.status == 200) (of_member ? shared_->connection_rate : rate).give_back(source_);
+  const bool admitted = of_member || request.target == "/v1/enrol";
+  if (response.status == 200 && admitted)
+    (of_member ? shared_->connection_rate : rate).give_back(source_);
   co_return response;
 }
 
@@ -76,14 +78,21 @@ asio::awaitable<Response> Guest::sync(std::string body) {
   const base::Instant deadline =
       os::now() +
       std::min<base::Duration>(std::chrono::seconds(wanted->wait_s), limits.longest_wait);
+  std::string certificate;
+  if (wanted->certificate_request) {
+    auto issued = shared_->control.issue_certificate(*member, *wanted->certificate_request);
+    if (!issued) co_return error_response(issued.error());
+    certificate = std::move(*issued);
+  }
   bool replaced = false;
   while (true) {
     auto state = shared_->control.member_state(*member);
     if (!state) co_return error_response(state.error());
     const bool full = shared_->waiting.size() >= limits.waiting_members;
-    const bool over = replaced || os::now() >= deadline;
+    const bool over = replaced || wanted->certificate_request || os::now() >= deadline;
     if (over || full || state->revision != wanted->revision) {
       state->come_back = full && !over;
+      if (!certificate.empty()) state->profile.certificate = certificate;
       co_return Response{.body = api::encode(*state)};
     }
     replaced =

@@ -198,18 +198,54 @@ TEST(Enrolment, TooManyConnectionsFromOneAddressAreClosed) {
   EXPECT_EQ(::poll(&ready, 1, 0), 0) << "those within the limit stay";
 }
 
+// A year, ten days at a time: whoever connects is shown a certificate that is good, and the pin is
+// the same.
 TEST(Enrolment, TheCertificateIsRenewedAndThePinStays) {
   Limits limits;
-  limits.certificate_renewal = std::chrono::milliseconds(20);
+  limits.certificate_look = std::chrono::milliseconds(5);
   TestServer server(limits);
   bool sent = false;
-  for (int i = 0; i < 500 && server.certificates < 4; ++i) {
+  for (int day = 0; day <= 370; day += 10) {
+    server.days_later = day;
+    const auto days_left = [&] {
+      std::int64_t left = 0;
+      server.on_io([&] {
+        left = server.gateway.control->examine_certificates().findings.front().days_left -
+               (server.wall_clock().seconds() - server.gateway.clock.time.seconds()) / 86'400;
+      });
+      return left;
+    };
+    const base::Instant began = os::now();
+    while (days_left() < 29 && os::now() - began < std::chrono::seconds(10)) continue;
+    ASSERT_GE(days_left(), 29) << "day " << day;
     const auto answer =
         client::exchange_pinned(pinned(server), {.method = "GET", .target = "/", .body = {}}, sent);
-    if (!answer) continue;  // the connection rate is limited, too
+    ASSERT_TRUE(answer) << answer.error().message;
     EXPECT_EQ(answer->status, 404U);
   }
-  EXPECT_GE(server.certificates, 4);
+  EXPECT_GE(server.certificates, 6);
+  EXPECT_LE(server.certificates, 8);
+}
+
+TEST(Enrolment, ListsAreServedToEverybody) {
+  TestServer server;
+  server.create_network("lab");
+  bool sent = false;
+  for (const char* form : {"pem", "der"}) {
+    const auto answer = client::exchange_pinned(
+        pinned(server),
+        {.method = "GET", .target = std::string("/v1/networks/lab/crl.") + form, .body = {}}, sent);
+    ASSERT_TRUE(answer) << answer.error().message;
+    EXPECT_EQ(answer->status, 200U) << answer->body;
+    EXPECT_EQ(answer->body.starts_with("-----BEGIN X509 CRL-----"), form[0] == 'p');
+  }
+  for (const char* target : {"/v1/networks/lab/crl.txt", "/v1/networks/nosuch/crl.pem",
+                             "/v1/networks/lab/crl.pem?authority=2"}) {
+    const auto answer = client::exchange_pinned(
+        pinned(server), {.method = "GET", .target = target, .body = {}}, sent);
+    ASSERT_TRUE(answer) << answer.error().message;
+    EXPECT_EQ(answer->status, 404U) << target;
+  }
 }
 
 TEST(Enrolment, ATakenPortIsNamedAndLeavesNoSocketFile) {

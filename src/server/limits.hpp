@@ -52,8 +52,8 @@ struct Limits {
   base::Duration longest_wait = std::chrono::seconds(120);
   std::size_t tracked_sources = 4096;
 
-  /// The certificate of the enrolment listener is made anew this long after the last one.
-  base::Duration certificate_renewal = std::chrono::hours(24 * 30);
+  /// How often it is looked whether the listeners' certificate needs to be made anew.
+  base::Duration certificate_look = std::chrono::hours(1);
 };
 
 }  // namespace warren::server

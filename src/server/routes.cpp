@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/bytes.hpp"
+#include "server/certificate_routes.hpp"
 #include "server/openapi.hpp"
 #include "server/route_table.hpp"
 
@@ -335,6 +336,7 @@ Router api_routes(control::Control& control, std::function<base::Status()> reloa
   add_policy_routes(routes, control);
   add_forward_routes(routes, control);
   add_peer_routes(routes, control);
+  add_certificate_routes(routes, control);
   add_token_routes(routes, control);
   Router router = std::move(routes).take_router();
   const std::string document = openapi_document(router, routes.schemas());
@@ -355,6 +357,7 @@ Router enrol_routes(control::Control& control) {
         WARREN_TRY_ASSIGN(const control::Member member, control.find_member(asked, call.binding));
         return control.leave(member);
       });
+  add_list_routes(routes, control);
   return std::move(routes).take_router();
 }
 

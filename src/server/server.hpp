@@ -34,8 +34,11 @@ struct Options {
   /// The same of the listener for administration; empty: none.
   std::string admin_listen = {};
   std::string identity_key_pem;  ///< the key that tokens pin
-  /// A fresh self-signed certificate (PEM) of that key: asked at start and at each renewal.
+  /// A fresh self-signed certificate (PEM) of that key: asked at start and at each renewal, which
+  /// is when two thirds of its life are over.
   std::function<base::Result<std::string>()> make_certificate;
+  /// What that is told by; absent: the system's clock.
+  std::function<base::WallTime()> wall_clock = {};
 
   /// POST /v1/reload; absent: 503.
   std::function<base::Status()> reload;

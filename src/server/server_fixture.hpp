@@ -70,8 +70,9 @@ class TestServer {
     options.identity_key_pem = identity.private_key_pem;
     options.make_certificate = [this] {
       ++certificates;
-      return pki::self_signed_certificate(identity, os::wall_now(), 90);
+      return pki::self_signed_certificate(identity, wall_clock(), 90);
     };
+    options.wall_clock = [this] { return wall_clock(); };
     options.reload = std::move(reload);
     options.limits = limits;
     auto made = Server::create(io, *gateway.control, gateway.log, std::move(options));
@@ -116,6 +117,10 @@ class TestServer {
   pki::Identity identity;
   control::testing::Gateway gateway;
   std::atomic<int> certificates = 0;
+  std::atomic<int> days_later = 0;  ///< that the listeners' certificate sees
+  [[nodiscard]] base::WallTime wall_clock() const {
+    return os::wall_now() + std::chrono::hours(24 * days_later);
+  }
   boost::asio::io_context io{1};
   std::unique_ptr<Server> server;
 

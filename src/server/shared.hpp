@@ -131,6 +131,8 @@ struct Shared {
   tcp::acceptor admin_acceptor;
   asio::steady_timer renewal;
   std::shared_ptr<asio::ssl::context> tls;  // replaced at renewal; a connection keeps its own
+  base::WallTime tls_begins{};
+  base::WallTime tls_ends{};
   Connections api_open;
   Connections enrol_open;
   Connections members_open;

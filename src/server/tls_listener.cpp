@@ -2,6 +2,8 @@
 
 #include <boost/asio/ip/v6_only.hpp>
 
+#include "os/clock.hpp"
+#include "pki/authority.hpp"
 #include "server/tls.hpp"
 
 namespace warren::server {
@@ -72,15 +74,23 @@ base::Status renew_certificate(Shared& shared) {
   WARREN_TRY_ASSIGN(const std::string certificate, shared.options.make_certificate());
   WARREN_TRY_ASSIGN(TlsContext context,
                     make_tls_context(certificate, shared.options.identity_key_pem));
+  WARREN_TRY_ASSIGN(const pki::CertificateFacts facts, pki::certificate_facts(certificate));
   shared.tls = std::make_shared<asio::ssl::context>(context.release());
+  shared.tls_begins = facts.not_before;
+  shared.tls_ends = facts.not_after;
+  shared.control.set_gateway_certificate_end(facts.not_after);
   return {};
 }
 
 asio::awaitable<void> keep_certificate_fresh(SharedPtr shared) {
   while (!shared->stopped) {
-    shared->renewal.expires_after(shared->options.limits.certificate_renewal);
+    // Often, and by the wall clock: a timer of a month stands still while the machine sleeps.
+    shared->renewal.expires_after(shared->options.limits.certificate_look);
     auto [error] = co_await shared->renewal.async_wait(kAwait);
     if (error || shared->stopped) co_return;
+    const base::WallTime now =
+        shared->options.wall_clock ? shared->options.wall_clock() : os::wall_now();
+    if (!pki::is_renewal_due(shared->tls_begins, shared->tls_ends, now)) continue;
     if (const base::Status renewed = renew_certificate(*shared); !renewed) {
       shared->log.write(base::LogLevel::Error, "server",
                         "renew the certificate: " + renewed.error().message);

@@ -1,0 +1,13 @@
+// The routes of authorities and certificates.
+#pragma once
+
+#include "control/control.hpp"
+#include "server/route_table.hpp"
+
+namespace warren::server {
+
+void add_certificate_routes(RouteTable& routes, control::Control& control);
+/// The lists of revoked certificates alone: public data, for every listener.
+void add_list_routes(RouteTable& routes, control::Control& control);
+
+}  // namespace warren::server
