@@ -200,6 +200,46 @@ base::Result<api::RevocationList> Daemon::revoke_person(const std::string& netwo
                                                : network_path(network) + path + "/revoke");
 }
 
+base::Result<api::AuthorityList> Daemon::show_authorities(const std::string& network) const {
+  return call<api::AuthorityList>("GET", network_path(network) + "/ca");
+}
+
+base::Result<api::AuthorityList> Daemon::rotate_authority(
+    const std::string& network, const api::AuthorityRotate& request) const {
+  return call<api::AuthorityList>("POST", network_path(network) + "/ca/rotate",
+                                  api::encode(request));
+}
+
+base::Result<api::SignedCertificate> Daemon::sign_certificate(
+    const std::string& network, const api::CertificateSign& request) const {
+  return call<api::SignedCertificate>("POST", network_path(network) + "/ca/sign",
+                                      api::encode(request));
+}
+
+base::Result<api::CertificateList> Daemon::list_certificates(const std::string& network) const {
+  return call<api::CertificateList>("GET", network_path(network) + "/certificates");
+}
+
+base::Result<api::CertificateView> Daemon::revoke_certificate(const std::string& network,
+                                                              const std::string& serial) const {
+  return call<api::CertificateView>(
+      "POST", network_path(network) + "/certificates/" + percent_encode(serial) + "/revoke");
+}
+
+base::Result<std::string> Daemon::revocation_document(
+    const std::string& network, bool der, std::optional<std::uint32_t> authority) const {
+  std::string target = network_path(network) + (der ? "/crl.der" : "/crl.pem");
+  if (authority) target += "?authority=" + std::to_string(*authority);
+  WARREN_TRY_ASSIGN(HttpAnswer answer,
+                    exchange({.method = "GET", .target = std::move(target), .body = {}}));
+  if (answer.status == 200) return std::move(answer.body);
+  return answer_error(answer, is_remote() ? "the gateway" : "the daemon");
+}
+
+base::Result<api::DoctorReport> Daemon::examine_certificates() const {
+  return call<api::DoctorReport>("GET", "/v1/doctor/certificates");
+}
+
 base::Status Daemon::reload() const {
   return without_value(call<api::Empty>("POST", "/v1/reload"));
 }

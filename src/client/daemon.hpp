@@ -90,6 +90,19 @@ class Daemon {
   /// On the whole gateway for an empty network.
   [[nodiscard]] base::Result<api::RevocationList> revoke_person(const std::string& network,
                                                                 const std::string& person) const;
+  [[nodiscard]] base::Result<api::AuthorityList> show_authorities(const std::string& network) const;
+  [[nodiscard]] base::Result<api::AuthorityList> rotate_authority(
+      const std::string& network, const api::AuthorityRotate& request) const;
+  [[nodiscard]] base::Result<api::SignedCertificate> sign_certificate(
+      const std::string& network, const api::CertificateSign& request) const;
+  [[nodiscard]] base::Result<api::CertificateList> list_certificates(
+      const std::string& network) const;
+  [[nodiscard]] base::Result<api::CertificateView> revoke_certificate(
+      const std::string& network, const std::string& serial) const;
+  /// Lists of revoked certificates as they are: PEM, or one in DER.
+  [[nodiscard]] base::Result<std::string> revocation_document(
+      const std::string& network, bool der, std::optional<std::uint32_t> authority) const;
+  [[nodiscard]] base::Result<api::DoctorReport> examine_certificates() const;
   [[nodiscard]] base::Status reload() const;
   [[nodiscard]] base::Result<api::VerifyReport> repair(const std::string& network) const;
   /// The newest records, newest first.

@@ -80,6 +80,15 @@ void add_proxy_command(CLI::App& app, Invocation& invocation);
 void add_attach_commands(CLI::App& app, Invocation& invocation);
 void add_ps_commands(CLI::App& app, Invocation& invocation);
 void add_doctor_command(CLI::App& app, Invocation& invocation);
+/// `doctor certificates`.
+void add_certificate_doctor(CLI::App& doctor, Invocation& invocation);
+void add_ca_commands(CLI::App& app, Invocation& invocation);
+/// A PEM file (`-`: standard input), for an error called `what`.
+base::Result<std::string> read_pem(const std::string& path, const std::string& what);
+/// The files of an authority that is brought; those that are not given stay absent.
+base::Status read_authority(const std::string& certificate, const std::string& key,
+                            std::optional<std::string>& certificates_pem,
+                            std::optional<std::string>& key_pem);
 void add_cleanup_command(CLI::App& app, Invocation& invocation);
 void add_audit_command(CLI::App& app, Invocation& invocation);
 /// `apply`, `diff` and `export`.

@@ -85,6 +85,7 @@ base::Status examine_ports(Invocation& invocation) {
 void add_doctor_command(CLI::App& app, Invocation& invocation) {
   CLI::App* doctor = app.add_subcommand("doctor", "Say why something does not work here");
   doctor->require_subcommand(1);
+  add_certificate_doctor(*doctor, invocation);
   CLI::App* run = doctor->add_subcommand(
       "run", "Try what `warren run` needs, and say what an administrator must set");
   run->footer("Exit code 0 when runs work here, 1 when not. Example: warren doctor run --json");
@@ -92,7 +93,8 @@ void add_doctor_command(CLI::App& app, Invocation& invocation) {
   CLI::App* ports = doctor->add_subcommand(
       "ports", "Try each public port of this gateway from outside, and name who is in the way");
   ports->footer(
-      "Says the rule that firewalld, ufw, iptables or nftables needs. Exit code 0 when every port is "
+      "Says the rule that firewalld, ufw, iptables or nftables needs. Exit code 0 when every port "
+      "is "
       "open, 1 when not. Example: warren doctor ports");
   ports->callback([&invocation] {
     const base::Status done = examine_ports(invocation);

@@ -61,6 +61,7 @@ base::Status join(const Invocation& invocation, const std::string& argument,
   os::SystemRandom random;
   WARREN_TRY_ASSIGN(const client::Joined joined, client::join(options, random, os::wall_now()));
   const api::EnrolAnswer& answer = joined.answer;
+  const std::string certificate = joined.certificate ? joined.certificate->certificate : "";
   if (invocation.json) {
     const nlohmann::ordered_json document = {{"schema", 1},
                                              {"profile", joined.profile},
@@ -69,12 +70,14 @@ base::Status join(const Invocation& invocation, const std::string& argument,
                                              {"name", answer.name},
                                              {"address", answer.address},
                                              {"address6", answer.address6},
-                                             {"endpoint", answer.endpoint}};
+                                             {"endpoint", answer.endpoint},
+                                             {"certificate", certificate}};
     print_line(document.dump());
     return {};
   }
   fmt::print("joined {} as {} with address {}\n", answer.network, answer.name,
              answer.address.empty() ? answer.address6 : answer.address);
+  if (!certificate.empty()) fmt::print("  certificate: {}\n", certificate);
   fmt::print("  profile: {}\n  try it:  warren run {} -- ping -c 1 {}\n", joined.conf_path,
              joined.profile, answer.gateway.empty() ? answer.gateway6 : answer.gateway);
   return {};
@@ -157,8 +160,7 @@ base::Status leave(const Invocation& invocation, const LeaveChoice& choice) {
   const client::ProfilePaths paths = client::profile_paths(directory, choice.profile);
   std::vector<std::string> removed;
   if (!choice.keep) {
-    WARREN_TRY(client::remove_profile(directory, choice.profile));
-    removed = {paths.conf, paths.note};
+    WARREN_TRY_ASSIGN(removed, client::remove_profile(directory, choice.profile));
   }
   if (invocation.json) {
     print_line(nlohmann::ordered_json{

@@ -177,6 +177,7 @@ int run_program(int argc, char** argv) {
   add_policy_commands(app, invocation);
   add_env_command(app, invocation);
   add_forward_commands(app, invocation);
+  add_ca_commands(app, invocation);
   add_peer_commands(app, invocation);
   add_join_command(app, invocation);
   add_run_command(app, invocation);

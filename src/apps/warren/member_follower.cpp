@@ -14,6 +14,9 @@ namespace warren::app {
 MemberFollower::MemberFollower(Options options) : options_(std::move(options)), owner_(getpid()) {}
 
 MemberFollower::~MemberFollower() {
+  if (options_.temporary && owner_ == getpid() && options_.follow.certificate) {
+    client::remove_certificate(*options_.follow.certificate);
+  }
   if (!options_.temporary || over_ || owner_ != getpid()) return;
   const auto left = client::leave(options_.follow.member);
   if (left || left.error().final) return;

@@ -9,6 +9,7 @@
 #include "apps/warren/ask.hpp"
 #include "apps/warren/cli.hpp"
 #include "apps/warren/text.hpp"
+#include "model/conf_key.hpp"
 
 namespace warren::app {
 namespace {
@@ -125,6 +126,7 @@ void add_create(CLI::App& network, Invocation& invocation) {
     std::uint16_t port = 0;
     bool names = false;
     bool no_nat = false;
+    std::string ca_certificate, ca_key;
   };
   auto given = std::make_shared<Given>();
   CLI::App* command = network.add_subcommand("create", "Make a network and start to serve it");
@@ -165,6 +167,9 @@ void add_create(CLI::App& network, Invocation& invocation) {
                     "the gateway answers for the names of members and services (needs dnsmasq)");
   words("--forwarder", given->forwarders,
         "name server that is asked for all other names; those of this host by default");
+  command->add_option("--ca-cert", given->ca_certificate,
+                      "bring an authority: a file with its certificate, then its chain (PEM)");
+  command->add_option("--ca-key", given->ca_key, "a file with its key (PEM); - is standard input");
   command->add_flag("--no-nat", given->no_nat, "no way out of the network through this host");
   auto* attach = command->add_option(
       "--attach", given->attach,
@@ -189,7 +194,10 @@ void add_create(CLI::App& network, Invocation& invocation) {
     if (given->names) request.names = true;
     if (!given->forwarders.empty()) request.forwarders = given->forwarders;
     request.nat = !given->no_nat;
-    finish(invocation, create(invocation, request));
+    const base::Status read = read_authority(given->ca_certificate, given->ca_key,
+                                             request.ca_certificates, request.ca_key);
+    finish(invocation, read ? create(invocation, request) : read);
+    if (request.ca_key) model::wipe_text(*request.ca_key);
   });
 }
 

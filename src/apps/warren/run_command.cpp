@@ -112,6 +112,9 @@ void add_run_command(CLI::App& app, Invocation& invocation) {
   add_network_options(*run, *arguments);
   add_isolation_options(*run, *arguments);
   add_openconnect_options(*run, arguments->openconnect);
+  run->add_option("--certificate-dir", arguments->certificate_dir,
+                  "With a token: keep a certificate of this member here while the run lives, as "
+                  "member.crt, member.key and member.ca.crt");
   run->add_flag("--no-follow", arguments->no_follow,
                 "Do not ask the gateway for changes of routes, name servers and endpoint");
   run->add_flag("--end-when-revoked", arguments->end_when_revoked,

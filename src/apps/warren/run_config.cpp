@@ -6,12 +6,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <iterator>
 #include <cstdlib>
+#include <iterator>
 #include <optional>
 #include <set>
 
 #include "apps/warren/member_follower.hpp"
+#include "apps/warren/run_certificate.hpp"
 #include "apps/warren/run_openconnect.hpp"
 #include "apps/warren/text.hpp"
 #include "client/join.hpp"
@@ -373,11 +374,6 @@ base::Status follow_profile(const RunArguments& arguments, const Profile& profil
   return {};
 }
 
-void say_busy() {
-  fmt::print(stderr,
-             "warren: the gateway has too much to do; asking again for up to two minutes\n");
-}
-
 /// What programs are told of the network's services; `-e` stands above it.
 void tell_of_services(const client::ProfileNote& note, netns::RunConfig& config) {
   for (const model::Variable& variable : note.environment) {
@@ -388,9 +384,9 @@ void tell_of_services(const client::ProfileNote& note, netns::RunConfig& config)
 /// Joins for the duration of the run: a key of its own, and a lease.
 base::Status fill_from_token(const RunArguments& arguments, const model::TokenText& token,
                              netns::RunConfig& config) {
-  os::SystemRandom random;
+  std::optional<client::CertificateFiles> certificate;
   WARREN_TRY_ASSIGN(client::RunMember member,
-                    client::join_for_run(token, random, os::wall_now(), say_busy));
+                    join_for_run(token, arguments.certificate_dir, certificate));
   const std::string shown = "the token's network " + member.answer.network;
   tell_of_services(member.profile.note, config);
   config.profile = member.answer.network + " (token)";
@@ -400,6 +396,8 @@ base::Status fill_from_token(const RunArguments& arguments, const model::TokenTe
       follower_options(arguments, config, std::move(member.membership), member.profile.note);
   options.follow.lease_s = member.answer.lease_s;
   options.temporary = true;
+  options.follow.certificate = std::move(certificate);
+  options.follow.peer = member.answer.name;
   config.follower = std::make_unique<MemberFollower>(std::move(options));
   return fill_from_wireguard(arguments, member.profile.conf, shown, config);
 }
@@ -478,6 +476,7 @@ base::Result<netns::RunConfig> make_run_config(const RunArguments& arguments) {
   WARREN_TRY_ASSIGN(config.runtime_dir, netns::runtime_directory());
   WARREN_TRY(check_options(arguments));
   WARREN_TRY_ASSIGN(const auto token, find_token(arguments.profile));
+  WARREN_TRY(check_certificate_dir(arguments.certificate_dir, token.has_value()));
   if (token) {
     WARREN_TRY(fill_from_token(arguments, *token, config));
   } else if (is_openconnect_url(arguments.profile)) {

@@ -40,6 +40,7 @@ struct RunArguments {
   std::vector<std::string> exposed;
   std::vector<std::string> allowed;  ///< prefixes that may reach exposed ports
   bool expose_public = false;
+  std::string certificate_dir;    ///< where a token's member has its certificate; empty: none
   bool no_follow = false;         ///< what the gateway changes is of no interest
   bool end_when_revoked = false;  ///< else the run goes on without a network
   bool detach = false;
