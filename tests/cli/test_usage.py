@@ -56,7 +56,7 @@ def test_wrong_usage_is_exit_code_2(warren, args):
 
 @pytest.mark.parametrize("args,meant", [
     (("netwrok", "list"), "warren network"), (("network", "creat", "lab"), "warren network create"),
-    (("up", "lab"), "warren run"), (("ls",), "warren network list"),
+    (("enter", "lab"), "warren attach"), (("ls",), "warren network list"),
     (("version",), "warren --version"), (("help", "netwrok"), "warren network"),
     (("help", "network", "creat"), "warren network create"),
     (("per",), "warren peer"), (("stauts",), "warren status"), (("revok", "x"), "warren revoke"),
