@@ -121,7 +121,8 @@ TEST_F(Certificates, AnAuthorityIsBroughtAndABadOneChangesNothing) {
   ASSERT_TRUE(lab.control->create_network("uid 0", wanted));
   const auto shown = lab.control->show_authorities("mine");
   EXPECT_EQ(shown->authorities[0].certificates, own->certificate_pem);
-  for (const auto& record : lab.control->audit(100)->records) {
+  const auto audit = lab.control->audit(100);
+  for (const auto& record : audit->records) {
     EXPECT_THAT(record.target + record.result, Not(HasSubstr("PRIVATE")));
   }
 }
