@@ -10,7 +10,8 @@ using testing::Gateway;
 
 std::vector<store::AuditRecord> comings(Gateway& gateway) {
   std::vector<store::AuditRecord> found;
-  for (const store::AuditEntry& entry : *gateway.memory.audit_after(0, 100'000)) {
+  const auto entries = gateway.memory.audit_after(0, 100'000);
+  for (const store::AuditEntry& entry : *entries) {
     if (entry.record.action.ends_with("connect")) found.push_back(entry.record);
   }
   return found;
