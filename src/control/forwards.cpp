@@ -99,6 +99,7 @@ base::Result<api::ForwardView> Control::Impl::add_forward(const Request& request
     return make_error(ErrorKind::Invalid, "port 0 is no port", "give a port from 1 to 65535");
   }
   WARREN_TRY(check_port_is_free(from));
+  WARREN_TRY(check_may_change_host("a port of its host lead into a network", ""));
   if (state.forwards.size() >= kMaxForwards) {
     return make_error(ErrorKind::Conflict,
                       fmt::format("this gateway has {} forwards, the most it may", kMaxForwards),

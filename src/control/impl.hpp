@@ -125,6 +125,9 @@ struct Control::Impl {
   [[nodiscard]] base::Status choose_transit(model::Network& network);
   [[nodiscard]] static base::Status choose_gateway(const std::vector<std::string>& wanted,
                                                    model::Network& network);
+  /// NotPermitted where the daemon runs without root. `instead` is an option that asks for less.
+  [[nodiscard]] base::Status check_may_change_host(const std::string& what,
+                                                   const std::string& instead) const;
   [[nodiscard]] static base::Status choose_listen(const std::vector<std::string>& wanted,
                                                   model::Network& network);
   [[nodiscard]] static base::Status choose_reserved(const std::vector<std::string>& wanted,
@@ -163,6 +166,8 @@ struct Control::Impl {
   /// What keeps a network from its segment; success: nothing does, or it has none.
   [[nodiscard]] base::Status check_segment(const model::Network& network) const;
   [[nodiscard]] std::vector<std::string> segment_warnings(const model::Network& network) const;
+  /// Adds what of the host's filters keeps members and the hosts of their bridge apart.
+  void check_bridge(const model::Network& network, std::vector<std::string>& warnings);
   /// Brings networks to segments that are there again, and away from those that are not.
   void follow_segments();
 

@@ -85,6 +85,8 @@ base::Result<model::Network> Control::Impl::changed_network(const model::Network
   if (wanted.endpoint) WARREN_TRY(set_endpoint(*wanted.endpoint, next));
   if (wanted.dns) WARREN_TRY(set_dns(*wanted.dns, next));
   if (wanted.nat) next.nat = *wanted.nat;
+  if (next.nat && !network.nat)
+    WARREN_TRY(check_may_change_host("a way out of the network", ""));
   if (wanted.forwarders) WARREN_TRY(set_forwarders(*wanted.forwarders, next));
   if (wanted.names) {
     next.names = *wanted.names;
@@ -100,6 +102,7 @@ base::Result<model::Network> Control::Impl::changed_network(const model::Network
   }
   if (wanted.host_access.value_or(false) && !network.host_access) {
     WARREN_TRY(check_host_access(next));
+    WARREN_TRY(check_may_change_host("a path between the network and its host", ""));
   }
   if (wanted.host_access) next.host_access = *wanted.host_access;
   if (wanted.max_members) next.max_members = *wanted.max_members;

@@ -270,6 +270,15 @@ base::Status Control::Impl::choose_listen(const std::vector<std::string>& wanted
   return {};
 }
 
+base::Status Control::Impl::check_may_change_host(const std::string& what,
+                                                  const std::string& instead) const {
+  if (deps.host.may_change_host()) return {};
+  return make_error(ErrorKind::NotPermitted,
+                    "this gateway runs without root: it cannot make " + what,
+                    (instead.empty() ? "leave it out" : "give " + instead) +
+                        ", or serve the network from a gateway that root starts");
+}
+
 base::Status Control::Impl::choose_transit(model::Network& network) {
   WARREN_TRY(deps.host.check_transit(settings.transit));
   std::set<std::uint32_t> used;
@@ -335,6 +344,9 @@ base::Result<model::Network> Control::Impl::choose_network(const api::NetworkCre
   WARREN_TRY(choose_attach(wanted, network));
   network.host_access = wanted.host_access.value_or(false);
   if (network.host_access) WARREN_TRY(check_host_access(network));
+  if (network.nat) WARREN_TRY(check_may_change_host("a way out of the network", "--no-nat"));
+  if (network.host_access || !network.attach.empty())
+    WARREN_TRY(check_may_change_host("a path between the network and its host", ""));
   return network;
 }
 

@@ -15,8 +15,8 @@ namespace {
 
 constexpr std::array<unsigned, 2> kRequired = {CAP_NET_ADMIN, CAP_SYS_ADMIN};
 constexpr std::array<unsigned, 9> kUseful = {
-    CAP_NET_BIND_SERVICE, CAP_SETUID, CAP_SETGID,     CAP_SETPCAP,      CAP_KILL,
-    CAP_CHOWN,            CAP_NET_RAW, CAP_SYS_CHROOT, CAP_DAC_OVERRIDE};
+    CAP_NET_BIND_SERVICE, CAP_SETUID,     CAP_SETGID,      CAP_SETPCAP, CAP_KILL, CAP_CHOWN,
+    CAP_NET_RAW,          CAP_SYS_CHROOT, CAP_DAC_OVERRIDE};
 
 std::string name_of(unsigned capability) {
   std::string name = "CAP_";
@@ -35,9 +35,8 @@ base::Status keep_needed_capabilities() {
     if (capng_have_capability(CAPNG_EFFECTIVE, capability) == 0)
       return make_error(ErrorKind::NotPermitted,
                         "run the daemon: this process lacks " + name_of(capability),
-                        "run it as root (sudo warren daemon, or systemctl start warren); in a "
-                        "container it needs NET_ADMIN and SYS_ADMIN. A user without privileges "
-                        "needs no daemon: warren run, warren join");
+                        "run it as root (sudo warren daemon, or systemctl start warren), or with "
+                        "--rootless. Members need no daemon: warren join, warren run");
     kept.push_back(capability);
   }
   for (const unsigned capability : kUseful)

@@ -8,6 +8,7 @@
 
 #include "hostnet/records.hpp"
 #include "os/fd.hpp"
+#include "os/netns.hpp"
 #include "os/rtnl.hpp"
 #include "plan/host.hpp"
 #include "plan/steps.hpp"
@@ -30,6 +31,7 @@ class HostNet final : public plan::Host {
  public:
   [[nodiscard]] static base::Result<std::unique_ptr<HostNet>> open(const Options& options);
 
+  [[nodiscard]] bool may_change_host() const override { return os::is_ours(host_); }
   [[nodiscard]] base::Result<plan::Observed> observe() override;
   [[nodiscard]] base::Status apply(const plan::Step& step) override;
   [[nodiscard]] base::Result<std::size_t> flush_connections(
@@ -50,6 +52,8 @@ class HostNet final : public plan::Host {
       const plan::HostNetwork& network, const std::vector<base::IpAddress>& addresses) override;
   // path_probe.cpp
   [[nodiscard]] base::Result<std::optional<plan::Obstacle>> probe_uplink(
+      const plan::HostNetwork& network) override;
+  [[nodiscard]] base::Result<std::optional<plan::Obstacle>> probe_segment(
       const plan::HostNetwork& network) override;
   [[nodiscard]] base::Result<std::vector<plan::PortFinding>> probe_ports(
       const std::vector<plan::PortQuestion>& questions) override;

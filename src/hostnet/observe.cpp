@@ -309,6 +309,8 @@ Status HostNet::observe_host(const std::vector<os::Link>& links, plan::Observed&
   out.facts.insert(out.facts.end(), uplink_addresses.begin(), uplink_addresses.end());
 
   const std::string table = out.environment.host_table();
+  // Where the host is not ours to change no table of ours can be, and asking for it is an error.
+  if (!may_change_host()) return {};
   auto text = list_nft_table(table);
   if (!text && text.error().kind == base::ErrorKind::NotFound) return {};
   if (!text) return std::move(text).error();

@@ -11,8 +11,10 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <linux/nsfs.h>
 #include <sched.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -66,6 +68,13 @@ base::Status ensure_directory() {
       mount("", kDirectory, "none", MS_SHARED | MS_REC, nullptr) < 0)
     return os_error(std::string("make a mount of ") + kDirectory);
   return {};
+}
+
+bool is_current(const Fd& netns) {
+  struct stat wanted{};
+  struct stat own{};
+  return fstat(netns.get(), &wanted) == 0 && stat(kOwnNetns, &own) == 0 &&
+         wanted.st_dev == own.st_dev && wanted.st_ino == own.st_ino;
 }
 
 base::Status unshare_and_mount(const std::string& path, Fd& out) {
@@ -130,8 +139,17 @@ base::Status delete_named_netns(const std::string& name) {
   return {};
 }
 
+bool is_ours(const Fd& netns) {
+  // EPERM: the owner lies outside.
+  const Fd owner(ioctl(netns.get(), NS_GET_USERNS));
+  return owner || errno != EPERM;
+}
+
 base::Status in_netns(const Fd& netns, const std::function<base::Status()>& fn) {
   return on_own_thread([&]() -> base::Status {
+    // Entering where one is already needs privileges over that namespace, which a daemon in a user
+    // namespace of its own does not have.
+    if (is_current(netns)) return fn();
     if (setns(netns.get(), CLONE_NEWNET) < 0) return os_error("enter a network namespace");
     return fn();
   });

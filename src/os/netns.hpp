@@ -15,6 +15,9 @@ namespace warren::os {
 [[nodiscard]] base::Result<Fd> open_named_netns(const std::string& name);
 /// The calling thread's network namespace.
 [[nodiscard]] base::Result<Fd> current_netns();
+/// Whether privileges of this process hold in the namespace: it belongs to this process's user
+/// namespace or to one below it. A daemon in a user namespace of its own has none over its host's.
+[[nodiscard]] bool is_ours(const Fd& netns);
 /// Unmounts and removes the name; the namespace goes when its last user does.
 [[nodiscard]] base::Status delete_named_netns(const std::string& name);
 /// Runs `fn` on a dedicated thread inside the namespace and waits for it.

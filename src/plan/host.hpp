@@ -53,6 +53,9 @@ struct PortFinding {
 class Host {
  public:
   virtual ~Host() = default;
+  /// Whether the host itself can be changed, and not the namespaces of networks alone: a daemon in
+  /// a user namespace of its own cannot.
+  [[nodiscard]] virtual bool may_change_host() const { return true; }
   /// Reads everything of ours back from the kernel.
   [[nodiscard]] virtual base::Result<Observed> observe() = 0;
   /// Does one step; an error leaves the host as before the step.
@@ -91,6 +94,10 @@ class Host {
   /// Sends a packet from the network towards the world, which our own table takes out behind all
   /// others: what drops it before, if anything does. Nothing leaves the host.
   [[nodiscard]] virtual base::Result<std::optional<Obstacle>> probe_uplink(
+      const HostNetwork& network) = 0;
+  /// Sends a packet from an attached network to its bridge, taken out in the same way: what of the
+  /// host's filters drops what is only bridged (net.bridge.bridge-nf-call-iptables), if any does.
+  [[nodiscard]] virtual base::Result<std::optional<Obstacle>> probe_segment(
       const HostNetwork& network) = 0;
   /// Sends packets to public ports from outside, a namespace of its own, which our own table takes
   /// out behind all others: no program sees them. One finding for each question.

@@ -13,6 +13,7 @@
 #include "apps/warren/cli.hpp"
 #include "apps/warren/text.hpp"
 #include "gateway/cleanup.hpp"
+#include "os/own_place.hpp"
 
 namespace warren::app {
 namespace {
@@ -37,7 +38,7 @@ std::string_view kind_of(std::string_view line) {
   const auto has = [line](std::string_view part) { return line.find(part) != line.npos; };
   if (line.starts_with("engine ")) return "engines stopped";
   if (line.starts_with("files of ") || line.starts_with("/")) return "files removed";
-  if (has("ip netns del ")) return "namespaces removed";
+  if (has("ip netns del ") || has("the namespaces of")) return "namespaces removed";
   if (has("link del ")) return "interfaces removed";
   if (has("nft ")) return "rules removed";
   return "settings, addresses and routes restored";
@@ -59,8 +60,11 @@ void print_summary(const std::vector<std::string>& removed) {
 
 base::Status cleanup(Invocation& invocation) {
   TerminalLog log(invocation.verbose);
-  WARREN_TRY_ASSIGN(const gateway::CleanupReport done,
+  WARREN_TRY(os::enter_own_place(invocation.run_dir));
+  WARREN_TRY_ASSIGN(gateway::CleanupReport done,
                     gateway::cleanup(invocation.state_dir, invocation.run_dir, log));
+  WARREN_TRY_ASSIGN(const bool had_place, os::end_own_place(invocation.run_dir));
+  if (had_place) done.removed.push_back("the namespaces of the gateway without root");
   if (!done.problems.empty()) invocation.exit_code = kFailed;
   if (invocation.json) {
     const ordered_json document = {

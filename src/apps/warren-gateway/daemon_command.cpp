@@ -10,9 +10,11 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/warren/cli.hpp"
+#include "apps/warren/directories.hpp"
 #include "gateway/daemon.hpp"
 #include "gateway/settings.hpp"
 #include "os/clock.hpp"
+#include "os/own_place.hpp"
 #include "pki/identity.hpp"
 #include "server/server.hpp"
 #include "store_sqlite/sqlite_store.hpp"
@@ -63,6 +65,12 @@ server::Options server_options(const Invocation& invocation, gateway::Daemon& da
   return options;
 }
 
+/// Before the first thread.
+base::Status enter_without_root(Invocation& invocation) {
+  WARREN_TRY(take_user_directories(invocation));
+  return os::make_or_enter_own_place(invocation.run_dir);
+}
+
 base::Status run_daemon(const Invocation& invocation, const DaemonArguments& arguments) {
   boost::asio::io_context io(1);
   WARREN_TRY_ASSIGN(
@@ -103,7 +111,7 @@ void check_settings(Invocation& invocation, const std::string& file) {
 }
 
 void add_daemon(CLI::App& app, Invocation& invocation) {
-  auto* const daemon = app.add_subcommand("daemon", "Serve networks: the gateway (as root)");
+  auto* const daemon = app.add_subcommand("daemon", "Serve networks: the gateway");
   const auto arguments = std::make_shared<DaemonArguments>();
   daemon->add_option("--config", arguments->config, "The settings file")->capture_default_str();
   daemon->add_option("--log-level", arguments->log_level, "debug, info, warning or error")
@@ -120,6 +128,12 @@ void add_daemon(CLI::App& app, Invocation& invocation) {
   daemon->add_flag_callback("--foreground", [] {}, "Stay in the foreground (it always does)");
   daemon->footer("Example: warren daemon --endpoint vpn.example.org --log-level debug");
   daemon->callback([&invocation, arguments] {
+    if (auto entered = arguments->rootless ? enter_without_root(invocation) : base::Status();
+        !entered) {
+      invocation.exit_code =
+          report(invocation, std::move(entered).error().within("run the daemon without root"));
+      return;
+    }
     if (auto ran = run_daemon(invocation, *arguments); !ran)
       invocation.exit_code = report(invocation, ran.error());
   });

@@ -12,6 +12,7 @@
 #include <CLI/CLI.hpp>
 
 #include "apps/warren/cli.hpp"
+#include "apps/warren/directories.hpp"
 #include "apps/warren/text.hpp"
 
 namespace warren::app {

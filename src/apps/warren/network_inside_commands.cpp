@@ -20,6 +20,7 @@
 #include "apps/warren/text.hpp"
 #include "hostnet/capture.hpp"
 #include "os/fd.hpp"
+#include "os/own_place.hpp"
 #include "os/signals.hpp"
 
 namespace warren::app {
@@ -53,7 +54,8 @@ int execute_inside(const Invocation& invocation, const std::string& name) {
   }
   const auto network = daemon_of(invocation).show_network(name);
   base::Status entered;
-  if (network) entered = hostnet::enter_namespace(network->netns);
+  if (network) entered = os::enter_own_place(invocation.run_dir);
+  if (network && entered) entered = hostnet::enter_namespace(network->netns);
   if (!network || !entered) {
     report(invocation, network ? needs_root(entered.error()) : network.error());
     return kRunFailed;
@@ -110,6 +112,7 @@ base::Status capture(const Invocation& invocation, const CaptureArguments& given
   WARREN_TRY_ASSIGN(const auto options, capture_options(invocation, given));
   // Before the socket is there: a signal ends the capture, not the file in its middle.
   WARREN_TRY_ASSIGN(const auto signals, os::SignalQueue::create({SIGINT, SIGTERM, SIGHUP}));
+  WARREN_TRY(os::enter_own_place(invocation.run_dir));
   auto socket = hostnet::open_capture(options);
   if (!socket) return needs_root(std::move(socket).error().within("capture"));
   WARREN_TRY_ASSIGN(const os::Fd out, open_output(given.file));
@@ -127,7 +130,8 @@ void add_exec(CLI::App& network, Invocation& invocation) {
   command->add_option("NAME", *name, "the network")->required();
   command->footer(
       "Usage: warren network exec NAME -- COMMAND [ARGUMENT...]\n"
-      "Needs root. Exit code: the program's; 125 warren failed, 126 it cannot be executed, 127 not "
+      "Needs root, or the user whose gateway it is. Exit code: the program's; 125 warren failed, "
+      "126 it cannot be executed, 127 not "
       "found.\n"
       "Example: warren network exec lab -- ip route");
   command->callback([&invocation, name] {
@@ -155,7 +159,8 @@ void add_capture(CLI::App& network, Invocation& invocation) {
   command->add_option("--seconds", given->seconds, "end after this time")
       ->check(CLI::Range(1U, 366U * 24 * 3600));
   command->footer(
-      "Needs root. Without --count and --seconds it ends with Ctrl-C.\n"
+      "Needs root, or the user whose gateway it is. Without --count and --seconds it ends with "
+      "Ctrl-C.\n"
       "Example: warren network capture lab --peer laptop -w lab.pcap --seconds 30");
   command->callback([&invocation, given] { finish(invocation, capture(invocation, *given)); });
 }

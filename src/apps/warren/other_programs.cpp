@@ -111,7 +111,7 @@ std::optional<int> leave_to_gateway(Invocation& invocation, std::span<const std:
 // These are for --help, for the nearest word to a mistyped one, and for completion; who names
 // them has left before they are parsed.
 void add_daemon_command(CLI::App& app, Invocation&) {
-  add_named(app, "daemon", "Serve networks: the gateway (as root)");
+  add_named(app, "daemon", "Serve networks: the gateway");
   add_named(app, "config", "The daemon's settings");
 }
 
