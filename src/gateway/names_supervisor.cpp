@@ -112,14 +112,20 @@ base::Result<NameSupervisor::Served*> NameSupervisor::bring(const model::NameZon
   return &served;
 }
 
+base::Status NameSupervisor::bring_and_ask(const model::NameZone& zone) {
+  WARREN_TRY_ASSIGN(Served* const served, bring(zone));
+  return served->server.wait_until_it_answers();
+}
+
 base::Status NameSupervisor::serve(const model::NameZone& zone) {
   const bool was_served = served_.contains(zone.network);
-  auto served = bring(zone);
-  base::Status answers;
-  if (served) {
-    answers = (*served)->server.wait_until_it_answers();
-  } else {
-    answers = std::move(served).error();
+  base::Status answers = bring_and_ask(zone);
+  if (!answers && was_served) {
+    // One that runs and does not answer: its namespace is another one now, or it hangs.
+    Served& served = *served_.at(zone.network);
+    served.watch.stop();
+    WARREN_TRY(served.server.end_process());
+    answers = bring_and_ask(zone);
   }
   if (!answers && !was_served) {
     if (auto gone = stop(zone.network); !gone) say(LogLevel::Error, gone.error().message);

@@ -62,6 +62,7 @@ class NameSupervisor final : public control::NameServers {
   /// Brings one server to its zone; what fails is tried again later.
   void refresh(model::NetworkId network);
   [[nodiscard]] base::Result<Served*> bring(const model::NameZone& zone);
+  [[nodiscard]] base::Status bring_and_ask(const model::NameZone& zone);
   void handle_exit(model::NetworkId network);
   void retry_later(model::NetworkId network, Served& served);
   [[nodiscard]] std::vector<base::IpAddress> forwarders_of(const model::NameZone& zone) const;

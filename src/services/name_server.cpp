@@ -270,7 +270,11 @@ base::Result<bool> NameServer::serve(const model::NameZone& zone,
   WARREN_TRY(prepare_directory());
   bool is_another = false;
   // A record that this object did not write: of the server that a former program left.
-  if (!looked_for_one_ && adopt(next.configuration)) is_another = true;
+  if (!looked_for_one_ && adopt(next.configuration)) {
+    is_another = true;
+    // It may have been left behind in a namespace that was made anew.
+    if (!answers()) WARREN_TRY(end_process());
+  }
   looked_for_one_ = true;
   if (process_.pidfd && told_.configuration != next.configuration) WARREN_TRY(end_process());
   const bool reads_again = told_.hosts != next.hosts || told_.servers != next.servers;
@@ -331,10 +335,21 @@ std::string NameServer::reap() {
   return how;
 }
 
-base::Status NameServer::wait_until_it_answers() const {
+base::Status NameServer::answers() const {
   WARREN_TRY_ASSIGN(const os::Fd netns, os::open_named_netns("warren-" + network_));
-  const base::Instant deadline = os::now() + kNameServerStart;
   const std::string name = std::string(model::kGatewayName) + "." + domain_;
+  for (const base::IpAddress& address : listen_) {
+    WARREN_TRY_ASSIGN(const auto found, ask_name(netns, address, name, kNameAnswer));
+    if (std::ranges::find(found, address) != found.end()) continue;
+    // What it cannot read is told in its log: a directory above that its user may not enter.
+    return make_error(ErrorKind::Failed,
+                      "the name server does not know " + address.to_string() + " as " + name);
+  }
+  return {};
+}
+
+base::Status NameServer::wait_until_it_answers() const {
+  const base::Instant deadline = os::now() + kNameServerStart;
   base::Status answered;
   do {
     WARREN_TRY_ASSIGN(const bool ended, os::wait_readable(process_.pidfd, kNameServerPause));
@@ -342,16 +357,7 @@ base::Status NameServer::wait_until_it_answers() const {
       answered = make_error(ErrorKind::Failed, "dnsmasq ended at once");
       break;
     }
-    answered = {};
-    for (const base::IpAddress& address : listen_) {
-      const auto found = ask_name(netns, address, name, kNameAnswer);
-      if (!found) {
-        answered = found.error();
-      } else if (std::ranges::find(*found, address) == found->end()) {
-        // What it cannot read is told in its log: a directory above that its user may not enter.
-        answered = make_error(ErrorKind::Failed, "dnsmasq does not know " + name);
-      }
-    }
+    answered = answers();
     if (answered) return {};
   } while (os::now() < deadline);
   const std::string log = content_of(files_.log);
@@ -373,20 +379,7 @@ std::vector<std::string> NameServer::differences() const {
     out.emplace_back("missing: the name server");
     return out;
   }
-  const auto netns = os::open_named_netns("warren-" + network_);
-  if (!netns) {
-    out.push_back(netns.error().message);
-    return out;
-  }
-  const std::string name = std::string(model::kGatewayName) + "." + domain_;
-  for (const base::IpAddress& address : listen_) {
-    const auto found = ask_name(*netns, address, name, kNameAnswer);
-    if (!found) {
-      out.push_back("it cannot be asked: " + found.error().message);
-    } else if (std::ranges::find(*found, address) == found->end()) {
-      out.push_back("different: " + name + " is not " + address.to_string());
-    }
-  }
+  if (const auto right = answers(); !right) out.push_back(right.error().message);
   return out;
 }
 

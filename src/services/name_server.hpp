@@ -61,12 +61,16 @@ class NameServer {
   /// is new. True when `process` is another one than before.
   [[nodiscard]] base::Result<bool> serve(const model::NameZone& zone,
                                          const std::vector<base::IpAddress>& forwarders);
-  /// Waits until it answers for the gateway's name, and says why not otherwise.
+  /// Asks it once for the gateway's name, on each of its addresses.
+  [[nodiscard]] base::Status answers() const;
+  /// The same until it answers; says why it does not otherwise.
   [[nodiscard]] base::Status wait_until_it_answers() const;
   /// What the files say differs from what it was told, or from what it answers.
   [[nodiscard]] std::vector<std::string> differences() const;
   /// Ends the process and removes every file.
   [[nodiscard]] base::Status stop();
+  /// Ends the process; `serve` starts another one.
+  [[nodiscard]] base::Status end_process();
 
   /// Without a pidfd: none runs.
   [[nodiscard]] const os::Child& process() const { return process_; }
@@ -89,7 +93,6 @@ class NameServer {
   /// True when a server with this configuration runs and is ours now.
   [[nodiscard]] bool adopt(const std::string& configuration);
   [[nodiscard]] base::Status spawn();
-  [[nodiscard]] base::Status end_process();
 
   NameServerProgram program_;
   NameServerFiles files_;

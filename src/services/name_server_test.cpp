@@ -31,10 +31,19 @@ class NameServerTest : public os::NetnsTest {
     if (!program) GTEST_SKIP() << program.error().message;
     program_ = *program;
     ASSERT_EQ(::chmod(scratch_.path().c_str(), 0755), 0);  // for the account of dnsmasq
+    make_namespace();
+    zone_.network = {0x01020304};
+    zone_.network_name = network_;
+    zone_.domain = "lab.internal";
+    zone_.listen = {address("10.20.0.1")};
+    zone_.subnets = {*base::Prefix::parse("10.20.0.0/24")};
+    zone_.hosts = {{{"gateway"}, zone_.listen}};
+  }
+  void make_namespace() {
     auto made = os::create_named_netns("warren-" + network_);
     if (!made) GTEST_SKIP() << made.error().message;
     netns_ = std::move(*made);
-    inside(netns_, [this] {
+    inside(netns_, [] {
       auto rtnl = os::Rtnl::open();
       ASSERT_TRUE(rtnl) << rtnl.error().message;
       const auto up = rtnl->set_up("lo", true);
@@ -42,12 +51,6 @@ class NameServerTest : public os::NetnsTest {
       const auto has = rtnl->add_address("lo", *base::Prefix::parse("10.20.0.1/32"));
       ASSERT_TRUE(has) << has.error().message;
     });
-    zone_.network = {0x01020304};
-    zone_.network_name = network_;
-    zone_.domain = "lab.internal";
-    zone_.listen = {address("10.20.0.1")};
-    zone_.subnets = {*base::Prefix::parse("10.20.0.0/24")};
-    zone_.hosts = {{{"gateway"}, zone_.listen}};
   }
   void TearDown() override {
     std::ignore = end_recorded_name_server(scratch_.path(), zone_.network);
@@ -116,6 +119,18 @@ TEST_F(NameServerTest, IsAdoptedWithWhatItWasTold) {
   ASSERT_TRUE(second.stop());
   EXPECT_EQ(::waitpid(pid, nullptr, WNOHANG), pid);  // of this test, not of the second one
   EXPECT_THAT(recorded_name_servers(scratch_.path()), IsEmpty());
+}
+
+TEST_F(NameServerTest, OneThatWasLeftBehindIsReplaced) {
+  NameServer first = server();
+  serve(first, true);
+  // Somebody deleted the namespace, and it was made anew.
+  ASSERT_TRUE(os::delete_named_netns("warren-" + network_));
+  make_namespace();
+  NameServer second = server();
+  serve(second, true);
+  EXPECT_NE(second.process().pid, first.process().pid);
+  EXPECT_THAT(second.differences(), IsEmpty());
 }
 
 TEST_F(NameServerTest, OneThatRunsOtherwiseIsReplaced) {
