@@ -294,13 +294,13 @@ void Init::begin_session() const {
 }
 
 base::Status Init::serve() {
+  begin_session();
   WARREN_TRY_ASSIGN(loop_, os::Loop::create());
   WARREN_TRY_ASSIGN(os::SignalQueue signals, os::SignalQueue::create({SIGCHLD}));
   clients_ = std::make_unique<Clients>(
       *loop_, nullptr, [this] { static_cast<void>(send_control(control_, Control::AskNet)); });
   // Where the system has no /run, only `warren net up` lacks its way.
   static_cast<void>(clients_->listen(kInsideSocket));
-  begin_session();
   WARREN_TRY_ASSIGN(const StartedCommand started,
                     start_command({.argv = config_.argv,
                                    .environment = config_.environment,
