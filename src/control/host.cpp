@@ -49,12 +49,14 @@ std::vector<plan::HostNetwork> Control::Impl::desired_host() const {
 }
 
 base::Status Control::Impl::reconcile_host() {
+  known_segments = present_segments();
   const auto steps = plan::reconcile(deps.host, desired_host());
   if (!steps) return steps.error();
   return {};
 }
 
 void Control::Impl::reconcile_what_can_be() {
+  known_segments = present_segments();
   const std::vector<plan::HostNetwork> all = desired_host();
   const auto whole = plan::reconcile(deps.host, all);
   if (whole) return;

@@ -168,6 +168,7 @@ struct Control::Impl {
   [[nodiscard]] std::vector<std::string> segment_warnings(const model::Network& network) const;
   /// Adds what of the host's filters keeps members and the hosts of their bridge apart.
   void check_bridge(const model::Network& network, std::vector<std::string>& warnings);
+  [[nodiscard]] std::map<model::NetworkId, std::optional<std::uint32_t>> present_segments() const;
   /// Brings networks to segments that are there again, and away from those that are not.
   void follow_segments();
 
@@ -461,7 +462,9 @@ struct Control::Impl {
     base::Instant when{};
   };
   std::map<std::pair<model::NetworkId, base::IpAddress>, SeenOnSegment> seen_on_segment;
-  std::set<model::NetworkId> detached;  ///< their segments were not there when last looked for
+  /// The links that networks were attached to when the host was made what it must be; nullopt: it
+  /// was not there.
+  std::map<model::NetworkId, std::optional<std::uint32_t>> known_segments;
 
   struct Certificates;  ///< certificates.hpp
   std::unique_ptr<Certificates> certificates;

@@ -38,6 +38,7 @@ base::Result<api::NetworkView> Control::Impl::create_network(const Request& requ
   std::vector<std::string> warnings;
   base::Status applied = reconcile_host();
   if (applied && chosen.nat) applied = check_way_out(chosen, warnings);
+  if (applied && !chosen.attach.empty()) check_bridge(chosen, warnings);
   if (!applied) return undo_create(request, chosen, std::move(applied).error());
   applied = start_engine(chosen.id);
   if (!applied) {

@@ -85,6 +85,16 @@ base::Result<api::DoctorReport> Control::Impl::check_ports() {
   return report;
 }
 
+void Control::Impl::check_bridge(const model::Network& network,
+                                 std::vector<std::string>& warnings) {
+  const auto found = deps.host.probe_segment(plan::host_network(network, settings.transit));
+  if (!found || !*found) return;
+  warnings.push_back(
+      fmt::format("members do not reach the hosts of {}: what is bridged there is "
+                  "dropped by {}; let it pass: {}",
+                  network.attach, (*found)->what, (*found)->remedy));
+}
+
 base::Status Control::Impl::check_way_out(const model::Network& network,
                                           std::vector<std::string>& warnings) {
   const auto found = deps.host.probe_uplink(plan::host_network(network, settings.transit));

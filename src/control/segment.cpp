@@ -200,6 +200,8 @@ base::Status Control::Impl::change_attachment(const model::Peer& peer, bool come
   for (const auto& address : {peer.address4, peer.address6}) {
     if (address) addresses.push_back(*address);
   }
+  // Whoever wants it next asks the segment again.
+  for (const base::IpAddress& address : addresses) seen_on_segment.erase({network.id, address});
   const std::vector<base::IpAddress> none;
   const base::Status done =
       deps.host.change_attached_members(plan::host_network(network, settings.transit),
@@ -221,20 +223,27 @@ base::Status Control::Impl::check_segment(const model::Network& network) const {
       fmt::format("ip link set {} up", network.attach));
 }
 
-void Control::Impl::follow_segments() {
-  bool changed_now = false;
+std::map<model::NetworkId, std::optional<std::uint32_t>> Control::Impl::present_segments() const {
+  std::map<model::NetworkId, std::optional<std::uint32_t>> out;
   for (const auto& [id, stored] : state.networks) {
     if (stored.network.attach.empty() || unapplied.contains(id)) continue;
-    const bool gone = !deps.host.find_segment(stored.network.attach);
-    if (gone == detached.contains(id)) continue;
-    changed_now = true;
-    if (gone) detached.insert(id);
-    if (!gone) detached.erase(id);
-    log(gone ? base::LogLevel::Warning : base::LogLevel::Info,
-        fmt::format("network={} segment={} {}", stored.network.name, stored.network.attach,
-                    gone ? "is gone" : "is there again"));
+    const auto segment = deps.host.find_segment(stored.network.attach);
+    out[id] = segment ? std::optional(segment->index) : std::nullopt;
   }
-  if (!changed_now) return;
+  return out;
+}
+
+void Control::Impl::follow_segments() {
+  const auto there = present_segments();
+  if (there == known_segments) return;
+  for (const auto& [id, link] : there) {
+    const auto known = known_segments.find(id);
+    if (known != known_segments.end() && known->second == link) continue;
+    const model::Network& network = state.networks.at(id).network;
+    log(link ? base::LogLevel::Info : base::LogLevel::Warning,
+        fmt::format("network={} segment={} {}", network.name, network.attach,
+                    link ? "is there again" : "is gone"));
+  }
   if (const base::Status done = reconcile_host(); !done) {
     host_to_reconcile = true;
     host_problem = done.error().message;

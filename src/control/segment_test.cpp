@@ -20,7 +20,7 @@ IpAddress address(const char* text) { return *IpAddress::parse(text); }
 /// br100 is there, with a router at .1 and an instance at .3.
 void add_segment(Gateway& gateway) {
   gateway.host.environment.segments["br100"] = plan::SegmentKind::Bridge;
-  gateway.host.segments["br100"] = {.is_bridge = true, .up = true, .addresses = {}};
+  gateway.host.segments["br100"] = {.is_bridge = true, .up = true, .index = 7, .addresses = {}};
   gateway.host.occupants[address("10.20.0.1")] = "02:00:00:00:00:01";
   gateway.host.occupants[address("10.20.0.3")] = "02:00:00:00:00:03";
 }

@@ -51,7 +51,17 @@ base::Result<std::string> dropping_rule(const NftBaseChain& chain) {
   return std::string();
 }
 
+/// What is only bridged is asked about at the hook of what is forwarded.
+constexpr const char* kBridgedToo =
+    "; or leave bridged packets alone: sysctl -w "
+    "net.bridge.bridge-nf-call-iptables=0 "
+    "net.bridge.bridge-nf-call-ip6tables=0";
+
 Obstacle of_firewalld(const LostPacket& packet) {
+  if (!packet.bridge.empty())
+    return {"firewalld, which is in charge on this host",
+            "firewall-cmd --permanent --zone=trusted --add-interface=" + packet.bridge +
+                " && firewall-cmd --reload" + kBridgedToo};
   if (packet.port)
     return {"firewalld, which is in charge on this host",
             "firewall-cmd --permanent --add-port=" + port_text(*packet.port, '/') +
@@ -61,6 +71,9 @@ Obstacle of_firewalld(const LostPacket& packet) {
 }
 
 Obstacle of_ufw(const LostPacket& packet) {
+  if (!packet.bridge.empty())
+    return {"ufw, which is in charge on this host",
+            "ufw route allow in on " + packet.bridge + " out on " + packet.bridge + kBridgedToo};
   if (packet.port && packet.hook == "input")
     return {"ufw, which is in charge on this host", "ufw allow " + port_text(*packet.port, '/')};
   if (packet.port) return {"ufw, which is in charge on this host", "ufw route allow out on wh+"};
@@ -69,6 +82,10 @@ Obstacle of_ufw(const LostPacket& packet) {
 
 Obstacle of_docker(const LostPacket& packet) {
   const std::string program = packet.family == base::Family::V4 ? "iptables" : "ip6tables";
+  if (!packet.bridge.empty())
+    return {"Docker, whose chain FORWARD drops what it does not know",
+            program + " -I DOCKER-USER -i " + packet.bridge + " -o " + packet.bridge +
+                " -j ACCEPT" + kBridgedToo};
   if (packet.port)
     return {"Docker, whose chain FORWARD drops what it does not know",
             program + " -I DOCKER-USER -o wh+ -j ACCEPT"};
@@ -79,6 +96,9 @@ Obstacle of_docker(const LostPacket& packet) {
 
 std::string iptables_rule(const LostPacket& packet) {
   const std::string program = packet.family == base::Family::V4 ? "iptables" : "ip6tables";
+  if (!packet.bridge.empty())
+    return program + " -I FORWARD -i " + packet.bridge + " -o " + packet.bridge + " -j ACCEPT" +
+           kBridgedToo;
   if (packet.hook == "forward")
     return program + " -I FORWARD " + (packet.port ? "-o" : "-i") + " wh+ -j ACCEPT";
   const std::string protocol(model::to_string(packet.port->protocol));
@@ -98,7 +118,10 @@ Obstacle of_others(const LostPacket& packet, const Suspect& suspect) {
   std::string match = "iifname \"wh*\"";
   if (packet.port)
     match = packet.hook == "input" ? port_text(*packet.port, ' ') : "oifname \"wh*\"";
-  return {what, "nft insert rule " + where + " " + match + " accept"};
+  if (!packet.bridge.empty())
+    match = "iifname \"" + packet.bridge + "\" oifname \"" + packet.bridge + "\"";
+  return {what, "nft insert rule " + where + " " + match + " accept" +
+                    (packet.bridge.empty() ? "" : kBridgedToo)};
 }
 
 bool has_old_iptables(base::Family family) {

@@ -17,6 +17,7 @@ struct LostPacket {
   base::Family family = base::Family::V4;
   /// Of a public port; nullopt: it was on its way out of a network.
   std::optional<model::PublicPort> port;
+  std::string bridge = {};  ///< that it was bridged by; empty: it was routed
 };
 
 /// The packet filter of the calling thread's namespace that most likely dropped it (firewalld, ufw,

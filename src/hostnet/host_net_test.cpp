@@ -268,6 +268,10 @@ TEST(HostNet, FailureAtAnyStepLeavesTheHostByteIdentical) {
           const HostNetwork& network) override {
         return real_.probe_uplink(network);
       }
+      base::Result<std::optional<plan::Obstacle>> probe_segment(
+          const HostNetwork& network) override {
+        return real_.probe_segment(network);
+      }
       base::Result<std::vector<plan::PortFinding>> probe_ports(
           const std::vector<plan::PortQuestion>& questions) override {
         return real_.probe_ports(questions);

@@ -48,7 +48,8 @@ base::Result<plan::SegmentFacts> HostNet::find_segment(const std::string& name) 
     return base::make_error(ErrorKind::Conflict, name + " is a port of " + owner,
                             "attach to " + owner + " instead: its segment is the same");
   }
-  plan::SegmentFacts out{.is_bridge = link->kind == "bridge", .up = link->up, .addresses = {}};
+  plan::SegmentFacts out{
+      .is_bridge = link->kind == "bridge", .up = link->up, .index = link->index, .addresses = {}};
   WARREN_TRY_ASSIGN(const std::vector<os::LinkAddress> addresses, rtnl_.addresses());
   for (const os::LinkAddress& address : addresses)
     if (address.link == link->index && !address.prefix.address.is_link_local())

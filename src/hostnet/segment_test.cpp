@@ -247,6 +247,32 @@ TEST(Segment, WhatCannotBeAttachedToIsNamed) {
   });
 }
 
+TEST(Segment, AFilterThatDropsWhatIsBridgedIsNamed) {
+  World::tell([](World& world) {
+    Segment segment(true);
+    const auto host = world.open();
+    const HostNetwork lab = attached(world, "br100");
+    ASSERT_DONE(plan::reconcile(*host, {lab}));
+    if (output_of("sysctl -qw net.bridge.bridge-nf-call-iptables=1") != "")
+      GTEST_SKIP() << "this kernel asks nobody about what it bridges";
+    const auto before = settled();
+    EXPECT_FALSE(host->probe_segment(lab)->has_value());
+    EXPECT_EQ(
+        output_of("nft 'table ip filter { chain DOCKER-USER { return; }; chain FORWARD { type "
+                  "filter hook forward priority 0; policy drop; jump DOCKER-USER; }; }'"),
+        "");
+    const auto found = host->probe_segment(lab);
+    ASSERT_DONE(found);
+    ASSERT_TRUE(found->has_value());
+    EXPECT_THAT((*found)->remedy, HasSubstr("iptables -I DOCKER-USER -i br100 -o br100 -j ACCEPT"));
+    EXPECT_EQ(output_of("nft insert rule ip filter FORWARD iifname br100 oifname br100 accept"),
+              "");
+    EXPECT_FALSE(host->probe_segment(lab)->has_value());
+    EXPECT_EQ(output_of("nft delete table ip filter"), "");
+    EXPECT_EQ(difference(before, settled()), "");
+  });
+}
+
 TEST(Segment, APolicyKnowsIt) {
   World::tell([](World& world) {
     Segment segment(true);

@@ -148,6 +148,10 @@ base::Result<std::optional<Obstacle>> FakeHost::probe_uplink(const HostNetwork&)
   return obstacle;
 }
 
+base::Result<std::optional<Obstacle>> FakeHost::probe_segment(const HostNetwork&) {
+  return bridge_obstacle;
+}
+
 base::Result<std::vector<PortFinding>> FakeHost::probe_ports(
     const std::vector<PortQuestion>& questions) {
   std::vector<PortFinding> out;

@@ -36,6 +36,8 @@ class FakeHost : public Host {
       const HostNetwork& network, const std::vector<base::IpAddress>& addresses) override;
   [[nodiscard]] base::Result<std::optional<Obstacle>> probe_uplink(
       const HostNetwork& network) override;
+  [[nodiscard]] base::Result<std::optional<Obstacle>> probe_segment(
+      const HostNetwork& network) override;
   [[nodiscard]] base::Result<std::vector<PortFinding>> probe_ports(
       const std::vector<PortQuestion>& questions) override;
   [[nodiscard]] base::Result<std::vector<std::string>> find_strangers(
@@ -55,6 +57,7 @@ class FakeHost : public Host {
   std::map<base::IpAddress, std::string> occupants;  ///< of the segments, with their owners
   std::size_t probes = 0;                            ///< calls of find_occupants so far
   std::optional<Obstacle> obstacle;                  ///< on the way out
+  std::optional<Obstacle> bridge_obstacle;           ///< on the way to a segment
   std::map<model::PublicPort, Obstacle> closed_ports;         ///< from outside
   std::map<std::string, std::vector<std::string>> strangers;  ///< by namespace
   std::vector<base::Prefix> routes;                           ///< the host's own

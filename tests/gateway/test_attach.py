@@ -104,8 +104,9 @@ def test_members_and_instances_reach_each_other(world, segment, gateway, program
         assert say(programs(world.members[0], CLIENT, "tcp", target, 80), "up").endswith(" up")
         assert say(programs(one, CLIENT, "tcp", addresses[0][family], 81), "in").endswith(" in")
         size = (1472, 1452)[family]
-        told = one.attempt("ping", "-M", "do", "-s", size, "-W", "1", "-c", "1",
-                           addresses[0][family]).stdout
+        sent = one.attempt("ping", "-M", "do", "-s", size, "-W", "1", "-c", "1",
+                           addresses[0][family])
+        told = sent.stdout + sent.stderr
         assert re.search(r"mtu ?= ?1420", told), told
     # Nobody answers for who is not there, from either side.
     assert not two.pings("10.20.0.77") and not two.pings("fd20::77")
@@ -173,7 +174,8 @@ def test_a_bridge_that_goes_and_comes_back(world, segment, gateway):
     for one in segment:
         gateway.run("ip", "link", "set", one.port, "master", "br100")
     lab.wait_until(lambda: gateway.ask("status")["problems"] == [], "nothing is wrong any more")
-    lab.wait_until(lambda: gateway.call("verify").returncode == 0, "the network is attached again", 20)
+    lab.wait_until(lambda: gateway.call("verify").returncode == 0,
+                   "the network is attached again", 20)
     assert segment[0].pings(address)
 
 
