@@ -7,8 +7,9 @@
 // engine that was started again has seen no handshake yet; what was known before still counts, so
 // that its members, who are back within a second, are not told as gone.
 //
-// The first look after a start of the daemon at a network that ran before it finds who was connected
-// all the time: nothing is recorded for them. Nothing of this is stored: who went while no daemon ran is not told.
+// The first look after a start of the daemon at a network that ran before it finds who was
+// connected all the time: nothing is recorded for them. Nothing of this is stored: who went while
+// no daemon ran is not told.
 //
 // A look costs time for each peer of an engine. One round looks at networks, in turn, until it has
 // seen kMembersLookedAtEachRound peers; a larger network is looked at whole, and as many rounds as

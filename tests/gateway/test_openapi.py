@@ -99,7 +99,8 @@ def test_what_the_sources_name_is_in_the_document(client):
         assert (method, path) in served
     for path in client.document["paths"]:
         filled = re.sub(r"{\w+}", "nothing", path)
-        allowed = {method for method, other, _ in client.routes if other == path}
+        allowed = {method for method, other, _ in client.routes
+                   if re.fullmatch(re.sub(r"{\w+}", "[^/]+", other), filled)}
         for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - allowed:
             status, _, answer = client.call(method, filled)
             assert status == 405, (method, path)
@@ -114,9 +115,9 @@ def story(gateway, client):
     steps = [
         ("POST", base + "/roles", {"schema": 1, "name": "node", "range": "10.20.0.64/26"}),
         ("PATCH", base + "/roles/node", {"schema": 1, "max_members": 7}),
-        ("PUT", base + "/policy", {"schema": 1, "lines": ["node -> gateway: tcp 22"]}),
+        ("PUT", base + "/policy", {"schema": 1, "lines": ["rules:", "- node -> gateway: tcp 22"]}),
         ("POST", base + "/policy/test",
-         {"schema": 1, "from": "gateway", "to": "gateway", "port": "tcp/22"}),
+         {"schema": 1, "from": "node", "to": "gateway", "port": "tcp/22"}),
         ("POST", base + "/invites", {"schema": 1, "name": "laptop"}),
         ("POST", base + "/peers", {"schema": 1, "name": "phone", "role": "node"}),
         ("POST", base + "/peers/batch",
@@ -243,7 +244,7 @@ def without_audit(gateway, client):
     """All that a refused request must leave as it was: state by the API, host by the kernel."""
     state = {}
     for method, path, operation in client.routes:
-        if method != "GET" or path in ("/v1/audit", "/v1/audit/span", "/v1/events"):
+        if method != "GET" or re.match("/v1/(audit|events|doctor)", path):
             continue
         if set(re.findall(r"{(\w+)}", path)) - {"network"}:
             continue

@@ -91,10 +91,11 @@ def test_everything_a_person_does_works_from_elsewhere(gateway, administrator, w
     assert admin.ask(*far, "peer", "add", "phone", "--network", name)["state"] == "waits-for-key"
     assert admin.warren(*far, "peer", "export", "phone", "--network", name,
                         "--generate-keys").stdout.startswith("[Interface]")
-    assert admin.warren(*far, "role", "add", "node", "--network", name).returncode == 0
+    assert admin.warren(*far, "role", "add", name, "node").returncode == 0
     policy = admin.folder / "policy"
-    policy.write_text("node -> gateway: tcp 22\n")
-    assert admin.warren(*far, "policy", "show", "--network", name).returncode == 0
+    policy.write_text("rules:\n- node -> gateway: tcp 22\n")
+    assert admin.warren(*far, "policy", "set", name, policy).returncode == 0
+    assert "node" in admin.warren(*far, "policy", "show", name).stdout
     exported = admin.warren(*far, "export", name)
     assert exported.returncode == 0, exported.stderr
     document = admin.folder / "networks.yaml"
