@@ -48,10 +48,16 @@ struct Wiped {
   std::string text;
 };
 
+/// The first line of a file, or of standard input.
+base::Result<std::string> passphrase_in(const std::string& path) {
+  WARREN_TRY_ASSIGN(SecretFile file, SecretFile::open(path));
+  return file.next();
+}
+
 base::Result<std::string> protected_text(const backup::Contents& contents,
                                          const BackupChoice& choice) {
   if (!choice.passphrase_file.empty()) {
-    WARREN_TRY_ASSIGN(std::string line, read_secret_file(choice.passphrase_file));
+    WARREN_TRY_ASSIGN(std::string line, passphrase_in(choice.passphrase_file));
     const Wiped passphrase(std::move(line));
     os::SystemRandom random;
     return backup::write_sealed(contents, passphrase.text, random);
@@ -121,7 +127,7 @@ base::Result<backup::Contents> read_backup(const BackupChoice& choice) {
     return backup::read(base::as_bytes(plain.text), std::nullopt);
   }
   if (choice.passphrase_file.empty()) return backup::read(base::as_bytes(text.text), std::nullopt);
-  WARREN_TRY_ASSIGN(std::string line, read_secret_file(choice.passphrase_file));
+  WARREN_TRY_ASSIGN(std::string line, passphrase_in(choice.passphrase_file));
   const Wiped passphrase(std::move(line));
   return backup::read(base::as_bytes(text.text), passphrase.text);
 }
