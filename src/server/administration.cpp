@@ -125,11 +125,12 @@ asio::awaitable<void> serve_administration(SharedPtr shared, tcp::socket socket)
   std::optional<EventWish> events;
   co_await converse(stream, shared->options.limits, answer, events);
   if (events) {
-    co_await send_events(stream, {.control = shared->control,
-                                  .limits = shared->options.limits,
-                                  .listeners = shared->listeners,
-                                  .wish = *events,
-                                  .may_go_on = [&visitor] { return visitor.may_go_on(); }});
+    const EventStream feed{.control = shared->control,
+                           .limits = shared->options.limits,
+                           .listeners = shared->listeners,
+                           .wish = *events,
+                           .may_go_on = [&visitor] { return visitor.may_go_on(); }};
+    co_await send_events(stream, feed);
   }
   stream.next_layer().expires_after(kDrainTimeout);
   co_await stream.async_shutdown(kAwait);

@@ -61,9 +61,10 @@ asio::awaitable<bool> send_text(Stream& stream, const Limits& limits, std::strin
   co_return !error;
 }
 
-/// Sends events until the peer is gone or may not have them any more; the caller closes.
+/// Sends events until the peer is gone or may not have them any more; the caller closes, and keeps
+/// `events` until then.
 template <typename Stream>
-asio::awaitable<void> send_events(Stream& stream, EventStream events) {
+asio::awaitable<void> send_events(Stream& stream, const EventStream& events) {
   if (events.listeners.streams >= events.limits.event_streams) {
     co_await send_text(stream, events.limits, event_stream_refusal(11));
     co_return;

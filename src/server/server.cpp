@@ -76,11 +76,12 @@ asio::awaitable<void> serve_api(SharedPtr shared, Local::socket socket) {
   std::optional<EventWish> events;
   co_await converse(stream, shared->options.limits, answer, events);
   if (events) {
-    co_await send_events(stream, {.control = shared->control,
-                                  .limits = shared->options.limits,
-                                  .listeners = shared->listeners,
-                                  .wish = *events,
-                                  .may_go_on = [&] { return !shared->stopped; }});
+    const EventStream feed{.control = shared->control,
+                           .limits = shared->options.limits,
+                           .listeners = shared->listeners,
+                           .wish = *events,
+                           .may_go_on = [&] { return !shared->stopped; }};
+    co_await send_events(stream, feed);
   }
   co_await drain(stream);
 }

@@ -19,13 +19,13 @@ class Listener:
     def __init__(self, gateway, *words):
         self.program = subprocess.Popen(
             gateway.inside(WARREN, "--json", "events", *words), env=gateway.environment,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         os.set_blocking(self.program.stdout.fileno(), False)
-        self.text = ""
+        self.text = b""
 
     def events(self):
-        self.text += self.program.stdout.read() or ""
-        return [json.loads(line) for line in self.text.splitlines() if line.endswith("}")]
+        self.text += self.program.stdout.read() or b""
+        return [json.loads(line) for line in self.text.split(b"\n")[:-1]]
 
     def wait(self, kind, seconds=20, **wanted):
         def found():
