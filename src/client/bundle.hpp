@@ -36,8 +36,8 @@ struct Bundle {
   std::optional<base::PublicKey> public_key;  ///< the member's, where it is known
   /// What programs are told of the network's services.
   std::vector<model::Variable> environment;
-  std::string token;                          ///< with cloud-init: the machine joins by itself
-  std::vector<ZipEntry> programs;             ///< put into a zip beside the start script
+  std::string token;               ///< with cloud-init: the machine joins by itself
+  std::vector<ZipEntry> programs;  ///< put into a zip beside the start script
   base::WallTime now;
 };
 

@@ -56,7 +56,7 @@ bool is_plain_host(std::string_view host) {
 bool is_plain_domain(std::string_view name) {
   const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
   return is_plain_host(name) && name.find_first_of(":%") == std::string_view::npos &&
-         is_letter(name.back());
+         name.front() != '-' && name.front() != '.' && is_letter(name.back());
 }
 
 base::Status fill_interface(const api::EnrolAnswer& answer, Profile& profile) {
