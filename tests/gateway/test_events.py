@@ -46,8 +46,10 @@ def listen(gateway):
     def start(*words):
         # From the newest record on, so that nothing between here and the connection is missed.
         last = gateway.ask("audit", "--limit", "1")["records"]
-        after = str(last[0]["number"]) if last else "0"
-        made.append(Listener(gateway, "--after", after, *words))
+        newest = last[0]["number"] if last else 0
+        made.append(Listener(gateway, "--after", str(max(newest - 1, 0)), *words))
+        if newest and not words:
+            wait_until(made[-1].events, "it listens")
         return made[-1]
 
     yield start
