@@ -155,7 +155,8 @@ class Gateway(Namespace):
         return {
             "links": [link["ifname"] for link in json.loads(self.run("ip", "-j", "link"))],
             "addresses": without_link_local(self.run("ip", "-o", "address")),
-            "routes": sorted(self.run("ip", "route", "show", "table", "all").splitlines()),
+            "routes": sorted(without_link_local(
+                self.run("ip", "route", "show", "table", "all"))),
             "routes6": sorted(without_link_local(
                 self.run("ip", "-6", "route", "show", "table", "all"))),
             "rules": self.run("nft", "-j", "list", "ruleset"),

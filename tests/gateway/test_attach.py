@@ -162,7 +162,7 @@ def test_a_bridge_that_goes_and_comes_back(world, segment, gateway):
     world.members[0].join("a")
     address, _ = member_addresses(gateway, "m0")
     gateway.run("ip", "link", "del", "br100")
-    assert any("br100" in text for text in gateway.ask("status")["problems"])
+    assert any("br100" in text for text in gateway.ask("status")["daemon"]["problems"])
     found = gateway.call("--json", "verify")
     assert found.returncode == 1
     assert "segment" in [one["part"] for one in json.loads(found.stdout)["differences"]]
@@ -173,7 +173,8 @@ def test_a_bridge_that_goes_and_comes_back(world, segment, gateway):
     gateway.run("ip", "link", "set", "br100", "up")
     for one in segment:
         gateway.run("ip", "link", "set", one.port, "master", "br100")
-    lab.wait_until(lambda: gateway.ask("status")["problems"] == [], "nothing is wrong any more")
+    lab.wait_until(lambda: gateway.ask("status")["daemon"]["problems"] == [],
+                   "nothing is wrong any more")
     lab.wait_until(lambda: gateway.call("verify").returncode == 0,
                    "the network is attached again", 20)
     assert segment[0].pings(address)
