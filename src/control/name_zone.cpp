@@ -139,6 +139,14 @@ std::vector<std::string> Control::Impl::name_warnings(const model::Network& netw
   if (std::string problem = deps.names->problem(network.id); !problem.empty()) {
     out.push_back("names: " + problem);
   }
+  for (const base::IpAddress& forwarder : network.forwarders) {
+    const auto& subnet = forwarder.is_v4() ? network.subnet4 : network.subnet6;
+    if (network.nat || (subnet && subnet->contains(forwarder))) continue;
+    out.push_back(
+        fmt::format("names: forwarder {} cannot be asked: it is outside the network, which "
+                    "has no way out",
+                    forwarder.to_string()));
+  }
   const auto zone = name_zone(network.id);
   if (!zone) return out;
   if (std::string warning = deps.names->warning(*zone); !warning.empty()) {

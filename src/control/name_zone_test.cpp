@@ -119,6 +119,10 @@ TEST(Names, ForwardersAreThoseThatCanBeAsked) {
     EXPECT_EQ(set(bad).error().kind, ErrorKind::Invalid) << bad;
   }
   EXPECT_EQ(world.control->name_zone(world.id())->forwarders.size(), 1U);
+  EXPECT_THAT(world.control->show_network("lab")->warnings, IsEmpty());
+  EXPECT_THAT(world.set({.nat = false})->warnings,
+              ElementsAre(HasSubstr("forwarder 192.0.2.53 cannot be asked")));
+  EXPECT_THAT(set("10.20.0.9")->warnings, IsEmpty());
 }
 
 TEST(Names, NoneStandsForTwo) {

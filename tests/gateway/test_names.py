@@ -307,3 +307,31 @@ def test_services_are_named_and_told(names, home):
                                 "env").stdout
     assert f"MQTT_BROKER=mqtt.{names.name}.internal\n" in bundle
     assert f"WG_DNS_SEARCH={names.name}.internal\n" in bundle
+
+
+def test_members_that_run_hear_of_names(names, world):
+    names.gateway.start()
+    names.gateway.create("a")
+    home = Home(world)
+    try:
+        assert home.warren("join", names.gateway.invite("a", "job")).returncode == 0
+        program = home.begin(names.name, "--wait-ready", "10s", "--", "sh", "-c",
+                             "while read _; do cat /etc/resolv.conf; echo end; done")
+
+        def resolv_conf():
+            program.stdin.write("\n")
+            program.stdin.flush()
+            return "".join(iter(program.stdout.readline, "end\n"))
+
+        assert "nameserver" not in resolv_conf()
+        assert names.set("--names").returncode == 0
+        began = time.monotonic()
+        shown = names.gateway.show("a")
+        wait_until(lambda: f"nameserver {shown['gateway']}\n" in resolv_conf(), resolv_conf)
+        print(f"told after {(time.monotonic() - began) * 1e3:.0f} ms", flush=True)
+        assert f"search {names.name}.internal\n" in resolv_conf()
+        assert names.set("--no-names").returncode == 0
+        wait_until(lambda: "nameserver" not in resolv_conf(), resolv_conf)
+        assert "DNS" not in home.host.profile.read_text()
+    finally:
+        home.close()
