@@ -38,9 +38,9 @@ std::string_view kind_of(const store::AuditRecord& record) {
   if (record.action == "peer.connect") return "connect";
   if (record.action == "peer.disconnect") return "disconnect";
   if (record.action == "peer.enrol") return "enrol";
-  if (record.action.starts_with("peer.revoke") || record.action.starts_with("person.revoke")) {
-    return "revoke";
-  }
+  constexpr std::array<std::string_view, 4> kRevocations = {
+      "peer.revoke", "peer.revoke-everywhere", "person.revoke", "person.revoke-everywhere"};
+  if (std::ranges::find(kRevocations, record.action) != kRevocations.end()) return "revoke";
   return "change";
 }
 

@@ -96,7 +96,8 @@ def test_a_stopped_network_disconnects_and_a_restarted_daemon_does_not(gateway, 
     gateway.ask("network", "stop", name)
     assert heard.wait("disconnect")["result"] == "ok, its network was stopped"
     gateway.ask("network", "start", name)
-    member.ping(1)
+    wait_until(lambda: member.attempt("ping", "-c", "1", "-W", "1", member.target).returncode == 0,
+               "it is back", 20)
     heard.wait("connect", peer="m0")
 
 

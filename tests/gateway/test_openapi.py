@@ -314,4 +314,4 @@ def test_what_is_no_http_is_refused(gateway, client):
             assert answer.split(b" ")[1] == status, (raw[:60], answer)
             body = answer.partition(b"\r\n\r\n")[2] or stream.recv(4096)
             assert json.loads(body)["error"]["kind"] == "invalid"
-    assert gateway.ask("status")["ready"]
+    assert client.call("GET", "/v1/status")[2]["ready"]
