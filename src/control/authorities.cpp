@@ -91,17 +91,16 @@ std::string Control::Impl::Certificates::authorities_pem(model::NetworkId networ
 }
 
 base::Result<store::StoredAuthority> Control::Impl::Certificates::new_authority(
-    const model::Network& network, std::uint32_t number,
-    const std::optional<std::string>& certificates, const std::optional<std::string>& key) {
+    const model::Network& network, std::uint32_t number, const std::optional<std::string>& brought,
+    const std::optional<std::string>& key) {
   const base::WallTime now = deps.clock.wall();
-  if (certificates.has_value() != key.has_value()) {
+  if (brought.has_value() != key.has_value()) {
     return make_error(ErrorKind::Invalid, "an authority that is brought needs certificate and key",
                       "give both --ca-cert and --ca-key, or neither: the gateway then makes one");
   }
   pki::Authority made;
-  if (certificates) {
-    WARREN_TRY_ASSIGN(made,
-                      pki::load_authority(*certificates, *key, now).within("take the authority"));
+  if (brought) {
+    WARREN_TRY_ASSIGN(made, pki::load_authority(*brought, *key, now).within("take the authority"));
   } else {
     WARREN_TRY_ASSIGN(
         made, pki::create_authority(network.name, deps.random, now, kAuthorityDays, number));

@@ -30,7 +30,7 @@ struct Control::Impl::Certificates {
   /// A new one, or the one that is brought.
   [[nodiscard]] base::Result<store::StoredAuthority> new_authority(
       const model::Network& network, std::uint32_t number,
-      const std::optional<std::string>& certificates, const std::optional<std::string>& key);
+      const std::optional<std::string>& brought, const std::optional<std::string>& key);
   /// What members trust, the current one first.
   [[nodiscard]] std::string authorities_pem(model::NetworkId network) const;
   /// A list of the network's does not say yet what is committed.
