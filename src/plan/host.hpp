@@ -25,7 +25,7 @@ struct Step;
 struct SegmentFacts {
   bool is_bridge = false;
   bool up = false;
-  std::uint32_t index = 0;  ///< another one under the same name has another
+  std::uint32_t index = 0;              ///< another one under the same name has another
   std::vector<base::Prefix> addresses;  ///< the host's own on it, with host bits
 };
 /// Who has an address on a segment: "02:42:ac:11:00:02", or "this host".
