@@ -221,7 +221,7 @@ TEST(Invite, SeveralPlacesAreMadeTogetherOrNotAtAll) {
   };
   EXPECT_THAT(refused({.name = "job", .uses = 3}), HasSubstr("job-2 is enrolled in network lab"));
   EXPECT_THAT(refused({.name = "x", .uses = 0}), HasSubstr("good for 0 peers"));
-  EXPECT_THAT(refused({.name = "x", .uses = 101}), HasSubstr("good for 101 peers"));
+  EXPECT_THAT(refused({.name = "x", .uses = 1001}), HasSubstr("good for 1001 peers"));
   EXPECT_THAT(refused({.name = std::string(62, 'x'), .uses = 2}), HasSubstr("is not valid"));
   ASSERT_TRUE(lab.create("small", "10.30.0.0/29"));
   EXPECT_THAT(lab.control->invite("uid 0", "small", {.name = "x", .uses = 6}).error().message,

@@ -176,8 +176,8 @@ TEST(Persons, AreRevokedWithAllTheirDevices) {
   EXPECT_EQ(all->refused_keys.size(), 3U);
   EXPECT_EQ(gateway.state_of("field", "shared"), "revoked");
   EXPECT_FALSE(gateway.any_engine_has(far));
-  EXPECT_FALSE(gateway.add("field", "again", phone));
   EXPECT_EQ(gateway.control->audit(100)->records[0].action, "peer.revoke.closed");
+  EXPECT_FALSE(gateway.add("field", "again", phone));
 }
 
 TEST(AuditRetention, ForgetsWhatIsOlderSaysSoAndTheChainHolds) {
