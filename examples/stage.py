@@ -33,6 +33,8 @@ class Skipped(Exception):
 
 
 def sh(*command, timeout=60, **more):
+    if "input" not in more:
+        more["stdin"] = subprocess.DEVNULL
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=timeout, **more)
     if done.returncode != 0:
         raise Failed(f"{' '.join(map(str, command))}: {done.stderr or done.stdout}")
@@ -46,7 +48,7 @@ def wait_for(what, check, seconds=20):
         if found:
             return found
         if time.monotonic() > deadline:
-            raise Failed(f"not after {seconds} s: {what}")
+            raise Failed(f"not after {seconds} s: {what() if callable(what) else what}")
         time.sleep(0.02)
 
 
@@ -92,6 +94,13 @@ class Person:
     def starts(self, log, *command):
         return self.stage.start(self.command(*command), log)
 
+    def stops(self, child):
+        self.stage.end(child)
+
+    def beside(self, *command):
+        """A command on the same machine as what runs there already."""
+        return self.command(*command)
+
     def secret(self, name, text):
         """A file that this person alone can read."""
         path = self.home / name
@@ -104,6 +113,8 @@ class Person:
 class Stage:
     """The hosts, the internet between them (192.0.2.0/24), and a warren gateway on the host `gate`."""
 
+    person_type = Person
+
     def __init__(self, name, hosts):
         self.tag = f"{name}{os.getpid()}"
         self.address = {host: f"192.0.2.{number}" for number, host in enumerate(hosts, 1)}
@@ -111,6 +122,7 @@ class Stage:
         self.people = 0
         self.work = pathlib.Path(tempfile.mkdtemp(prefix=f"warren-{name}-"))
         self.work.chmod(0o755)
+        self.outbox = self.work  # where the gateway may write files for others
         for path in BIN.glob("warren*"):
             shutil.copy(path, self.work)
         self.tun = TunAccess(self.work)
@@ -132,7 +144,7 @@ class Stage:
 
     def person(self, name, host):
         self.people += 1
-        return Person(self, name, host, FIRST_UID + self.people)
+        return self.person_type(self, name, host, FIRST_UID + self.people)
 
     # --- the gateway ---
 
@@ -183,14 +195,18 @@ class Stage:
         child.wait()
         self.children.remove(child)
 
+    def end(self, child):
+        child.terminate()
+        try:
+            child.wait(10)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+        self.children.remove(child)
+
     def close(self):
-        for child in reversed(self.children):
-            child.terminate()
-            try:
-                child.wait(10)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
+        for child in reversed(list(self.children)):
+            self.end(child)
         if (self.work / "state").exists():
             subprocess.run(self.gateway("warren-gateway", "cleanup"), capture_output=True)
         for host in ("net", *self.address):
@@ -199,14 +215,15 @@ class Stage:
         shutil.rmtree(self.work, ignore_errors=True)
 
 
-def play(name, hosts, story):
+def play(name, hosts, story, stage_type=Stage):
     """Runs a story on a stage and exits: 0 done, 1 failed, 77 when what it needs is missing."""
     if os.geteuid() != 0:
         print("skipped: needs root, to make the hosts of the example")
         sys.exit(SKIPPED)
-    stage = Stage(name, hosts)
+    stage = None
     code = 0
     try:
+        stage = stage_type(name, hosts)
         story(stage)
     except Skipped as missing:
         print(f"skipped: {missing}")
@@ -215,5 +232,6 @@ def play(name, hosts, story):
         print(f"failed: {error}", file=sys.stderr)
         code = 1
     finally:
-        stage.close()
+        if stage is not None:
+            stage.close()
     sys.exit(code)

@@ -1,4 +1,5 @@
 // `warren daemon`: the gateway with its listeners; `warren config check`: its settings, dry.
+#include <cstdlib>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -12,6 +13,7 @@
 #include "apps/warren/cli.hpp"
 #include "apps/warren/directories.hpp"
 #include "gateway/daemon.hpp"
+#include "gateway/engine_supervisor.hpp"
 #include "gateway/settings.hpp"
 #include "os/clock.hpp"
 #include "os/own_place.hpp"
@@ -68,6 +70,9 @@ server::Options server_options(const Invocation& invocation, gateway::Daemon& da
 /// Before the first thread.
 base::Status enter_without_root(Invocation& invocation) {
   WARREN_TRY(take_user_directories(invocation));
+  // Found now: seen from other mounts the kernel no longer tells where this program is.
+  WARREN_TRY_ASSIGN(const std::string engine, gateway::find_engine_program());
+  ::setenv("WARREN_ENGINE", engine.c_str(), 1);
   return os::make_or_enter_own_place(invocation.run_dir);
 }
 
