@@ -30,7 +30,7 @@ bool EventReader::take_line(std::string_view line) {
   constexpr std::string_view kId = "id: ";
   if (line.starts_with(kId)) {
     const auto number = base::parse_number(line.substr(kId.size()), 0, INT64_MAX);
-    if (number) position_ = *number;
+    if (number) position_ = number;
   }
   if (!line.starts_with(kData)) return true;  // the kind is in the document, too
   line.remove_prefix(kData.size());

@@ -52,7 +52,7 @@ class Visitor {
   asio::awaitable<Response> answer(Request request) {
     if (shared_->stopped) co_return stopping();
     if (!shared_->failure_rate.allow(source_, os::now())) co_return too_many();
-    const Response response = recognise(request) ? serve(std::move(request)) : without_token();
+    const Response response = recognise(request) ? serve(request) : without_token();
     if (response.status == 401) co_await pause();
     co_return response;
   }
@@ -78,7 +78,7 @@ class Visitor {
     return true;
   }
 
-  Response serve(Request request) {
+  Response serve(const Request& request) {
     const auto key = base::IpAddress::from_bytes(base::Bytes(known_->secret_hash).first(16));
     if (!shared_->token_rate.allow(*key, os::now())) {
       return error_response(
