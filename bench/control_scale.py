@@ -17,6 +17,7 @@ import pathlib
 import random
 import re
 import secrets
+import signal
 import socket
 import sqlite3
 import statistics
@@ -106,7 +107,7 @@ def revoke(gateway, member, letter, rounds):
         time.sleep(1.0)  # pings have been answered for a while by then
         answer = json.loads(ask(gateway, "POST", f"/networks/{network}/peers/{name}/revoke"))
         returned = time.time()
-        ping.terminate()
+        ping.send_signal(signal.SIGINT)  # so that it writes what it still holds
         text, _ = ping.communicate(timeout=30)
         answered = [float(m) for m in re.findall(r"^\[([\d.]+)\] .* ttl", text, re.M)]
         member.leave_tunnel()
@@ -222,6 +223,15 @@ def leave(member):
         profile.unlink()
 
 
+def clean_up(gateway):
+    """A thousand networks take longer than a lab waits."""
+    if gateway.process is not None:
+        gateway.end()
+    if gateway.state_dir.exists():
+        subprocess.run(gateway.inside(os.environ["WARREN"], "cleanup"), env=gateway.environment,
+                       stdout=subprocess.DEVNULL, timeout=600, check=False)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bin")
@@ -247,6 +257,7 @@ def main():
     try:
         measure(world, options, say)
     finally:
+        clean_up(world.gateway)
         world.close()
     if not options.quick:
         day = datetime.date.today().isoformat()

@@ -91,9 +91,21 @@ bool was_translated_to(const nf_conntrack* entry, const ForwardTarget& target) {
          answering_address(entry) == target.address;
 }
 
-base::Result<std::size_t> flush(std::function<bool(const nf_conntrack*)> wanted) {
+/// Another descriptor of the socket, so that closing the handle does not close it.
+base::Status keep_open(nfct_handle* handle, std::vector<os::Fd>& spent) {
+  os::Fd borrowed(nfct_fd(handle));
+  auto kept = borrowed.duplicate();
+  static_cast<void>(borrowed.release());
+  if (!kept) return std::move(kept).error();
+  spent.push_back(std::move(*kept));
+  return {};
+}
+
+base::Result<std::size_t> flush(std::function<bool(const nf_conntrack*)> wanted,
+                                std::vector<os::Fd>* spent = nullptr) {
   const Handle handle(nfct_open(CONNTRACK, 0));
   if (!handle) return base::os_error("open connection tracking");
+  if (spent != nullptr) WARREN_TRY(keep_open(handle.get(), *spent));
   Walk walk{.wanted = std::move(wanted), .found = {}};
   nfct_callback_register(handle.get(), NFCT_T_ALL, on_entry, &walk);
   const std::uint32_t every_family = AF_UNSPEC;
@@ -111,8 +123,9 @@ base::Result<std::size_t> flush(std::function<bool(const nf_conntrack*)> wanted)
 
 }  // namespace
 
-base::Result<std::size_t> flush_connections(const std::vector<base::IpAddress>& addresses) {
-  return flush([&](const nf_conntrack* entry) { return takes_part(entry, addresses); });
+base::Result<std::size_t> flush_connections(const std::vector<base::IpAddress>& addresses,
+                                            std::vector<os::Fd>& spent) {
+  return flush([&](const nf_conntrack* entry) { return takes_part(entry, addresses); }, &spent);
 }
 
 base::Result<std::size_t> flush_forwarded(const std::vector<ForwardTarget>& targets) {

@@ -9,13 +9,15 @@
 #include "base/address.hpp"
 #include "base/result.hpp"
 #include "model/forward.hpp"
+#include "os/fd.hpp"
 
 namespace warren::hostnet {
 
 /// Deletes every entry in which one of the addresses takes part, as either side of either
-/// direction; returns how many there were.
+/// direction; returns how many there were. Its socket goes to `spent`: closing one waits for
+/// what nftables of the namespace has just taken away (nft_elements.hpp).
 [[nodiscard]] base::Result<std::size_t> flush_connections(
-    const std::vector<base::IpAddress>& addresses);
+    const std::vector<base::IpAddress>& addresses, std::vector<os::Fd>& spent);
 
 /// Where a forward leads: the answers of its connections come from here.
 struct ForwardTarget {

@@ -64,8 +64,9 @@ base::Status HostNet::apply(const plan::Step& step) {
 base::Result<std::size_t> HostNet::flush_connections(
     const plan::HostNetwork& network, const std::vector<base::IpAddress>& addresses) {
   std::size_t count = 0;
+  close_spent();
   WARREN_TRY(inside(network.netns_name(), [&]() -> base::Status {
-    WARREN_TRY_ASSIGN(count, hostnet::flush_connections(addresses));
+    WARREN_TRY_ASSIGN(count, hostnet::flush_connections(addresses, spent_));
     return {};
   }));
   return count;

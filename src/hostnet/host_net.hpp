@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "hostnet/records.hpp"
+#include "hostnet/rule_memory.hpp"
 #include "os/fd.hpp"
 #include "os/netns.hpp"
 #include "os/rtnl.hpp"
@@ -72,6 +73,11 @@ class HostNet final : public plan::Host {
 
   struct Namespaces;
   [[nodiscard]] std::string alias() const { return "warren:" + options_.instance; }
+  /// Closes sockets of former calls: what they wait for is long over, unless many come at once.
+  void close_spent() {
+    constexpr std::size_t kSpentSockets = 32;
+    if (spent_.size() >= kSpentSockets) spent_.clear();
+  }
   /// Runs `fn` inside a namespace of ours, or inside the host for an empty name.
   [[nodiscard]] base::Status inside(const std::string& netns,
                                     const std::function<base::Status()>& fn);
@@ -108,6 +114,8 @@ class HostNet final : public plan::Host {
   os::Fd host_;
   os::Rtnl rtnl_;  ///< in the host
   Records records_;
+  RuleMemory rules_;           ///< of namespaces, as they were last observed
+  std::vector<os::Fd> spent_;  ///< sockets that are slow to close (nft_elements.hpp)
 };
 
 }  // namespace warren::hostnet

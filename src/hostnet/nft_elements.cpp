@@ -14,6 +14,7 @@
 
 #include <array>
 #include <cerrno>
+#include <utility>
 
 #include "base/assert.hpp"
 #include "os/fd.hpp"
@@ -107,9 +108,10 @@ base::Status read_answers(const os::Fd& socket) {
 }  // namespace
 
 base::Status change_elements(const char* table, const std::vector<model::GroupMember>& gone,
-                             const std::vector<model::GroupMember>& come) {
+                             const std::vector<model::GroupMember>& come,
+                             std::vector<os::Fd>& spent) {
   WARREN_ASSERT(gone.size() + come.size() <= kMaxElementsAtOnce);
-  const os::Fd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER));
+  os::Fd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER));
   if (!socket) return base::os_error(kWhat);
   std::vector<std::uint8_t> batch;
   std::uint32_t sequence = 0;
@@ -125,7 +127,9 @@ base::Status change_elements(const char* table, const std::vector<model::GroupMe
   const ssize_t sent = sendto(socket.get(), batch.data(), batch.size(), 0,
                               reinterpret_cast<const sockaddr*>(&kernel), sizeof kernel);
   if (sent < 0) return base::os_error(kWhat);
-  return read_answers(socket);
+  const base::Status done = read_answers(socket);
+  spent.push_back(std::move(socket));
+  return done;
 }
 
 }  // namespace warren::hostnet

@@ -45,6 +45,7 @@ bool is_network_link(const std::string& name, std::string_view start) {
 }
 
 struct Space {
+  RuleMemory& rules;
   const std::string& netns;
   const std::vector<os::Link>& host_links;
   const std::string& alias;
@@ -143,6 +144,22 @@ Status observe_policy(const std::string& netns, std::vector<plan::Fact>& out) {
 }
 
 // Runs inside the namespace.
+Status observe_rules(const std::string& netns, std::vector<plan::Fact>& out) {
+  WARREN_TRY(observe_policy(netns, out));
+  auto text = list_nft_table(plan::kNamespaceTable);
+  if (!text && text.error().kind == base::ErrorKind::NotFound) return {};
+  if (!text) return std::move(text).error();
+  if (text->find("map forwards4") != std::string::npos) {
+    WARREN_TRY_ASSIGN(const NftElements elements, list_nft_elements(plan::kNamespaceTable));
+    add_forwards(elements, netns, plan::kNamespaceTable, out);
+    if (elements.has_others) *text += "# with foreign elements\n";
+  }
+  out.push_back(
+      plan::Table{.netns = netns, .name = plan::kNamespaceTable, .text = std::move(*text)});
+  return {};
+}
+
+// Runs inside the namespace.
 Status observe_inside(os::Rtnl& rtnl, const Space& space, std::vector<plan::Fact>& out) {
   out.push_back(plan::Namespace{space.netns});
   add_sysctls(plan::namespace_sysctls(space.netns, true), out);
@@ -176,20 +193,10 @@ Status observe_inside(os::Rtnl& rtnl, const Space& space, std::vector<plan::Fact
           plan::ProxyNeighbour{.netns = space.netns, .link = link->name, .address = proxy.address});
     }
   }
-  WARREN_TRY(observe_policy(space.netns, out));
-  auto text = list_nft_table(plan::kNamespaceTable);
-  if (text) {
-    if (text->find("map forwards4") != std::string::npos) {
-      WARREN_TRY_ASSIGN(const NftElements elements, list_nft_elements(plan::kNamespaceTable));
-      add_forwards(elements, space.netns, plan::kNamespaceTable, out);
-      if (elements.has_others) *text += "# with foreign elements\n";
-    }
-    out.push_back(
-        plan::Table{.netns = space.netns, .name = plan::kNamespaceTable, .text = std::move(*text)});
-  } else if (text.error().kind != base::ErrorKind::NotFound) {
-    return std::move(text).error();
-  }
-  return {};
+  const auto read = [&](std::vector<plan::Fact>& facts) {
+    return observe_rules(space.netns, facts);
+  };
+  return space.rules.recall(space.netns, read, out);
 }
 
 // The gates and guards that the sets of the host's table hold. False when an element belongs to
@@ -323,9 +330,12 @@ Status HostNet::observe_host(const std::vector<os::Link>& links, plan::Observed&
 
 Status HostNet::observe_namespaces(const std::vector<os::Link>& host_links, plan::Observed& out) {
   const std::string mark = alias();
-  for (const std::string& name : list_folder(kNetnsFolder)) {
+  std::vector<std::string> names = list_folder(kNetnsFolder);
+  std::ranges::sort(names);
+  rules_.keep_only(names);
+  for (const std::string& name : names) {
     if (!name.starts_with(kNetnsPrefix)) continue;
-    const Space space{.netns = name, .host_links = host_links, .alias = mark};
+    const Space space{.rules = rules_, .netns = name, .host_links = host_links, .alias = mark};
     auto status = inside(name, [&]() -> Status {
       WARREN_TRY_ASSIGN(os::Rtnl rtnl, os::Rtnl::open());
       WARREN_TRY_ASSIGN(const os::Link loopback, rtnl.link("lo"));

@@ -73,9 +73,10 @@ Status HostNet::change(const plan::PolicyFilter* before, const plan::PolicyFilte
 Status HostNet::change_policy_members(const plan::HostNetwork& network,
                                       const std::vector<model::GroupMember>& gone,
                                       const std::vector<model::GroupMember>& come) {
+  close_spent();
   return inside(network.netns_name(), [&] {
     const bool few = gone.size() + come.size() <= kMaxElementsAtOnce;
-    return few ? change_elements(plan::kPolicyTable, gone, come)
+    return few ? change_elements(plan::kPolicyTable, gone, come, spent_)
                : run_nft(plan::members_script(gone, come));
   });
 }

@@ -111,8 +111,10 @@ def test_a_gateway_moves_and_its_members_come_back_by_themselves(world, member, 
     assert other.settings.read_text() == gateway.settings.read_text()
     assert (other.state_dir / "identity.key").read_bytes() == identity
     other.start()
+    began = time.monotonic()
     wait_until(lambda: member.attempt("ping", "-c", "1", "-W", "1", member.target).returncode == 0,
                "the member is answered again", 60)
+    print(f"answered {time.monotonic() - began:.1f} s after the new daemon")
     assert other.call("audit", "verify").returncode == 0
     assert other.call("verify").returncode == 0
     # Who was out stays out, and so does its key.
@@ -138,7 +140,7 @@ def test_what_is_not_whole_is_refused_and_nothing_is_changed(gateway, other, sec
     text = file.read_bytes()
 
     def changed(content):
-        path = gateway.folder / "changed"
+        path = gateway.folder / f"changed-{os.urandom(4).hex()}"
         path.write_bytes(content)
         return path
 

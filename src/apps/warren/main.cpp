@@ -138,9 +138,9 @@ std::vector<std::string> take_command(std::vector<std::string>& words) {
 
 /// An error where `--remote` is given to a command that is about this host.
 std::optional<base::Error> misplaced_remote(std::span<const std::string> words) {
-  constexpr std::array<std::string_view, 12> kAboutThisHost = {
-      "run",   "proxy", "attach", "ps",     "stop",   "join",
-      "leave", "up",    "down",   "daemon", "config", "cleanup"};
+  constexpr std::array<std::string_view, 14> kAboutThisHost = {
+      "run", "proxy", "attach", "ps",     "stop",    "join",   "leave",
+      "up",  "down",  "daemon", "config", "cleanup", "backup", "restore"};
   bool remote = false;
   for (std::size_t i = 0; i < words.size() && words[i] != "--"; ++i) {
     remote = remote || words[i].starts_with("--remote");
