@@ -155,6 +155,16 @@ struct Control::Impl {
   [[nodiscard]] base::Status check_unused(const model::Network& network,
                                           const std::vector<base::IpAddress>& addresses,
                                           const std::string& hint);
+  /// The next addresses that could be handed out, when it is not known who has the first of them.
+  [[nodiscard]] std::vector<base::IpAddress> next_to_ask(const model::Network& network,
+                                                         const model::Role& role,
+                                                         const base::Prefix& subnet,
+                                                         std::vector<base::IpAddress> taken);
+  /// Asks the network's segment, if it has one, for the addresses of both families that would be
+  /// next for this peer and others, unless that is known.
+  [[nodiscard]] base::Status look_ahead(const model::Network& network, const model::Role& role,
+                                        const model::Peer& peer,
+                                        const std::vector<base::IpAddress>& taken);
   /// As next_address, and nobody on the network's segment has it.
   [[nodiscard]] base::Result<base::IpAddress> next_unused(const model::Network& network,
                                                           const model::Role& role,

@@ -56,6 +56,7 @@ base::Status Control::Impl::choose_addresses(const model::Network& network, mode
     }
   }
   WARREN_TRY_ASSIGN(const model::Role role, role_for(network, peer.role));
+  WARREN_TRY(look_ahead(network, role, peer, taken));
   if (network.subnet4 && !peer.address4) {
     WARREN_TRY_ASSIGN(peer.address4, next_unused(network, role, *network.subnet4, taken));
   }

@@ -156,27 +156,46 @@ base::Status Control::Impl::check_unused(const model::Network& network,
   return {};
 }
 
+std::vector<base::IpAddress> Control::Impl::next_to_ask(const model::Network& network,
+                                                        const model::Role& role,
+                                                        const base::Prefix& subnet,
+                                                        std::vector<base::IpAddress> taken) {
+  std::vector<base::IpAddress> asked;
+  while (asked.size() < kAskedTogether) {
+    const auto next = next_address(network, role, subnet, taken);
+    if (!next) break;  // whoever needs it says that the range is full
+    if (asked.empty() && seen_on_segment.contains({network.id, *next})) break;
+    taken.push_back(*next);
+    asked.push_back(*next);
+  }
+  return asked;
+}
+
+base::Status Control::Impl::look_ahead(const model::Network& network, const model::Role& role,
+                                       const model::Peer& peer,
+                                       const std::vector<base::IpAddress>& taken) {
+  if (network.attach.empty()) return {};
+  std::vector<base::IpAddress> asked;
+  if (network.subnet4 && !peer.address4) {
+    asked = next_to_ask(network, role, *network.subnet4, taken);
+  }
+  if (network.subnet6 && !peer.address6) {
+    const auto more = next_to_ask(network, role, *network.subnet6, taken);
+    asked.insert(asked.end(), more.begin(), more.end());
+  }
+  return look_at_segment(network, asked);
+}
+
 base::Result<base::IpAddress> Control::Impl::next_unused(const model::Network& network,
                                                          const model::Role& role,
                                                          const base::Prefix& subnet,
                                                          std::vector<base::IpAddress> taken) {
   if (network.attach.empty()) return next_address(network, role, subnet, taken);
   for (;;) {
-    WARREN_TRY_ASSIGN(const base::IpAddress first, next_address(network, role, subnet, taken));
-    if (!seen_on_segment.contains({network.id, first})) {
-      // The next ones are asked for as well: others will want them soon.
-      std::vector<base::IpAddress> asked{first};
-      std::vector<base::IpAddress> passed = taken;
-      while (asked.size() < kAskedTogether) {
-        passed.push_back(asked.back());
-        const auto next = next_address(network, role, subnet, passed);
-        if (!next) break;
-        asked.push_back(*next);
-      }
-      WARREN_TRY(look_at_segment(network, asked));
-    }
-    if (seen_owner(network, first).empty()) return first;
-    taken.push_back(first);
+    WARREN_TRY_ASSIGN(const base::IpAddress next, next_address(network, role, subnet, taken));
+    WARREN_TRY(look_at_segment(network, next_to_ask(network, role, subnet, taken)));
+    if (seen_owner(network, next).empty()) return next;
+    taken.push_back(next);
   }
 }
 

@@ -68,6 +68,16 @@ Status make_pair(os::Rtnl& rtnl, const plan::Link& link, const os::Fd& host,
   return rtnl.move_to_netns(link.host_name, host);
 }
 
+// Before it is up: with an address that is still being tried the kernel asks nobody on the segment
+// who has which, and what a router there advertises is for its hosts.
+Status settle_segment(const std::string& link) {
+  for (const char* setting : {"accept_dad", "accept_ra"}) {
+    const std::string key = "net/ipv6/conf/" + link + "/" + setting;
+    if (read_sysctl(key)) WARREN_TRY(write_sysctl(key, "0"));
+  }
+  return {};
+}
+
 // What switching IPv6 forwarding on or off everywhere overwrites: the interfaces that had it on.
 std::map<std::string, std::string> forwarding_links() {
   std::map<std::string, std::string> out;
@@ -156,6 +166,7 @@ Status HostNet::add_link(const plan::Link& link) {
       WARREN_TRY_ASSIGN(const os::Fd space, os::current_netns());
       made = rtnl_.add_macvlan(link.name, link.master, space);
     }
+    if (made && link.name == plan::kSegment) made = settle_segment(link.name);
     const bool is_ours =
         made || made.error().kind != ErrorKind::Conflict || link.kind == plan::LinkKind::Veth;
     if (!made && is_ours) (void)rtnl.delete_link(link.name);

@@ -60,8 +60,8 @@ base::Result<OwnedTable> OwnedTable::create(const std::string& name, const std::
   std::unique_ptr<nft_ctx, Free> context(nft_ctx_new(NFT_CTX_DEFAULT));
   if (!context) return base::os_error("open libnftables");
   const std::string script = "table inet " + name + " {\n\tflags owner\n" + body + "}\n";
-  WARREN_TRY_ASSIGN(const std::string said,
-                    run_in(context.get(), script, "make a table for a probe"));
+  const auto made = run_in(context.get(), script, "make a table for a probe");
+  if (!made) return made.error();
   return OwnedTable(name, std::move(context));
 }
 
