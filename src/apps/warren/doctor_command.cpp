@@ -93,8 +93,7 @@ void add_doctor_command(CLI::App& app, Invocation& invocation) {
   CLI::App* ports = doctor->add_subcommand(
       "ports", "Try each public port of this gateway from outside, and name who is in the way");
   ports->footer(
-      "Says the rule that firewalld, ufw, iptables or nftables needs. Exit code 0 when every port "
-      "is "
+      "Names the rule that firewalld, ufw, iptables or nftables needs. Exit code 0 when all are "
       "open, 1 when not. Example: warren doctor ports");
   ports->callback([&invocation] {
     const base::Status done = examine_ports(invocation);
