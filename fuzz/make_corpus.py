@@ -4,6 +4,7 @@
 Files whose name starts with "found-" are inputs that once failed; they are not made here and stay.
 """
 import base64
+import hashlib
 import pathlib
 import struct
 
@@ -313,6 +314,23 @@ def proxy():
     seed("proxy", "packet-v6", ipv6(v6 + b"\1", v6 + b"\2", b"\x80" + bytes(7), protocol=58))
 
 
+def backup():
+    def text(value):
+        return struct.pack(">H", len(value)) + value
+
+    def header(protection=0, log2_n=0, r=0, p=0, chunk=0, salt=bytes(32)):
+        return (b"WRBACKUP" + struct.pack(">5B3xI4x", 1, protection, log2_n, r, p, chunk) + salt)
+
+    archive = (struct.pack(">q", 7) + text(b"warren 1") + text(b"identity.key") +
+               struct.pack(">Q", 6) + b"secret" + text(b"settings/warren.yaml") +
+               struct.pack(">Q", 0) + text(b""))
+    plain = header() + archive
+    seed("backup", "plain", plain + hashlib.sha256(plain).digest())
+    seed("backup", "archive", archive)
+    seed("backup", "sealed-header", header(1, 17, 8, 1, 65536, bytes(range(32))) + bytes(40))
+    seed("backup", "cut", plain)
+
+
 for make in (messages, node, uapi, opener, hints, wg_conf, token, api_json, segments, coalescer,
-             aead, proxy):
+             aead, proxy, backup):
     make()

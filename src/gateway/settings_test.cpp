@@ -63,8 +63,9 @@ TEST(Settings, NothingAndEmptySectionsMeanDefaults) {
 TEST(Settings, UnknownKeyIsNamedWithItsPlaceAndTheNearest) {
   EXPECT_THAT(problems_of("endpoint: a\nenrol:\n  lisen: '[::]:1'\n"),
               ElementsAre("w.yaml:3:3: unknown key 'lisen' in enrol (did you mean 'listen'?)"));
-  EXPECT_THAT(problems_of("colour: blue\n"),
-              ElementsAre(HasSubstr("(known: endpoint, enrol, admin, ports, transit, log, audit)")));
+  EXPECT_THAT(
+      problems_of("colour: blue\n"),
+      ElementsAre(HasSubstr("(known: endpoint, enrol, admin, ports, transit, log, audit)")));
 }
 
 TEST(Settings, EveryProblemIsToldAtOnce) {
