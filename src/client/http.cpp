@@ -108,8 +108,8 @@ asio::awaitable<beast::error_code> ask(Stream& stream, const HttpRequest& reques
     answer.status = head.get().result_int();
     if (answer.status == 200) {
       const auto data = buffer.data();
-      co_return co_await take_body(
-          stream, request, {static_cast<const char*>(data.data()), data.size()});
+      co_return co_await take_body(stream, request,
+                                   {static_cast<const char*>(data.data()), data.size()});
     }
   }
   http::response_parser<http::string_body> parser(std::move(head));
@@ -241,7 +241,8 @@ asio::awaitable<Outcome> ask_address(asio::ssl::context& tls, PinCheck& check,
                                      const tcp::endpoint& address, const PinnedGateway& gateway,
                                      const PinnedRequest& request, bool& sent,
                                      base::Result<HttpAnswer>& result) {
-  const std::string where = (gateway.administration ? "administer " : "enrol at ") + address.address().to_string() + " port " +
+  const std::string where = (gateway.administration ? "administer " : "enrol at ") +
+                            address.address().to_string() + " port " +
                             std::to_string(address.port()) + ": ";
   asio::ssl::stream<beast::tcp_stream> stream(beast::tcp_stream(co_await asio::this_coro::executor),
                                               tls);
@@ -269,10 +270,10 @@ asio::awaitable<Outcome> ask_address(asio::ssl::context& tls, PinCheck& check,
   error = co_await ask(stream, request.make(binding_of(stream.native_handle())), gateway.at.host,
                        gateway.max_answer, answer);
   if (error) {
-    result = base::make_error(base::ErrorKind::Unavailable, where + reason(error),
-                              gateway.administration
-                                  ? "look what was done before you try again"
-                                  : "try again: the token stays valid for this key");
+    result =
+        base::make_error(base::ErrorKind::Unavailable, where + reason(error),
+                         gateway.administration ? "look what was done before you try again"
+                                                : "try again: the token stays valid for this key");
     co_return Outcome::Refused;
   }
   result = std::move(answer);

@@ -85,8 +85,7 @@ base::Result<model::Network> Control::Impl::changed_network(const model::Network
   if (wanted.endpoint) WARREN_TRY(set_endpoint(*wanted.endpoint, next));
   if (wanted.dns) WARREN_TRY(set_dns(*wanted.dns, next));
   if (wanted.nat) next.nat = *wanted.nat;
-  if (next.nat && !network.nat)
-    WARREN_TRY(check_may_change_host("a way out of the network", ""));
+  if (next.nat && !network.nat) WARREN_TRY(check_may_change_host("a way out of the network", ""));
   if (wanted.forwarders) WARREN_TRY(set_forwarders(*wanted.forwarders, next));
   if (wanted.names) {
     next.names = *wanted.names;

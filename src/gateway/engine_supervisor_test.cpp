@@ -158,7 +158,8 @@ TEST_F(EngineSupervisorTest, StartsConfiguresAndStops) {
 TEST_F(EngineSupervisorTest, PortOfAnotherProgramIsRefusedAndNothingStays) {
   const auto taken = os::open_udp({.port = network_.network.port});
   ASSERT_TRUE(taken.has_value());
-  EXPECT_EQ(supervisor_->check_port(network_.network.port, {}).error().kind, base::ErrorKind::Conflict);
+  EXPECT_EQ(supervisor_->check_port(network_.network.port, {}).error().kind,
+            base::ErrorKind::Conflict);
   const auto started = start();
   ASSERT_FALSE(started.has_value());
   EXPECT_EQ(started.error().os_errno, EADDRINUSE) << started.error().message;

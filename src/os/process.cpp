@@ -161,8 +161,7 @@ bool arrange_descriptors(Plan& plan, int& report) {
 
 /// The system calls themselves: those of the C library would tell every thread of the parent's.
 bool become_user(const SpawnUser& user) {
-  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-         syscall(SYS_setgroups, 0, nullptr) == 0 &&
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && syscall(SYS_setgroups, 0, nullptr) == 0 &&
          syscall(SYS_setresgid, user.gid, user.gid, user.gid) == 0 &&
          syscall(SYS_setresuid, user.uid, user.uid, user.uid) == 0;
 }

@@ -29,7 +29,7 @@ struct SpawnOptions {
   bool new_session = false;
   std::optional<std::string> working_directory;
   std::optional<SpawnUser> user = {};  ///< who the child is; nullopt: who we are
-  bool die_with_parent = false;        ///< SIGKILL when the *thread* that spawned it ends (PDEATHSIG)
+  bool die_with_parent = false;  ///< SIGKILL when the *thread* that spawned it ends (PDEATHSIG)
 };
 struct Child {
   pid_t pid = 0;
