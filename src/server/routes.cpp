@@ -338,8 +338,9 @@ Router api_routes(control::Control& control, std::function<base::Status()> reloa
   add_peer_routes(routes, control);
   add_certificate_routes(routes, control);
   add_token_routes(routes, control);
+  const auto schemas = routes.schemas();
   Router router = std::move(routes).take_router();
-  const std::string document = openapi_document(router, routes.schemas());
+  const std::string document = openapi_document(router, schemas);
   router.add(openapi_route(), {}, {},
              [document](const Call&) -> base::Result<Outcome> { return Outcome(document); });
   return router;

@@ -28,7 +28,7 @@ using document::ChangeKind;
 
 constexpr std::size_t kPeersPerCall = 1000;
 /// A request's body may hold 64 KiB.
-constexpr std::size_t kBytesPerCall = 48 * 1024;
+constexpr std::size_t kBytesPerCall = std::size_t{48} * 1024;
 
 struct ApplyChoice {
   std::string file;
