@@ -13,7 +13,8 @@ base::Status scrypt(std::string_view passphrase, base::Bytes salt, ScryptCost co
   }
   const std::uint64_t n = std::uint64_t{1} << cost.log2_n;
   // What RFC 7914 needs, and a little for the library.
-  const std::uint64_t memory = std::uint64_t{128} * cost.r * (n + cost.p + 2) + (std::uint64_t{1} << 20);
+  const std::uint64_t memory =
+      std::uint64_t{128} * cost.r * (n + cost.p + 2) + (std::uint64_t{1} << 20);
   const int done = EVP_PBE_scrypt(passphrase.data(), passphrase.size(), salt.data(), salt.size(), n,
                                   cost.r, cost.p, memory, out.fill().data(), out.fill().size());
   if (done == 1) return {};
