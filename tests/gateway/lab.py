@@ -22,16 +22,16 @@ import tempfile
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-import common  # noqa: E402
-from common import wait_until  # noqa: E402
+import programs  # noqa: E402
+from programs import wait_until  # noqa: E402
 
 WARREN = os.environ.get("WARREN") or shutil.which("warren") or "warren"
 API_SOCKETS = pathlib.Path("/var/run/wireguard")
 PID = os.getpid()
 
 
-def require(*programs):
-    common.require(*programs)
+def require(*names):
+    programs.require(*names)
     if not pathlib.Path(WARREN).exists():
         pytest.skip(f"needs {WARREN}")
 

@@ -19,7 +19,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from common import output, require, wait_until  # noqa: E402
+from programs import output, require, wait_until  # noqa: E402
 
 ENGINE = os.environ.get("WARREN_ENGINE") or shutil.which("warren-engine") or "warren-engine"
 SOCKETS = pathlib.Path("/var/run/wireguard")

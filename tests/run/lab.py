@@ -26,7 +26,7 @@ import time
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from common import output, require, wait_until  # noqa: E402
+from programs import output, require, wait_until  # noqa: E402
 
 BIN = pathlib.Path(os.environ.get("WARREN_BIN", "build/dev/bin"))
 USER = 65534

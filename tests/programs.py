@@ -1,4 +1,4 @@
-"""What the labs of all whole-program tests share."""
+"""Programs that tests run: those they need, what they print, and waiting for what they do."""
 
 import os
 import shutil
