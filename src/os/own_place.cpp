@@ -16,6 +16,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -167,13 +168,22 @@ base::Status make_own_run() {
   for (;;) pause();
 }
 
+base::Status write_keeper(const std::string& run_dir, pid_t pid) {
+  WARREN_TRY_ASSIGN(const std::uint64_t start_time, process_start_time(pid));
+  return write_file_atomically(own_place_file(run_dir),
+                               std::to_string(pid) + " " + std::to_string(start_time) + "\n", 0600);
+}
+
 base::Status start_keeper(const std::string& run_dir) {
   const pid_t pid = fork();
   if (pid < 0) return os_error("start the keeper of the namespaces");
   if (pid == 0) keep();
-  WARREN_TRY_ASSIGN(const std::uint64_t start_time, process_start_time(pid));
-  return write_file_atomically(own_place_file(run_dir),
-                               std::to_string(pid) + " " + std::to_string(start_time) + "\n", 0600);
+  const base::Status written = write_keeper(run_dir, pid);
+  if (!written) {  // nobody would find it again
+    kill(pid, SIGKILL);
+    waitpid(pid, nullptr, 0);
+  }
+  return written;
 }
 
 }  // namespace
