@@ -58,6 +58,10 @@ struct Keeper {
 
 /// nullopt where nothing (readable) is written down.
 std::optional<Keeper> read_keeper(const std::string& run_dir) {
+  struct stat file{};
+  // Whoever writes this file chooses where we go: it must be our own.
+  if (lstat(own_place_file(run_dir).c_str(), &file) < 0 || file.st_uid != geteuid())
+    return std::nullopt;
   const auto text = read_file(own_place_file(run_dir), kRecordBytes);
   if (!text) return std::nullopt;
   Keeper keeper;
@@ -69,14 +73,19 @@ std::optional<Keeper> read_keeper(const std::string& run_dir) {
   return keeper;
 }
 
-/// An empty descriptor when no keeper is alive.
-base::Result<Fd> find_keeper(const std::string& run_dir) {
+struct LiveKeeper {
+  pid_t pid = 0;
+  Fd process;  ///< empty when no keeper is alive
+};
+
+base::Result<LiveKeeper> find_keeper(const std::string& run_dir) {
   const auto keeper = read_keeper(run_dir);
-  if (!keeper) return Fd();
+  if (!keeper) return LiveKeeper();
   auto found = open_pidfd(keeper->pid, keeper->start_time);
-  if (found) return found;
+  if (found) return LiveKeeper{.pid = keeper->pid, .process = std::move(*found)};
   const bool gone = found.error().kind == ErrorKind::NotFound || found.error().os_errno == ESRCH;
-  return gone ? base::Result<Fd>(Fd()) : std::move(found);
+  if (gone) return LiveKeeper();
+  return std::move(found).error();
 }
 
 bool same_file(const std::string& one, const std::string& other) {
@@ -86,14 +95,14 @@ bool same_file(const std::string& one, const std::string& other) {
          first.st_dev == second.st_dev && first.st_ino == second.st_ino;
 }
 
-base::Status enter(const Fd& keeper, pid_t pid) {
-  const std::string theirs = "/proc/" + std::to_string(pid) + "/ns/user";
+base::Status enter(const LiveKeeper& keeper) {
+  const std::string theirs = "/proc/" + std::to_string(keeper.pid) + "/ns/user";
   if (same_file(theirs, "/proc/self/ns/user")) return {};
   std::array<char, 4096> directory{};
   const bool known = getcwd(directory.data(), directory.size()) != nullptr;
-  if (setns(keeper.get(), CLONE_NEWUSER | CLONE_NEWNS) < 0)
+  if (setns(keeper.process.get(), CLONE_NEWUSER | CLONE_NEWNS) < 0)
     return os_error("enter the namespaces of the gateway without root")
-        .with_hint("only the user who started it, and root, may");
+        .with_hint("only the user who started it may");
   // Entering mounts left the process at their root.
   if (known && chdir(directory.data()) < 0)
     return os_error("go to " + std::string(directory.data()));
@@ -193,24 +202,24 @@ std::string own_place_file(const std::string& run_dir) { return run_dir + "/plac
 base::Status make_or_enter_own_place(const std::string& run_dir) {
   WARREN_TRY(make_directories(run_dir, 0700));
   WARREN_TRY_ASSIGN(const Fd lock, lock_file(lock_of(run_dir)));
-  WARREN_TRY_ASSIGN(const Fd keeper, find_keeper(run_dir));
-  if (keeper) return enter(keeper, read_keeper(run_dir)->pid);
+  WARREN_TRY_ASSIGN(const LiveKeeper keeper, find_keeper(run_dir));
+  if (keeper.process) return enter(keeper);
   WARREN_TRY(become_root_of_new_namespaces());
   WARREN_TRY(make_own_run());
   return start_keeper(run_dir);
 }
 
 base::Status enter_own_place(const std::string& run_dir) {
-  WARREN_TRY_ASSIGN(const Fd keeper, find_keeper(run_dir));
-  if (!keeper) return {};
-  return enter(keeper, read_keeper(run_dir)->pid);
+  WARREN_TRY_ASSIGN(const LiveKeeper keeper, find_keeper(run_dir));
+  if (!keeper.process) return {};
+  return enter(keeper);
 }
 
 base::Result<bool> end_own_place(const std::string& run_dir) {
-  WARREN_TRY_ASSIGN(const Fd keeper, find_keeper(run_dir));
-  if (keeper) {
-    WARREN_TRY(send_signal(keeper, SIGKILL));
-    WARREN_TRY_ASSIGN(const bool gone, wait_readable(keeper, kKeeperEnd));
+  WARREN_TRY_ASSIGN(const LiveKeeper keeper, find_keeper(run_dir));
+  if (keeper.process) {
+    WARREN_TRY(send_signal(keeper.process, SIGKILL));
+    WARREN_TRY_ASSIGN(const bool gone, wait_readable(keeper.process, kKeeperEnd));
     if (!gone) return make_error(ErrorKind::Failed, "the keeper of the namespaces does not end");
   }
   if (unlink(own_place_file(run_dir).c_str()) < 0) return false;
