@@ -21,8 +21,7 @@
 namespace warren::control {
 
 Control::Impl::Impl(Dependencies dependencies, Settings initial)
-    : deps(dependencies),
-      settings(std::move(initial)),
+    : Memory(dependencies, std::move(initial)),
       certificates(std::make_unique<Certificates>(*this)) {}
 Control::Impl::~Impl() = default;
 
