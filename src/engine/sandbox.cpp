@@ -16,30 +16,31 @@
 #include <cap-ng.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/landlock.h>
 #include <malloc.h>
 #include <netinet/udp.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
-#include <memory>
 
 #include "crypto/crypto.hpp"
 #include "engine/limits.hpp"
 #include "os/clock.hpp"
 #include "os/stream.hpp"
+#include "sandbox/call_filter.hpp"
+#include "sandbox/privileges.hpp"
 
 namespace warren::engine {
 
 namespace {
+
+using sandbox::equals;
+using sandbox::limit;
 
 constexpr uid_t kNobody = 65534;
 
@@ -65,17 +66,6 @@ void warm_up() {
   std::ignore = crypto::aead_open(key.view(), 0, hash, sealed, {});
   std::ignore = os::now();
   std::ignore = os::wall_now();
-}
-
-base::Status set_control(int option, unsigned long value, const char* what) {
-  if (prctl(option, value, 0UL, 0UL, 0UL) < 0) return base::os_error(what);
-  return {};
-}
-
-base::Status limit(__rlimit_resource resource, rlim_t value, const char* what) {
-  const rlimit bound{.rlim_cur = value, .rlim_max = value};
-  if (setrlimit(resource, &bound) < 0) return base::os_error(what);
-  return {};
 }
 
 bool has_capability(unsigned capability) {
@@ -108,15 +98,6 @@ base::Result<bool> change_user() {
   return true;
 }
 
-base::Status drop_capabilities() {
-  capng_clear(CAPNG_SELECT_BOTH);
-  if (capng_apply(CAPNG_SELECT_CAPS) != 0) {
-    return base::make_error(base::ErrorKind::Failed, "drop the capabilities: the kernel refused");
-  }
-  std::ignore = prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0UL, 0UL, 0UL);
-  return {};
-}
-
 base::Status restrict_output() {
   WARREN_TRY(os::make_write_only(STDOUT_FILENO));
   return os::make_write_only(STDERR_FILENO);
@@ -139,17 +120,9 @@ void ignore_output_signals() {
 /// ends before this restores it has closed the opener's socket: run() ends then.
 base::Status set_parent_death_signal(int number) {
   if (number == 0) return {};
-  return set_control(PR_SET_PDEATHSIG, static_cast<unsigned long>(number), "die with the parent");
-}
-
-/// Forbids every kind of file access that the kernel's Landlock knows; false where it has none.
-bool landlock_everything() {
-  landlock_ruleset_attr rules{.handled_access_fs = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1};
-  const long ruleset = syscall(SYS_landlock_create_ruleset, &rules, sizeof rules, 0);
-  if (ruleset < 0) return false;
-  const bool done = syscall(SYS_landlock_restrict_self, ruleset, 0) == 0;
-  close(static_cast<int>(ruleset));
-  return done;
+  if (prctl(PR_SET_PDEATHSIG, static_cast<unsigned long>(number), 0UL, 0UL, 0UL) < 0)
+    return base::os_error("die with the parent");
+  return {};
 }
 
 /// Calls without a condition.
@@ -167,60 +140,17 @@ constexpr std::array kAllowed = {
     SCMP_SYS(gettid),         SCMP_SYS(sched_yield),     SCMP_SYS(timerfd_settime),
 };
 
-struct FilterRelease {
-  void operator()(void* filter) const { seccomp_release(filter); }
-};
-using Filter = std::unique_ptr<void, FilterRelease>;
-
-int add_rules(scmp_filter_ctx filter) {
-  int failed = 0;
-  for (const int call : kAllowed) failed |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0);
-  // Memory, but never executable.
-  for (const int call : {SCMP_SYS(mmap), SCMP_SYS(mprotect)}) {
-    failed |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1,
-                               SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-  }
-  for (const int command : {F_GETFL, F_SETFL}) {
-    failed |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
-                               SCMP_A1(SCMP_CMP_EQ, static_cast<scmp_datum_t>(command)));
-  }
-  // Trains on a socket that the opener has made.
-  for (const auto& [call, option] :
-       {std::pair{SCMP_SYS(getsockopt), UDP_SEGMENT}, std::pair{SCMP_SYS(setsockopt), UDP_GRO}}) {
-    failed |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 2,
-                               SCMP_A1(SCMP_CMP_EQ, static_cast<scmp_datum_t>(SOL_UDP)),
-                               SCMP_A2(SCMP_CMP_EQ, static_cast<scmp_datum_t>(option)));
-  }
-  return failed;
-}
-
-int add_client_rules(scmp_filter_ctx filter) {
-  return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(shutdown), 0) |
-         seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2,
-                          SCMP_A1(SCMP_CMP_EQ, static_cast<scmp_datum_t>(SOL_SOCKET)),
-                          SCMP_A2(SCMP_CMP_EQ, static_cast<scmp_datum_t>(SO_LINGER)));
-}
-
-/// A sanitizer's runtime needs system calls of its own. Such builds are for tests only.
-#ifdef WARREN_SANITIZED
-constexpr bool kHasFilter = false;
-#else
-constexpr bool kHasFilter = true;
-#endif
-
 base::Status load_filter(const SandboxOptions& options) {
-  if constexpr (!kHasFilter) return {};
-  const Filter filter(seccomp_init(SCMP_ACT_KILL_PROCESS));
-  if (!filter || add_rules(filter.get()) != 0 ||
-      (options.clients && add_client_rules(filter.get()) != 0) ||
-      seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_TSYNC, 1) != 0) {
-    return base::make_error(base::ErrorKind::Internal, "build the seccomp filter");
+  sandbox::CallFilter filter;
+  filter.allow(kAllowed).allow_memory().allow_fcntl({F_GETFL, F_SETFL});
+  // Trains on a socket that the opener has made.
+  filter.allow_if(SCMP_SYS(getsockopt), {equals(1, SOL_UDP), equals(2, UDP_SEGMENT)});
+  filter.allow_if(SCMP_SYS(setsockopt), {equals(1, SOL_UDP), equals(2, UDP_GRO)});
+  if (options.clients) {
+    filter.allow(std::array{SCMP_SYS(shutdown)});
+    filter.allow_if(SCMP_SYS(setsockopt), {equals(1, SOL_SOCKET), equals(2, SO_LINGER)});
   }
-  if (const int error = seccomp_load(filter.get()); error != 0) {
-    return base::os_error("load the seccomp filter", -error)
-        .with_hint("the kernel needs CONFIG_SECCOMP_FILTER, and a container must not forbid it");
-  }
-  return {};
+  return filter.load();
 }
 
 }  // namespace
@@ -236,7 +166,7 @@ base::Result<SandboxReport> enter_sandbox(std::move_only_function<base::Status()
   if (prctl(PR_GET_PDEATHSIG, &parent_death_signal) < 0) return base::os_error("ask who ends us");
   ignore_output_signals();
   WARREN_TRY(restrict_output());
-  WARREN_TRY(set_control(PR_SET_NO_NEW_PRIVS, 1, "forbid new privileges"));
+  WARREN_TRY(sandbox::forbid_new_privileges());
   if (capng_get_caps_process() != 0) {
     return base::make_error(base::ErrorKind::Failed, "read the capabilities of this process");
   }
@@ -246,13 +176,13 @@ base::Result<SandboxReport> enter_sandbox(std::move_only_function<base::Status()
     std::ignore = capng_apply(CAPNG_SELECT_BOUNDS);  // no new privileges makes it moot anyway
   }
   WARREN_TRY_ASSIGN(report.changed_user, change_user());
-  WARREN_TRY(drop_capabilities());
+  WARREN_TRY(sandbox::drop_capabilities());
   WARREN_TRY(set_parent_death_signal(parent_death_signal));
-  WARREN_TRY(set_control(PR_SET_DUMPABLE, 0, "forbid debugging"));
+  WARREN_TRY(sandbox::forbid_debugging());
   WARREN_TRY(limit(RLIMIT_CORE, 0, "forbid core dumps"));
   WARREN_TRY(limit(RLIMIT_NOFILE, options.max_descriptors, "limit open files"));
   WARREN_TRY(limit_output());
-  report.landlock = landlock_everything();
+  report.landlock = sandbox::forbid_files();
   // Threads take over everything above from their maker; the filter is put on all of them.
   if (start_threads) WARREN_TRY(start_threads());
   WARREN_TRY(limit(RLIMIT_NPROC, 0, "forbid new processes"));

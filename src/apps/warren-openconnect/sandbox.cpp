@@ -10,20 +10,16 @@
 // the process at once.
 #include "apps/warren-openconnect/sandbox.hpp"
 
-#include <cap-ng.h>
 #include <fcntl.h>
-#include <linux/landlock.h>
 #include <seccomp.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <array>
 #include <ctime>
-#include <memory>
+#include <tuple>
+
+#include "sandbox/call_filter.hpp"
+#include "sandbox/privileges.hpp"
 
 namespace warren::app {
 
@@ -92,73 +88,28 @@ constexpr std::array kRefused = {
     SCMP_SYS(readlinkat), SCMP_SYS(ioctl),
 };
 
-struct FilterRelease {
-  void operator()(void* filter) const { seccomp_release(filter); }
-};
-
-int add_rules(scmp_filter_ctx filter) {
-  int failed = 0;
-  for (const int call : kAllowed) failed |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0);
-  for (const int call : kRefused) {
-    failed |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), call, 0);
-  }
-  for (const int call : {SCMP_SYS(mmap), SCMP_SYS(mprotect)}) {  // never executable
-    failed |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1,
-                               SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-  }
-  for (const int command : {F_GETFL, F_SETFL, F_GETFD, F_SETFD}) {
-    failed |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
-                               SCMP_A1(SCMP_CMP_EQ, static_cast<scmp_datum_t>(command)));
-  }
-  for (const int family : {AF_INET, AF_INET6}) {
-    failed |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-                               SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(family)));
-  }
-  failed |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(socket), 1,
-                             SCMP_A0(SCMP_CMP_GT, static_cast<scmp_datum_t>(AF_INET6)));
-  failed |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(socket), 1,
-                             SCMP_A0(SCMP_CMP_LT, static_cast<scmp_datum_t>(AF_INET)));
-  return failed;
-}
-
 base::Status load_filter() {
-  const std::unique_ptr<void, FilterRelease> filter(seccomp_init(SCMP_ACT_KILL_PROCESS));
-  if (!filter || add_rules(filter.get()) != 0 ||
-      seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_TSYNC, 1) != 0) {
-    return base::make_error(base::ErrorKind::Internal, "build the seccomp filter");
-  }
-  if (const int error = seccomp_load(filter.get()); error != 0) {
-    return base::os_error("load the seccomp filter", -error)
-        .with_hint("the kernel needs CONFIG_SECCOMP_FILTER, and a container must not forbid it");
-  }
-  return {};
-}
-
-/// A kernel without Landlock leaves it to the filter.
-void forbid_files() {
-  landlock_ruleset_attr rules{.handled_access_fs = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1};
-  const long ruleset = syscall(SYS_landlock_create_ruleset, &rules, sizeof rules, 0);
-  if (ruleset < 0) return;
-  std::ignore = syscall(SYS_landlock_restrict_self, ruleset, 0);
-  close(static_cast<int>(ruleset));
+  sandbox::CallFilter filter;
+  filter.allow(kAllowed).refuse(kRefused).allow_memory();
+  filter.allow_fcntl({F_GETFL, F_SETFL, F_GETFD, F_SETFD});
+  for (const int family : {AF_INET, AF_INET6})
+    filter.allow_if(SCMP_SYS(socket), {sandbox::equals(0, family)});
+  filter.refuse_if(SCMP_SYS(socket), {{sandbox::Condition::Is::Greater, 0, AF_INET6}});
+  filter.refuse_if(SCMP_SYS(socket), {{sandbox::Condition::Is::Less, 0, AF_INET}});
+  return filter.load();
 }
 
 }  // namespace
 
 base::Status enter_sandbox(const std::function<void()>& start_thread) {
   tzset();
-  const rlimit few{.rlim_cur = kMaxDescriptors, .rlim_max = kMaxDescriptors};
-  const rlimit none{.rlim_cur = 0, .rlim_max = 0};
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL) < 0 ||
-      prctl(PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL) < 0 || setrlimit(RLIMIT_NOFILE, &few) < 0 ||
-      setrlimit(RLIMIT_CORE, &none) < 0 || setrlimit(RLIMIT_FSIZE, &none) < 0) {
-    return base::os_error("give up privileges");
-  }
-  capng_clear(CAPNG_SELECT_BOTH);
-  if (capng_apply(CAPNG_SELECT_CAPS) != 0) {
-    return base::make_error(base::ErrorKind::Failed, "drop the capabilities: the kernel refused");
-  }
-  forbid_files();
+  WARREN_TRY(sandbox::forbid_new_privileges());
+  WARREN_TRY(sandbox::forbid_debugging());
+  WARREN_TRY(sandbox::limit(RLIMIT_NOFILE, kMaxDescriptors, "limit open files"));
+  WARREN_TRY(sandbox::limit(RLIMIT_CORE, 0, "forbid core dumps"));
+  WARREN_TRY(sandbox::limit(RLIMIT_FSIZE, 0, "forbid writing files"));
+  WARREN_TRY(sandbox::drop_capabilities());
+  std::ignore = sandbox::forbid_files();  // a kernel without Landlock leaves it to the filter
   start_thread();
   return load_filter();
 }
