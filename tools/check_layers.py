@@ -29,7 +29,7 @@ MAY_USE = {
     "control": "base model plan store pki api",
     "document": "base model api",
     "netns": "base os crypto ipc",
-    "hostlink": "base os crypto ipc netns",
+    "hostlink": "base os crypto ipc netns services",
     "engine": "base os wire crypto ipc wg node sandbox",
     "proxy": "base os wire crypto ipc engine",
     "services": "base model os",

@@ -18,8 +18,8 @@
 #include <sstream>
 
 #include "hostlink/limits.hpp"
-#include "hostlink/names.hpp"
 #include "os/file.hpp"
+#include "services/host_names.hpp"
 
 namespace warren::hostlink {
 
@@ -27,6 +27,7 @@ namespace {
 
 using base::ErrorKind;
 using base::make_error;
+using services::NameService;
 
 constexpr std::string_view kVersion = "warren-up 1";
 constexpr std::size_t kHeaderLines = 3;
@@ -104,9 +105,11 @@ base::Status undo_one(os::Rtnl& rtnl, const Deed& deed) {
       return !deleted && gone(deleted.error()) ? base::Status{} : std::move(deleted);
     }
     case Deed::Kind::Resolved:
-      return clear_names({.kind = NameService::Kind::Resolved, .record = deed.name});
+      return services::clear_names({.kind = NameService::Kind::Resolved, .record = deed.name},
+                                   kProgramPatience);
     case Deed::Kind::Resolvconf:
-      return clear_names({.kind = NameService::Kind::Resolvconf, .record = deed.name});
+      return services::clear_names({.kind = NameService::Kind::Resolvconf, .record = deed.name},
+                                   kProgramPatience);
   }
   return {};
 }

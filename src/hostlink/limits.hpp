@@ -15,8 +15,6 @@ inline constexpr base::Duration kTurn = std::chrono::seconds(30);
 inline constexpr base::Duration kEnginePause = std::chrono::seconds(5);
 /// How long resolvconf or resolvectl may take.
 inline constexpr base::Duration kProgramPatience = std::chrono::seconds(15);
-/// What is kept of what such a program says.
-inline constexpr std::size_t kMaxProgramOutput = 4096;
 /// How long a supervisor may take to undo everything before `down` kills it and does so itself.
 inline constexpr base::Duration kDownPatience = std::chrono::seconds(40);
 inline constexpr base::Duration kKillPatience = std::chrono::seconds(5);

@@ -28,7 +28,6 @@
 #include "hostlink/journal.hpp"
 #include "hostlink/limits.hpp"
 #include "hostlink/links.hpp"
-#include "hostlink/names.hpp"
 #include "hostlink/wake.hpp"
 #include "netns/engine_host.hpp"
 #include "netns/follower_host.hpp"
@@ -39,10 +38,14 @@
 #include "os/process.hpp"
 #include "os/resident.hpp"
 #include "os/signals.hpp"
+#include "services/host_names.hpp"
 
 namespace warren::hostlink {
 
 namespace {
+
+using services::Names;
+using services::NameService;
 
 using base::ErrorKind;
 using base::make_error;
@@ -267,11 +270,11 @@ base::Status Supervisor::tell_names(const Names& names) {
   if (told_names_ == names) return {};
   told_names_ = names;
   if (names.servers.empty()) {
-    if (name_service_) std::ignore = clear_names(*name_service_);
+    if (name_service_) std::ignore = clear_names(*name_service_, kProgramPatience);
     name_service_.reset();
     return {};
   }
-  auto service = find_name_service(config_.run.name);
+  auto service = services::find_name_service(config_.run.name);
   if (!service) {
     notice("DNS was not changed: neither systemd-resolved nor resolvconf is on this host; ask " +
            names.servers[0].to_string() + " by hand, or install resolvconf");
@@ -280,9 +283,9 @@ base::Status Supervisor::tell_names(const Names& names) {
   const auto kind =
       service->kind == NameService::Kind::Resolved ? Deed::Kind::Resolved : Deed::Kind::Resolvconf;
   WARREN_TRY(journal_->add({.kind = kind, .name = service->record}));
-  if (const base::Status set = set_names(*service, names); !set) {
+  if (const base::Status set = set_names(*service, names, kProgramPatience); !set) {
     notice("DNS was not changed: " + set.error().message);
-    std::ignore = clear_names(*service);
+    std::ignore = clear_names(*service, kProgramPatience);
     return {};
   }
   name_service_ = std::move(service);

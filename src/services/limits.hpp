@@ -24,4 +24,9 @@ inline constexpr unsigned kCachedNames = 2000;
 inline constexpr std::size_t kNameFileBytes = 64 << 20;
 inline constexpr std::size_t kResolvConfBytes = 64 << 10;
 
+/// What is kept of what resolvectl or resolvconf says.
+inline constexpr std::size_t kMaxProgramOutput = 4096;
+/// How long each of them may hold up the daemon.
+inline constexpr base::Duration kHostNamesPatience = std::chrono::seconds(3);
+
 }  // namespace warren::services

@@ -3,7 +3,7 @@
 // and openresolv); both take a record on standard input. "-m 0 -x" is openresolv's for "before all
 // others", which Debian's ignores: there a record that is called tun.* comes first, by its file
 // interface-order. Either may be a link to resolvectl: then resolved runs, and is asked directly.
-#include "hostlink/names.hpp"
+#include "services/host_names.hpp"
 
 #include <fcntl.h>
 #include <net/if.h>
@@ -15,11 +15,11 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "hostlink/limits.hpp"
 #include "os/file.hpp"
 #include "os/process.hpp"
+#include "services/limits.hpp"
 
-namespace warren::hostlink {
+namespace warren::services {
 
 namespace {
 
@@ -53,7 +53,7 @@ base::Result<os::Fd> input_file(const std::string& input) {
 
 /// Runs a program to its end; its exit code other than 0 is an error with what it said.
 base::Status run_program(const std::string& name, const std::vector<std::string>& arguments,
-                         const std::string& input = "\n") {
+                         base::Duration at_most, const std::string& input = "\n") {
   const auto path = find_program(name);
   if (!path) return make_error(ErrorKind::NotFound, "the program " + name + " is not installed");
   int ends[2];
@@ -69,7 +69,7 @@ base::Status run_program(const std::string& name, const std::vector<std::string>
   options.argv.insert(options.argv.end(), arguments.begin(), arguments.end());
   WARREN_TRY_ASSIGN(const os::Child child, os::spawn(options));
   to.reset();
-  WARREN_TRY_ASSIGN(const bool ended, os::wait_readable(child.pidfd, kProgramPatience));
+  WARREN_TRY_ASSIGN(const bool ended, os::wait_readable(child.pidfd, at_most));
   if (!ended) static_cast<void>(os::send_signal(child.pidfd, SIGKILL));
   WARREN_TRY_ASSIGN(const int code, os::wait_for(child));
   if (code == 0) return {};
@@ -80,18 +80,19 @@ base::Status run_program(const std::string& name, const std::vector<std::string>
                                            (said.empty() ? "" : ": " + said));
 }
 
-base::Status set_resolved(const std::string& link, const Names& names) {
+base::Status set_resolved(const std::string& link, const Names& names, base::Duration at_most) {
   std::vector<std::string> servers = {"dns", link};
   for (const base::IpAddress& server : names.servers) servers.push_back(server.to_string());
   std::vector<std::string> domains = {"domain", link};
   domains.insert(domains.end(), names.search.begin(), names.search.end());
   if (names.all_names) domains.emplace_back("~.");
-  WARREN_TRY(run_program("resolvectl", servers));
-  WARREN_TRY(run_program("resolvectl", domains));
-  return run_program("resolvectl", {"default-route", link, names.all_names ? "true" : "false"});
+  WARREN_TRY(run_program("resolvectl", servers, at_most));
+  WARREN_TRY(run_program("resolvectl", domains, at_most));
+  return run_program("resolvectl", {"default-route", link, names.all_names ? "true" : "false"},
+                     at_most);
 }
 
-base::Status set_resolvconf(const std::string& record, const Names& names) {
+base::Status set_resolvconf(const std::string& record, const Names& names, base::Duration at_most) {
   std::string text;
   for (const base::IpAddress& server : names.servers) {
     text += "nameserver " + server.to_string() + "\n";
@@ -99,7 +100,9 @@ base::Status set_resolvconf(const std::string& record, const Names& names) {
   std::string search;
   for (const std::string& domain : names.search) search += " " + domain;
   if (!search.empty()) text += "search" + search + "\n";
-  return run_program("resolvconf", {"-a", record, "-m", "0", "-x"}, text);
+  std::vector<std::string> options = {"-a", record, "-m", "0"};
+  if (names.alone) options.emplace_back("-x");
+  return run_program("resolvconf", options, at_most, text);
 }
 
 }  // namespace
@@ -126,21 +129,22 @@ std::optional<NameService> find_name_service(const std::string& link) {
                      .record = (ordered ? "tun." : "") + link};
 }
 
-base::Status set_names(const NameService& service, const Names& names) {
-  return service.kind == NameService::Kind::Resolved ? set_resolved(service.record, names)
-                                                     : set_resolvconf(service.record, names);
+base::Status set_names(const NameService& service, const Names& names, base::Duration at_most) {
+  return service.kind == NameService::Kind::Resolved
+             ? set_resolved(service.record, names, at_most)
+             : set_resolvconf(service.record, names, at_most);
 }
 
-base::Status clear_names(const NameService& service) {
+base::Status clear_names(const NameService& service, base::Duration at_most) {
   if (service.kind == NameService::Kind::Resolvconf) {
-    base::Status deleted = run_program("resolvconf", {"-d", service.record, "-f"});
+    base::Status deleted = run_program("resolvconf", {"-d", service.record, "-f"}, at_most);
     const bool gone = !deleted && deleted.error().kind == ErrorKind::NotFound;
     return gone ? base::Status{} : deleted;
   }
   // Where resolved or the link is gone, so is what it kept of it; and the link goes in any case.
   if (if_nametoindex(service.record.c_str()) == 0 || access(kResolved, F_OK) != 0) return {};
-  std::ignore = run_program("resolvectl", {"revert", service.record});
+  std::ignore = run_program("resolvectl", {"revert", service.record}, at_most);
   return {};
 }
 
-}  // namespace warren::hostlink
+}  // namespace warren::services
