@@ -155,7 +155,7 @@ INSTANTIATE_TEST_SUITE_P(
         Malformed{"no_host", "GET /v1/status HTTP/1.1\r\n\r\n", "400"},
         Malformed{"no_colon", "GET /v1/status HTTP/1.1\r\nHost: x\r\nnonsense\r\n\r\n", "400"},
         Malformed{"blank_name", "GET /v1/status HTTP/1.1\r\nHost: x\r\n: y\r\n\r\n", "400"},
-        Malformed{"nul", std::string("GET /v1/status HTTP/1.1\r\nHost: x\r\na: \0\r\n\r\n", 45),
+        Malformed{"nul", std::string("GET /v1/status HTTP/1.1\r\nHost: x\r\na: \0\r\n\r\n", 42),
                   "400"},
         Malformed{"length_text", kStart + "Content-Length: abc\r\n\r\n", "400"},
         Malformed{"length_negative", kStart + "Content-Length: -1\r\n\r\n", "400"},
