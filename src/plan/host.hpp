@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,17 @@ struct PortFinding {
   std::optional<Obstacle> obstacle;
 };
 
+/// How many of several steps were done, and why not the next one.
+struct Progress {
+  std::size_t done = 0;
+  base::Status status;
+};
+/// A network that could not be made what is desired.
+struct LeftOut {
+  std::string netns;  ///< its namespace
+  base::Error error;
+};
+
 class Host {
  public:
   virtual ~Host() = default;
@@ -61,6 +73,12 @@ class Host {
   [[nodiscard]] virtual base::Result<Observed> observe() = 0;
   /// Does one step; an error leaves the host as before the step.
   [[nodiscard]] virtual base::Status apply(const Step& step) = 0;
+  /// Does steps of one place, the host ("") or a namespace, in order; an error leaves the place as
+  /// before the step that failed. The making of namespaces counts as the host's.
+  [[nodiscard]] virtual Progress apply_in(const std::string& netns, std::span<const Step> steps);
+  /// Does the removals of which each belongs to a network that goes as a whole, with its namespace
+  /// and its links. Goes on behind a failure; the error lists what is left.
+  [[nodiscard]] virtual base::Status remove_networks(std::span<const Step> steps);
   /// Forgets the connections of an address inside a network's namespace, both directions, and
   /// returns how many there were.
   [[nodiscard]] virtual base::Result<std::size_t> flush_connections(
@@ -118,11 +136,17 @@ class Host {
 using StepPrinter = std::function<void(const std::string& command)>;
 
 /// Brings the host to exactly `desired` for these networks (and removes networks of ours that are
-/// not desired): observes, plans, applies, and on failure reverts what was applied, listing in the
-/// error what could not be undone. Empty plan when nothing differs. Returns the steps done.
+/// not desired): observes, plans, applies, and on failure reverts what was applied, but for the
+/// removal of whole networks, listing in the error what could not be undone. Empty plan when
+/// nothing differs. Returns the steps done.
 [[nodiscard]] base::Result<std::size_t> reconcile(Host& host,
                                                   const std::vector<HostNetwork>& desired,
                                                   const StepPrinter& print = {});
+/// As `reconcile`, but a network that fails does not keep the others from being made: those that
+/// did are returned, and the host may hold parts of them, which the next plan without them removes.
+/// An error: what failed belongs to no network.
+[[nodiscard]] base::Result<std::vector<LeftOut>> reconcile_each(Host& host,
+                                                                std::vector<HostNetwork> desired);
 /// The commands that `reconcile` would run, without doing anything.
 [[nodiscard]] base::Result<std::vector<std::string>> preview(
     Host& host, const std::vector<HostNetwork>& desired);

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <random>
+#include <set>
 
+#include "plan/course.hpp"
 #include "plan/fake_host.hpp"
 
 namespace warren::plan {
@@ -264,8 +266,8 @@ std::vector<HostNetwork> random_networks(std::mt19937& random) {
   return out;
 }
 
-// From any state to any other, with a failure at every step: the host is as before; then without
-// one: the host is exactly as if made so at once.
+// From any state to any other, with a failure at every step: the host is as before, but for whole
+// networks that went; then without one: the host is exactly as if made so at once.
 TEST(Plan, FailureAtAnyStepLeavesTheHostAsBefore) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
@@ -279,20 +281,96 @@ TEST(Plan, FailureAtAnyStepLeavesTheHostAsBefore) {
     OK(reconcile(host, random_networks(random)));
     const auto before = host.facts;
     const auto desired = random_networks(random);
-    const std::size_t steps = make_plan(desired, host.observe().value()).value().size();
-    for (std::size_t failing = 0; failing < steps; ++failing) {
-      host.applied = 0;
-      host.failing = {failing};
-      ASSERT_FALSE(reconcile(host, desired));
-      ASSERT_EQ(host.facts, before) << "failing step " << failing;
-    }
-    host.failing.clear();
-    EXPECT_EQ(reconcile(host, desired).value(), steps);
+    const auto plan = make_plan(desired, host.observe().value()).value();
+    const Course course = Course::of(plan);
+    auto without_gone = before;
+    for (const Step& step : course.farewell) without_gone.erase(key_of(*step.before));
+    const std::size_t made_from = course.host_first.size() + course.farewell.size();
+    const std::size_t made_to = plan.size() - course.host_end.size();
     FakeHost fresh;
     fresh.environment = host.environment;
     OK(reconcile(fresh, desired));
+    for (std::size_t failing = 0; failing < plan.size(); ++failing) {
+      host.facts = before;
+      host.applied = 0;
+      host.failing = {failing};
+      ASSERT_FALSE(reconcile(host, desired));
+      if (failing < course.host_first.size()) {
+        ASSERT_EQ(host.facts, before) << "failing step " << failing;
+      } else if (failing >= made_from && failing < made_to) {
+        ASSERT_EQ(host.facts, without_gone) << "failing step " << failing;
+      }
+      host.failing.clear();
+      OK(reconcile(host, desired));
+      ASSERT_EQ(host.facts, fresh.facts) << "after failing step " << failing;
+    }
+    host.facts = before;
+    EXPECT_EQ(reconcile(host, desired).value(), plan.size());
     ASSERT_EQ(host.facts, fresh.facts);
   }
+}
+
+// With a failure at every step: the networks that it does not concern are made all the same.
+TEST(ReconcileEach, OneNetworkThatFailsDoesNotKeepOthersAway) {
+  const std::vector<HostNetwork> desired = {
+      network(1, "10.0.0.0/24"), network(2, "10.0.0.0/24", "fd00::/64"), network(3, "10.1.0.0/16")};
+  FakeHost whole;
+  OK(reconcile(whole, desired));
+  const std::size_t steps = whole.applied;
+  std::set<std::string> failed;
+  for (std::size_t failing = 0; failing < steps; ++failing) {
+    FakeHost host;
+    host.failing = {failing};
+    const auto done = reconcile_each(host, desired);
+    if (!done) {
+      EXPECT_THAT(host.facts, testing::IsEmpty()) << "it concerned all of them";
+      failed.insert("");
+      continue;
+    }
+    ASSERT_EQ(done->size(), 1U) << failing;
+    EXPECT_THAT(done->front().error.message, HasSubstr("injected failure"));
+    failed.insert(done->front().netns);
+    std::vector<HostNetwork> others = desired;
+    std::erase_if(others,
+                  [&](const HostNetwork& one) { return one.netns_name() == done->front().netns; });
+    OK(reconcile(host, others));
+    FakeHost expected;
+    OK(reconcile(expected, others));
+    ASSERT_EQ(host.facts, expected.facts) << failing;
+  }
+  EXPECT_EQ(failed, (std::set<std::string>{"", "warren-n1", "warren-n2", "warren-n3"}));
+}
+
+TEST(ReconcileEach, ANameThatIsTakenConcernsItsNetworkAlone) {
+  FakeHost host;
+  host.environment.foreign_namespaces["warren-n2"] = "belongs to warren instance beef";
+  const auto done = reconcile_each(host, {network(1, "10.0.0.0/24"), network(2, "10.0.0.0/24")});
+  OK(done);
+  ASSERT_EQ(done->size(), 1U);
+  EXPECT_EQ(done->front().netns, "warren-n2");
+  EXPECT_EQ(done->front().error.kind, ErrorKind::Conflict);
+  FakeHost expected;
+  OK(reconcile(expected, {network(1, "10.0.0.0/24")}));
+  EXPECT_EQ(host.facts, expected.facts);
+}
+
+// A network may get what another had until now: its transit addresses are in the same sets.
+TEST(Plan, WhatGoesMakesRoomForWhatComes) {
+  FakeHost host;
+  const HostNetwork old = network(1, "10.0.0.0/24");
+  HostNetwork next = network(2, "10.1.0.0/24");
+  next.transit4_host = old.transit4_host;
+  next.transit4_inside = old.transit4_inside;
+  OK(reconcile(host, {old}));
+  const auto plan = make_plan({next}, host.observe().value()).value();
+  const Course course = Course::of(plan);
+  EXPECT_THAT(course.farewell, testing::Not(testing::IsEmpty()));
+  EXPECT_THAT(course.host_end, testing::IsEmpty());
+  for (const Step& step : course.host_last) EXPECT_TRUE(step.after);
+  OK(reconcile(host, {next}));
+  FakeHost fresh;
+  OK(reconcile(fresh, {next}));
+  EXPECT_EQ(host.facts, fresh.facts);
 }
 
 }  // namespace

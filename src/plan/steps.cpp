@@ -10,8 +10,22 @@ namespace {
 
 using base::ErrorKind;
 
-base::Status check_names(const std::vector<HostNetwork>& desired, const Environment& environment) {
-  for (const HostNetwork& network : desired) {
+std::unordered_map<std::string, const Fact*> by_key(const std::vector<Fact>& facts) {
+  std::unordered_map<std::string, const Fact*> out;
+  for (const Fact& fact : facts) out.emplace(key_of(fact), &fact);
+  return out;
+}
+
+/// Others can depend on it.
+bool is_container(const Fact& fact) {
+  return std::holds_alternative<Namespace>(fact) || std::holds_alternative<Table>(fact) ||
+         std::holds_alternative<Link>(fact);
+}
+
+}  // namespace
+
+base::Status check_names(const std::vector<HostNetwork>& networks, const Environment& environment) {
+  for (const HostNetwork& network : networks) {
     const std::string netns = network.netns_name();
     if (const auto at = environment.foreign_namespaces.find(netns);
         at != environment.foreign_namespaces.end())
@@ -33,14 +47,6 @@ base::Status check_names(const std::vector<HostNetwork>& desired, const Environm
   return {};
 }
 
-std::unordered_map<std::string, const Fact*> by_key(const std::vector<Fact>& facts) {
-  std::unordered_map<std::string, const Fact*> out;
-  for (const Fact& fact : facts) out.emplace(key_of(fact), &fact);
-  return out;
-}
-
-}  // namespace
-
 std::vector<std::string> Step::to_commands(const std::string& instance) const {
   return commands(before ? &*before : nullptr, after ? &*after : nullptr, instance);
 }
@@ -58,18 +64,18 @@ base::Result<std::vector<Step>> make_plan(const std::vector<HostNetwork>& desire
   // What goes, and a table that is replaced, takes its dependents along: those still wanted are
   // removed first and made again, so that every step's inverse finds what it needs.
   std::vector<const Fact*> going;
-  std::vector<const Fact*> replaced;
+  std::vector<const Fact*> containers;  // those that go, and those that are replaced
   std::unordered_set<std::string> missing;
   for (const Fact& fact : present) {
     const std::string key = key_of(fact);
     const auto same = wanted_by_key.find(key);
     const auto takes = [&](const Fact* container) { return depends_on(fact, *container); };
-    if (same == wanted_by_key.end() || std::ranges::any_of(going, takes) ||
-        std::ranges::any_of(replaced, takes)) {
+    if (same == wanted_by_key.end() || std::ranges::any_of(containers, takes)) {
       going.push_back(&fact);
       missing.insert(key);
+      if (is_container(fact)) containers.push_back(&fact);
     } else if (std::holds_alternative<Table>(fact) && *same->second != fact) {
-      replaced.push_back(&fact);
+      containers.push_back(&fact);
     }
   }
 

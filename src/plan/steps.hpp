@@ -84,6 +84,9 @@ struct Step {
 /// The settings of the host's end of an uplink.
 [[nodiscard]] std::vector<Sysctl> uplink_sysctls(const std::string& link, bool force_forwarding6);
 
+/// Conflict when a name that one of the networks needs belongs to someone else.
+[[nodiscard]] base::Status check_names(const std::vector<HostNetwork>& networks,
+                                       const Environment& environment);
 /// The ordered difference: removals first, in reverse order of making, then additions and changes.
 /// Conflict when a name that a network needs belongs to someone else.
 [[nodiscard]] base::Result<std::vector<Step>> make_plan(const std::vector<HostNetwork>& desired,
