@@ -27,6 +27,13 @@ def wait_until(condition, what, seconds=10.0):
     return value
 
 
+def make_plain(namespace):
+    """A network namespace begins with what this machine says of forwarding and of sources; a host of
+    a test forwards nothing, as most do, and looks at no sources."""
+    output("nsenter", f"--net=/run/netns/{namespace}", "sysctl", "-qw", "net.ipv4.ip_forward=0",
+           "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.default.rp_filter=0")
+
+
 def output(*command, input=None):
     done = subprocess.run(command, input=input, capture_output=True, text=True, timeout=20)
     assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"

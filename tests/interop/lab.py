@@ -19,7 +19,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from programs import output, require, wait_until  # noqa: E402
+from programs import make_plain, output, require, wait_until  # noqa: E402
 
 ENGINE = os.environ.get("WARREN_ENGINE") or shutil.which("warren-engine") or "warren-engine"
 SOCKETS = pathlib.Path("/var/run/wireguard")
@@ -145,14 +145,16 @@ class Host:
                 }
         raise AssertionError("no such peer")
 
-    def pings(self, address, count=3, *words):
-        done = self.attempt("ping", "-n", "-c", count, "-i", "0.05", "-W", "2", *words, address)
+    def pings(self, address, count=3, *words, seconds=15):
+        """Whether so many are answered in time. With -W alone, ping would wait for the last answer no
+        longer than it took the others, which a busy machine may not keep to."""
+        done = self.attempt("ping", "-n", "-c", count, "-i", "0.05", "-w", seconds, *words, address)
         return f" {count} received" in done.stdout
 
     def request(self, text):
         """Sends raw bytes to the API; the whole answer to one request."""
         with socket.socket(socket.AF_UNIX) as api:
-            api.settimeout(5)
+            api.settimeout(20)
             api.connect(str(self.socket_path))
             api.sendall(text.encode())
             answer = b""
@@ -182,10 +184,10 @@ class Host:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(5)
+                self.process.wait(10)
             except subprocess.TimeoutExpired:
                 self.process.kill()
-        self.process.wait(5)
+        self.process.wait(10)
         self.process.stderr.close()
         self.process = None
 
@@ -197,6 +199,7 @@ class Lab:
         a, b = self.a.namespace, self.b.namespace
         for host in (self.a, self.b):
             output("ip", "netns", "add", host.namespace)
+            make_plain(host.namespace)
         output("ip", "link", "add", "va", "netns", a, "type", "veth", "peer", "vb", "netns", b)
         for host in (self.a, self.b):
             host.run("ip", "link", "set", "lo", "up")

@@ -186,7 +186,7 @@ def test_a_taken_port_is_refused_whole(host):
         assert host.udp_ports() == sorted([6000, host.port])
     finally:
         blocker.stdin.close()
-        blocker.wait(5)
+        blocker.wait(20)
         blocker.stdout.close()
     assert host.errno_of("listen_port=6000\n") == 0
     assert host.udp_ports() == [6000]

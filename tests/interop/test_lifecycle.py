@@ -96,7 +96,7 @@ def test_nobody_attaches_a_queue_while_the_interface_is_made(wire):
     for _ in range(20):
         wire.a.start(lab.ENGINE)
         wire.a.process.terminate()
-        assert wire.a.process.wait(5) == 0
+        assert wire.a.process.wait(20) == 0
     for attacker in attackers:
         assert attacker.communicate(timeout=20)[0].strip() != "attached"
 
@@ -108,7 +108,7 @@ def test_the_socket_is_for_root_alone(host):
 def test_link_deletion_ends_both_processes(host):
     engine = host.engine_pid()
     host.run("ip", "link", "delete", host.interface)
-    assert host.process.wait(5) == 0
+    assert host.process.wait(20) == 0
     assert ended(engine)
     assert nothing_left(host)
 
@@ -116,7 +116,7 @@ def test_link_deletion_ends_both_processes(host):
 def test_socket_removal_ends_both_processes(host):
     engine = host.engine_pid()
     host.socket_path.unlink()
-    assert host.process.wait(5) == 0
+    assert host.process.wait(20) == 0
     assert ended(engine)
     assert nothing_left(host)
 
@@ -125,14 +125,14 @@ def test_socket_removal_ends_both_processes(host):
 def test_a_signal_ends_it_cleanly(host, number):
     engine = host.engine_pid()
     host.process.send_signal(number)
-    assert host.process.wait(5) == 0
+    assert host.process.wait(20) == 0
     assert ended(engine)
     assert nothing_left(host)
 
 
 def test_a_killed_engine_takes_the_interface_along(host):
     os.kill(host.engine_pid(), signal.SIGKILL)
-    assert host.process.wait(5) == 1
+    assert host.process.wait(20) == 1
     assert "engine has ended unexpectedly" in host.process.stderr.read()
     assert nothing_left(host)
 
@@ -140,7 +140,7 @@ def test_a_killed_engine_takes_the_interface_along(host):
 def test_a_killed_parent_takes_the_engine_along_and_leaves_no_obstacle(host):
     engine = host.engine_pid()
     host.process.kill()
-    host.process.wait(5)
+    host.process.wait(20)
     lab.wait_until(lambda: ended(engine), "the engine ends")
     lab.wait_until(lambda: not host.link_exists(), "the interface goes")
     assert host.socket_path.exists(), "a killed process cannot clean up"

@@ -23,7 +23,7 @@ def children():
     yield started
     for child in started:
         child.kill()
-        child.wait(5)
+        child.wait(20)
         child.stdout.close()
         if child.stdin:
             child.stdin.close()
@@ -107,7 +107,7 @@ FOUR = """
 import socket, sys
 found = socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
 found.bind((sys.argv[1], 0))
-found.settimeout(5)
+found.settimeout(15)
 print(found.getsockname()[1], flush=True)
 print([len(found.recv(2000)) for _ in range(4)], flush=True)
 """

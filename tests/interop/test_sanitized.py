@@ -47,7 +47,7 @@ def change_something(host, other, number):
     stranger = lab.hex_of(lab.output("wg", "genpsk"))
     lines = [f"public_key={stranger}", f"endpoint=192.0.2.9:{1000 + number}", "allowed_ip=10.77.0.1/32"]
     assert host.errno_of("\n".join(lines) + "\n") == 0
-    host.pings("10.77.0.1", 1, "-w", "1") if number % 8 == 0 else None
+    host.pings("10.77.0.1", 1, seconds=1) if number % 8 == 0 else None
     assert host.errno_of(f"public_key={stranger}\nremove=true\n") == 0
     peer = [f"public_key={other.keys.public_hex}", f"endpoint={other.outer[4]}:{other.port}",
             f"allowed_ip={other.inner[4]}/32", f"allowed_ip={other.inner[6]}/128"]

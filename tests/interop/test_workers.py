@@ -110,7 +110,7 @@ def children():
     yield started
     for child in started:
         child.kill()
-        child.wait(5)
+        child.wait(20)
 
 
 def start(children, host, script, *words):
@@ -190,7 +190,7 @@ def test_a_worker_joins_under_load_and_leaves_when_it_is_quiet(wire, children):
     lab.wait_until(lambda: used_since(before, wire.a)[-2] > enough, "both carry packets", 20)
     assert queues_and_sockets(wire.a) > alone
     flood.kill()
-    flood.wait(5)
+    flood.wait(20)
     # Echoes go on meanwhile, on many flows: whichever worker had one, it goes on. A packet that comes
     # between the last look at a queue and its end would be lost; one in some hundred runs may be.
     ends = start(children, wire.b, ECHO, wire.b.inner[4])

@@ -26,7 +26,7 @@ import time
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from programs import output, require, wait_until  # noqa: E402
+from programs import make_plain, output, require, wait_until  # noqa: E402
 
 BIN = pathlib.Path(os.environ.get("WARREN_BIN", "build/dev/bin"))
 USER = 65534
@@ -81,6 +81,10 @@ class Lab:
                "peer", "name", "e0", "netns", self.far)
         for namespace, number in ((self.host, 1), (self.far, 2)):
             ip = ("ip", "-n", namespace)
+            make_plain(namespace)
+            # Link-local addresses are there with the link, not after a second of asking around.
+            output("nsenter", f"--net=/run/netns/{namespace}", "sysctl", "-qw",
+                   "net.ipv6.conf.e0.accept_dad=0")
             output(*ip, "address", "add", f"192.0.2.{number}/24", "dev", "e0")
             output(*ip, "address", "add", f"2001:db8::{number}/64", "dev", "e0", "nodad")
             output(*ip, "link", "set", "e0", "up")
@@ -221,6 +225,10 @@ class Lab:
         lines = pathlib.Path(f"/proc/{self.holder.pid}/mountinfo").read_text().splitlines()
         return "\n".join(line for line in lines if " - nsfs " not in line)
 
+    def ending_connections(self):
+        """TCP connections of the host that still have something to say."""
+        return output(*self.in_host("ss", "-Hnt", "state", "connected", "exclude", "time-wait"))
+
     def own_processes(self):
         """Processes of programs in this lab's directory, without the far end's."""
         mine = []
@@ -283,9 +291,10 @@ class Terminal:
         os.write(self.fd, text.encode())
 
     def expect(self, text):
-        deadline = time.monotonic() + 8
+        deadline = time.monotonic() + 30
         while text not in self.seen:
-            assert select.select([self.fd], [], [], deadline - time.monotonic())[0], self.seen
+            left = max(0, deadline - time.monotonic())
+            assert select.select([self.fd], [], [], left)[0], f"no `{text}` in: {self.seen}"
             self.seen += os.read(self.fd, 4096).decode(errors="replace")
         before, self.seen = self.seen.split(text, 1)
         return before
@@ -302,9 +311,9 @@ def work_in_a_shell(terminal, command, look, expected):
     terminal.say(f"echo inside-$((6*7)); {look}\n")
     terminal.expect("inside-42\r\n")
     terminal.expect(expected)
-    terminal.say("sleep 60\n")
-    terminal.expect("sleep 60")
-    time.sleep(0.3)  # a person's pace: the shell must have given the terminal away
+    # Whoever says this has been given the terminal by the shell.
+    terminal.say("sh -c 'echo asleep-$((1+1)); exec sleep 60'\n")
+    terminal.expect("asleep-2\r\n")
     terminal.say("\x03")
     terminal.say("echo back-$((1+1))\n")
     terminal.expect("back-2\r\n")
@@ -313,8 +322,24 @@ def work_in_a_shell(terminal, command, look, expected):
     terminal.expect("code-3\r\n")
 
 
+class Namespaces(dict):
+    """The names of a process's namespaces. While this object lives so do they: the kernel would give
+    the name of one that is gone to the next that is made, by whatever test that runs beside this."""
+
+    def __init__(self, pid):
+        super().__init__()
+        self.held = []
+        for kind in ("net", "pid", "mnt", "user"):
+            self.held.append(os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY))
+            self[kind] = os.readlink(f"/proc/self/fd/{self.held[-1]}")
+
+    def __del__(self):
+        for descriptor in self.held:
+            os.close(descriptor)
+
+
 def namespaces_of(pid):
-    return {kind: os.readlink(f"/proc/{pid}/ns/{kind}") for kind in ("net", "pid", "mnt", "user")}
+    return Namespaces(pid)
 
 
 def anyone_in(namespaces):

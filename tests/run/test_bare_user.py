@@ -6,7 +6,7 @@ import pytest
 from lab import wait_until
 
 LOOK = ("id -un; grep -E '^(NoNewPrivs|CapBnd|CapPrm|Groups):' /proc/self/status; "
-        "ping -n -c 1 -W 5 10.77.0.1 >/dev/null && echo reached")
+        "ping -n -c 1 -w 15 10.77.0.1 >/dev/null && echo reached")
 EXPECTED = ("nobody\nGroups:\t \nCapPrm:\t0000000000000000\nCapBnd:\t0000000000000000\n"
             "NoNewPrivs:\t1\nreached\n")
 

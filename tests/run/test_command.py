@@ -240,7 +240,7 @@ def test_root_runs_it_too_and_has_no_capability_inside(lab):
     status = subprocess.run([*command, "cat", "/proc/self/status"], capture_output=True, text=True)
     sets = [line.split() for line in status.stdout.splitlines() if line.startswith("Cap")]
     assert len(sets) == 5 and all(int(value, 16) == 0 for _, value in sets), status
-    ping = subprocess.run([*command, "ping", "-n", "-c", "1", "-W", "5", "10.77.0.1"],
+    ping = subprocess.run([*command, "ping", "-n", "-c", "1", "-w", "15", "10.77.0.1"],
                           capture_output=True, text=True)
     assert ping.returncode == 0, ping
     down = subprocess.run([*command, "ip", "link", "set", "warren0", "down"], capture_output=True)
@@ -253,14 +253,14 @@ def test_status_and_wait_ready(lab):
     left = subprocess.run(lab.warren("leave", "lab"), capture_output=True, text=True, timeout=30)
     assert left.returncode == 6, left
     assert f"the run lab uses it (pid {lab.state()['pid']})" in left.stderr
-    check = subprocess.run(lab.warren("status", "--check", "ready", "--wait", "10s", "lab"),
+    check = subprocess.run(lab.warren("status", "--check", "ready", "--wait", "20s", "lab"),
                            capture_output=True, text=True, timeout=30)
     assert check.returncode == 0, check
     os.kill(int(lab.state()["pid"]), signal.SIGTERM)
     run.wait(10)
-    done = lab.run("echo", "up", options=("--wait-ready", "10"))
+    done = lab.run("echo", "up", options=("--wait-ready", "20"))
     assert done.stdout == "up\n", done.stderr
-    assert lab.run("echo", "up", options=("--wait-ready", "10s")).stdout == "up\n"
+    assert lab.run("echo", "up", options=("--wait-ready", "20s")).stdout == "up\n"
     assert lab.run("true", options=("--wait-ready", "2h")).returncode == 2
     lab.profile("deaf", lab.conf(endpoint="192.0.2.2:4"))
     done = lab.run("echo", "up", profile="deaf", options=("--wait-ready", "1"))

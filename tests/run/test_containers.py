@@ -116,21 +116,25 @@ def test_several_commands_share_one_namespace(podman):
 def test_containers_end_with_their_run(podman):
     before = podman.lab.own_processes()
     marker = podman.lab.home / "podman/running"
-    script = f"podman run -d --network=host tiny sleep 4242 >/dev/null && touch {marker} && exec cat"
+    script = f"podman run -d --network=host tiny sleep {SLEEP} >/dev/null && touch {marker} && exec cat"
     run = podman.lab.begin(*AS_ROOT, "sh", "-c", script, options=podman.options(), stdin=subprocess.PIPE)
     wait_until(lambda: marker.exists() or run.poll() is not None, "it runs", 30)
-    assert sleepers(), run.stderr.read() if run.poll() is not None else "no container"
+    assert run.poll() is None, run.stderr.read()
+    wait_until(sleepers, "the container runs", 30)
     run.stdin.close()
     assert run.wait(20) == 0
     wait_until(lambda: not sleepers(), "the container is gone")
     wait_until(lambda: podman.lab.own_processes() == before, "nothing is left")
 
 
+SLEEP = 10_000_000 + os.getpid()  # seconds, of this test's container alone
+
+
 def sleepers():
     found = []
     for entry in pathlib.Path("/proc").iterdir():
         try:
-            if entry.name.isdigit() and (entry / "cmdline").read_bytes() == b"sleep\0004242\0":
+            if entry.name.isdigit() and (entry / "cmdline").read_bytes() == f"sleep\0{SLEEP}\0".encode():
                 found.append(entry.name)
         except OSError:
             pass

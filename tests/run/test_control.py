@@ -37,7 +37,7 @@ def test_attach_joins_the_run(lab, run):
     inside = namespaces_of(lab.state()["init"])
     assert done.stdout.split() == [inside[n] for n in ("user", "mnt", "net", "pid")], done
     assert "sleep" in attach(lab, "ps", "-eo", "comm").stdout
-    assert attach(lab, "ping", "-n", "-c", "1", "-W", "5", "10.77.0.1").returncode == 0
+    assert attach(lab, "ping", "-n", "-c", "1", "-w", "15", "10.77.0.1").returncode == 0
     assert attach(lab, "cat", "/etc/resolv.conf").stdout == "nameserver 10.77.0.1\n"
 
 
@@ -134,7 +134,7 @@ def test_the_window_size_reaches_the_program(lab):
 
 
 def test_ps(lab, run):
-    assert attach(lab, "ping", "-n", "-c", "3", "-i", "0.05", "10.77.0.1").returncode == 0
+    assert attach(lab, "ping", "-n", "-c", "3", "-w", "15", "-i", "0.05", "10.77.0.1").returncode == 0
     document = json.loads(warren(lab, "ps", "--json").stdout)
     assert document["schema"] == 1 and len(document["runs"]) == 1
     shown = document["runs"][0]
@@ -159,7 +159,7 @@ def test_stop_ends_the_run_and_waits(lab, run):
     namespaces = namespaces_of(lab.state()["init"])
     done = warren(lab, "stop", "lab")
     assert done.returncode == 0, done
-    assert run.wait(1) == 143
+    assert run.wait(10) == 143
     assert not anyone_in(namespaces)
     assert json.loads(warren(lab, "ps", "--json").stdout)["runs"] == []
     again = warren(lab, "stop", "lab")
@@ -172,7 +172,7 @@ def test_stop_kills_what_ignores_it(lab):
     began = time.monotonic()
     assert warren(lab, "stop", "-t", "1s", "lab").returncode == 0
     assert 0.9 < time.monotonic() - began < 8
-    assert child.wait(5) == 137
+    assert child.wait(20) == 137
     assert [name for name in lab.files() if not name == "warren"] == []
 
 
@@ -186,7 +186,7 @@ def test_stop_checks_its_words(lab):
 def test_detach(lab):
     pid_file = lab.home / "run.pid"
     done = warren(lab, "run", "--detach", "--pid-file", pid_file, "lab", "--", "sh", "-c",
-                  "echo out; echo err >&2; trap 'echo bye; exit 5' TERM; "
+                  "trap 'echo bye; exit 5' TERM; echo out; echo err >&2; "
                   "while :; do sleep 0.05; done")
     assert (done.returncode, done.stdout, done.stderr) == (0, "lab\n", "")
     log = lab.home / ".local/state/warren/lab.log"
@@ -247,7 +247,7 @@ def test_detach_survives_the_end_of_the_terminal(lab):
 
 # --- a tunnel that starts later ---
 
-PING = "ping -n -c 1 -W 5 10.77.0.1 >/dev/null && echo reached"
+PING = "ping -n -c 1 -w 15 10.77.0.1 >/dev/null && echo reached"
 
 
 def test_no_net_then_from_outside(lab):
@@ -293,7 +293,7 @@ def test_a_tunnel_that_cannot_start_leaves_the_run_alone(lab):
     inside = warren(lab, "attach", "late", "--", lab.directory / "warren", "net", "up")
     assert inside.returncode == 6 and "40002 is taken" in inside.stderr
     taken.kill()
-    taken.wait(5)
+    taken.wait(20)
     assert warren(lab, "attach", "late", "--start-net").returncode == 0
     assert child.poll() is None
     child.send_signal(signal.SIGTERM)
@@ -305,7 +305,7 @@ def test_routes(lab):
         return lab.run("ip", "route", options=options).stdout
     assert "default" not in route() and "default" not in route("--routes", "server")
     assert "default dev warren0" in route("--routes", "all")
-    assert lab.run("ping", "-n", "-c", "1", "-W", "5", "10.77.0.1",
+    assert lab.run("ping", "-n", "-c", "1", "-w", "15", "10.77.0.1",
                    options=("--routes", "all")).returncode == 0
     assert lab.run("true", options=("--routes", "some")).returncode == 2
 

@@ -165,7 +165,7 @@ def test_the_server_does_not_know_the_key_or_has_another(lab):
 
 def test_a_kernel_without_ipv6(lab):
     def run(profile):
-        words = (lab.directory / "warren", "run", "--wait-ready", "5", profile, "--", "echo", "up")
+        words = (lab.directory / "warren", "run", "--wait-ready", "15", profile, "--", "echo", "up")
         return subprocess.run(lab.as_user(*behind(NO_IPV6, *words)), capture_output=True, text=True,
                               timeout=30)
     lab.profile("four", lab.conf())

@@ -189,7 +189,7 @@ def test_a_name_service_cache_restarted_during_the_run_is_not_asked():
         expected = ["nameserver 10.77.0.1", "10.77.0.99", "files dns"]
         assert names_inside(run) == expected
         first.kill()
-        first.wait(5)
+        first.wait(20)
         rename_over("resolv.conf", "nameserver 203.0.113.1")
         rename_over("hosts", "203.0.113.9 host.example")
         before = on_host(lab, "cat", "/etc/resolv.conf").stdout

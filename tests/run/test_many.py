@@ -30,7 +30,7 @@ def footprint(lab):
 
 def start_all(lab):
     """Every run at once; each has an answer from its network. What they are made of."""
-    script = ("ping -n -c 1 -W 10 10.77.0.1 >/dev/null && ip -4 -o address show warren0 | "
+    script = ("ping -n -c 1 -w 30 10.77.0.1 >/dev/null && ip -4 -o address show warren0 | "
               "awk '{print $4}'; exec sleep 300")
     runs = [lab.begin("sh", "-c", script, profile=name) for name in lab.members]
     addresses = [run.stdout.readline().strip() for run in runs]

@@ -8,7 +8,7 @@ import time
 import pytest
 from lab import USER, require, wait_until
 
-PING = ("ping", "-n", "-c", "1", "-W", "5", "10.77.0.1")
+PING = ("ping", "-n", "-c", "1", "-w", "15", "10.77.0.1")
 # The whole host, in namespaces of a container; /proc is its own, as container engines do it.
 BWRAP = ("bwrap", "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts",
          "--dev-bind", "/", "/", "--proc", "/proc")
@@ -86,7 +86,8 @@ def test_a_fuse_file_system_of_before_is_visible_inside(lab, source):
         assert (source / "new").read_text() == "written\n"
         assert done.stdout.splitlines()[1] != host
     finally:
-        subprocess.run(["nsenter", "-t", str(lab.holder.pid), "-m", "umount", str(mount)])
+        umount = ["nsenter", "-t", str(lab.holder.pid), "-m", "umount", str(mount)]
+        wait_until(lambda: subprocess.run(umount, capture_output=True).returncode == 0, "it is unmounted")
         daemon.wait(10)
 
 

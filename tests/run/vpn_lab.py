@@ -130,7 +130,7 @@ compression = false
     def stop_server(self, port=PASSWORD_PORT):
         server = self.servers[port]
         server.terminate()
-        server.wait(10)
+        server.wait(30)
 
     def sessions(self, port=PASSWORD_PORT):
         """What the server's own tool says about who is connected."""
@@ -191,7 +191,21 @@ while True:
 """
 
 
+def nobody_is_logged_in(vpn):
+    """The server hears of a logout a moment after the run has ended."""
+    wait_until(lambda: not vpn.sessions(), lambda: f"still logged in: {vpn.sessions()}", 30)
+
+
+def dtls_is_up(vpn):
+    """A session begins over TLS, and DTLS comes up meanwhile. What the server says of its sessions."""
+    def told():
+        sessions = vpn.sessions()
+        return sessions if sessions and sessions[0].get("DTLS cipher") else None
+    return wait_until(told, lambda: f"DTLS: {vpn.sessions()}", 40)
+
+
 def talk(vpn, **more):
+    nobody_is_logged_in(vpn)
     run = vpn.begin("/usr/bin/python3", "-c", TALK, **{**vpn.login(), **more})
     heard(run, "answered", vpn)
     return run
@@ -216,11 +230,11 @@ def supervisor(vpn):
 
 def end(run):
     run.send_signal(signal.SIGTERM)
-    run.wait(10)
+    run.wait(30)
 
 
 def nothing_left(vpn):
-    wait_until(lambda: not vpn.own_processes(), lambda: f"left: {vpn.own_processes()}")
+    wait_until(lambda: not vpn.own_processes(), lambda: f"left: {vpn.own_processes()}", 30)
 
 
 def refused(vpn, profile, *options, **more):

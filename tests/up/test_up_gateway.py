@@ -103,12 +103,15 @@ class Member:
 def member():
     gateway_lab.require("ip", "wg", "nft", "nsenter", "ping")
     world = gateway_lab.World()
-    world.gateway.start()
-    made = Member(world)
-    wait_until(lambda: "NO-CARRIER" not in made.snapshot()["links"], "the wires are up")
-    yield made
-    made.close()
-    world.close()
+    try:
+        world.gateway.start()
+        made = Member(world)
+        try:
+            yield made
+        finally:
+            made.close()
+    finally:
+        world.close()
 
 
 def test_a_host_follows_its_gateway(member):
@@ -116,7 +119,7 @@ def test_a_host_follows_its_gateway(member):
     shown = gateway.create("a", "--no-nat")
     member.join()
     before = member.snapshot()
-    member.ask("up", name, "--wait-ready", "10s")
+    member.ask("up", name, "--wait-ready", "30s")
     assert member.ping(shown["gateway"])
     assert "lookup 518" not in member.snapshot()["rules"]
 
@@ -153,7 +156,7 @@ def test_a_gateway_that_was_away(member):
     gateway, name = member.gateway, member.name
     shown = gateway.create("a", "--no-nat")
     member.join()
-    member.ask("up", name, "--wait-ready", "10s")
+    member.ask("up", name, "--wait-ready", "30s")
     gateway.end(signal.SIGKILL)
     gateway.start()
     assert member.ping(shown["gateway"], count=3)
@@ -168,7 +171,7 @@ def test_a_revoked_host_keeps_its_link_and_is_told(member):
     shown = gateway.create("a", "--no-nat")
     member.join()
     before = member.snapshot()
-    member.ask("up", name, "--wait-ready", "10s")
+    member.ask("up", name, "--wait-ready", "30s")
     refused = member.call("leave", name)
     assert refused.returncode == 6 and f"leave {name}: it is up" in refused.stderr
     time.sleep(0.3)  # until the follower has asked; a revocation is heard either way
@@ -194,4 +197,5 @@ def test_the_unit_is_sound(tmp_path):
     copy = tmp_path / "warren-up@lab.service"
     copy.write_text(text)
     done = subprocess.run(["systemd-analyze", "verify", copy], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    said = [line for line in done.stderr.splitlines() if "warren-up" in line]  # not of this machine's units
+    assert (done.returncode, said) == (0, []), done.stderr

@@ -15,7 +15,7 @@ def world():
     made.on_host("sysctl", "-q", "-w", "net.ipv4.conf.all.rp_filter=1",
                  "net.ipv4.conf.e0.rp_filter=1")
     for target in ("192.0.2.2", "2001:db8::2"):
-        made.ping(target)
+        assert made.ping(target).returncode == 0, target
     yield made
     made.close()
 
@@ -23,7 +23,7 @@ def world():
 @pytest.fixture
 def lab(world):
     """Whatever a story does, the host is as it was afterwards."""
-    wait_until(lambda: "tentative" not in world.on_host("ip", "address"), "addresses are settled")
+    wait_until(world.is_settled, "addresses are settled")
     before = world.snapshot()
     yield world
     world.open_wire()
@@ -37,14 +37,14 @@ def everything(lab, endpoint=f"{BEHIND}:51820"):
 
 
 def test_up_and_down(lab):
-    done = lab.ask("up", "lab", "--wait-ready", "10s")
+    done = lab.ask("up", "lab", "--wait-ready", "30s")
     assert done.stdout.startswith("lab is up: 10.77.0.2/24, fd77::2/64 (process "), done.stdout
     assert "DNS was not changed: neither systemd-resolved nor resolvconf" in done.stderr
     lab.only_the_tunnel()
     for target in ("10.77.0.1", "fd77::1"):
         assert lab.ping(target).returncode == 0, target
-    assert lab.on_host("curl", "-sS", "-m", "5", "http://10.77.0.1:8080/9") == "x" * 9
-    assert lab.on_host("curl", "-sS", "-m", "5", "http://[fd77::1]:8080/70000") == "x" * 70000
+    assert lab.on_host("curl", "-sS", "-m", "20", "http://10.77.0.1:8080/9") == "x" * 9
+    assert lab.on_host("curl", "-sS", "-m", "20", "http://[fd77::1]:8080/70000") == "x" * 70000
     shown = lab.on_host("wg", "show", "lab", "latest-handshakes").split()
     assert int(shown[1]) > time.time() - 60
     assert "lookup 518" not in lab.on_host("ip", "rule")
@@ -68,13 +68,13 @@ with socket.create_server(("10.77.0.2", 8000)) as server:
 
 
 def test_a_far_program_opens_connections_to_the_host(lab):
-    lab.ask("up", "lab", "--wait-ready", "10s")
+    lab.ask("up", "lab", "--wait-ready", "30s")
     server = lab.start(lab.as_root("/usr/bin/python3", "-c", SERVE), stdout=subprocess.PIPE,
                        text=True)
     assert server.stdout.readline() == "ready\n"
-    fetch = "import socket; print(socket.create_connection(('10.77.0.2', 8000), 5).recv(99))"
+    fetch = "import socket; print(socket.create_connection(('10.77.0.2', 8000), 20).recv(99))"
     assert "from the host" in output(*lab.in_far("/usr/bin/python3", "-c", fetch))
-    assert server.wait(5) == 0
+    assert server.wait(20) == 0
 
 
 @pytest.mark.parametrize("endpoint", [f"{BEHIND}:51820", f"[{BEHIND6}]:51820"])
@@ -83,12 +83,12 @@ def test_all_traffic_goes_through_the_tunnel_and_does_not_loop(lab, endpoint):
     output("ip", "-n", lab.far, "address", "replace", "198.18.0.1/32", "dev", "lo")
     output("ip", "-n", lab.far, "-6", "address", "replace", "2001:db8:f::1/128", "dev", "lo",
            "nodad")
-    wait = lab.ask("up", "full", "--wait-ready", "10s")
+    wait = lab.ask("up", "full", "--wait-ready", "30s")
     assert "all traffic" in wait.stdout
     lab.only_the_tunnel()
     for target in ("198.18.0.1", "2001:db8:f::1", "10.77.0.1", BEHIND, BEHIND6):
         assert lab.ping(target).returncode == 0, target
-    assert lab.on_host("curl", "-sS", "-m", "5", "http://198.18.0.1:8080/200000") == "x" * 200000
+    assert lab.on_host("curl", "-sS", "-m", "20", "http://198.18.0.1:8080/200000") == "x" * 200000
     # Loops would be counted here: a packet of ours in a packet of ours in …
     sent = int(lab.on_host("wg", "show", "full", "transfer").split()[2])
     assert sent < 100_000, sent
@@ -104,8 +104,8 @@ def test_two_networks_at_once(lab):
     lab.add_members(1)
     lab.profile("second", (lab.home / ".config/warren/m0.conf").read_text().replace(
         "10.77.0.0/24, fd77::/64", "10.77.0.1/32").replace("10.77.0.100/24", "10.77.0.100/32"))
-    lab.ask("up", "second", "--wait-ready", "10s")
-    lab.ask("up", "full", "--wait-ready", "10s")
+    lab.ask("up", "second", "--wait-ready", "30s")
+    lab.ask("up", "full", "--wait-ready", "30s")
     lab.only_the_tunnel()
     assert "dev second" in lab.on_host("ip", "route", "get", "10.77.0.1")
     assert lab.ping("198.18.0.1").returncode == 0
@@ -129,7 +129,7 @@ with socket.create_connection(("10.77.0.1", 8080), timeout=20) as s:
 
 @pytest.mark.parametrize("victim", ["engine", "supervisor and engine"])
 def test_a_connection_lives_on(lab, victim):
-    lab.ask("up", "lab", "--wait-ready", "10s")
+    lab.ask("up", "lab", "--wait-ready", "30s")
     stream = lab.start(lab.as_root("/usr/bin/python3", "-c", STREAM), stdin=subprocess.PIPE,
                        stdout=subprocess.PIPE, text=True)
     assert stream.stdout.readline() == "connected\n"
@@ -149,17 +149,18 @@ def test_a_connection_lives_on(lab, victim):
 
 
 def test_an_engine_that_keeps_ending_is_tried_again(lab):
-    lab.ask("up", "lab", "--wait-ready", "10s")
+    lab.ask("up", "lab", "--wait-ready", "30s")
     supervisor, engine = lab.pids()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while "no engine" not in lab.ask("status").stdout and time.monotonic() < deadline:
-        if engine := lab.engine(supervisor):
-            lab.kill(engine)
+        for _ in range(5):
+            if engine := lab.engine(supervisor):
+                lab.kill(engine)
     assert "5 times in a few seconds" in lab.ask("status").stdout
     assert lab.call("status", "lab", "--check", "ready").returncode == 3
     assert "dev lab" in lab.on_host("ip", "route", "get", "10.77.0.1")
-    wait_until(lambda: lab.engine(supervisor), "there is an engine again")
-    wait_until(lambda: lab.ping("10.77.0.1").returncode == 0, "packets flow again")
+    wait_until(lambda: lab.engine(supervisor), "there is an engine again", 30)
+    assert lab.ping("10.77.0.1").returncode == 0, "packets flow again"
     assert "no engine" not in lab.ask("status").stdout
 
 
@@ -167,13 +168,13 @@ def test_an_engine_that_keeps_ending_is_tried_again(lab):
 @pytest.mark.parametrize("whom", ["supervisor", "both"])
 def test_down_after_a_kill(lab, name, whom):
     everything(lab)
-    lab.ask("up", name, "--wait-ready", "10s")
+    lab.ask("up", name, "--wait-ready", "30s")
     supervisor, engine = lab.pids(name)
     lab.kill(*([supervisor] if whom == "supervisor" else [supervisor, engine]))
     wait_until(lambda: not lab.own_processes(), "the engine ends with its supervisor")
     # Nothing leaves by another way meanwhile.
     assert f"dev {name}" in lab.on_host("ip", "route", "get", "10.77.0.1")
-    assert lab.ping("10.77.0.1", wait="0.3").returncode != 0
+    assert lab.ping("10.77.0.1", seconds="1").returncode != 0
     assert "its supervisor was killed" in lab.call("status").stdout
     assert lab.call("status", name, "--check", "live").returncode == 3
     assert "had left" in lab.ask("down", name).stdout
@@ -193,7 +194,7 @@ def test_down_twice_at_once_and_a_kill_on_the_way_up(lab):
 
 def test_a_link_that_is_removed_takes_the_rest_along(lab):
     everything(lab)
-    lab.ask("up", "full", "--wait-ready", "10s")
+    lab.ask("up", "full", "--wait-ready", "30s")
     lab.on_host("ip", "link", "delete", "full")
     wait_until(lambda: not lab.own_processes(), "the supervisor ends")
     assert lab.call("down", "full").returncode == 3

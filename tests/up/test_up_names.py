@@ -34,7 +34,7 @@ def test_resolvconf_is_told_and_told_again(lab):
     before = lab.snapshot()
     assert "198.51.100.53" in before["names"]
     lab.profile("lab", lab.conf(dns="10.77.0.1, study.example"))
-    done = lab.ask("up", "lab", "--wait-ready", "10s")
+    done = lab.ask("up", "lab", "--wait-ready", "30s")
     assert "DNS by resolvconf" in done.stdout and done.stderr == ""
     during = lab.on_host("cat", "/etc/resolv.conf").splitlines()
     servers = [line.split()[1] for line in during if line.startswith("nameserver")]

@@ -58,6 +58,16 @@ class UpLab(Lab):
         output("ip", "-n", self.far, "address", "add", f"{BEHIND6}/128", "dev", "e0", "nodad")
         output("ip", "-n", self.host, "route", "add", "default", "via", "192.0.2.2")
         output("ip", "-n", self.host, "-6", "route", "add", "default", "via", "2001:db8::2")
+        wait_until(self.is_settled, "the wire is up and every address is there")
+
+    def is_settled(self):
+        """A snapshot of the host will not change by itself: what follows a link that comes up, the kernel
+        does in its own time."""
+        address = self.on_host("ip", "address", "show", "dev", "e0")
+        routes = self.on_host("ip", "route", "show", "table", "all") + self.on_host(
+            "ip", "-6", "route", "show", "table", "all")
+        return ("NO-CARRIER" not in address and "inet6 fe80:" in address and "tentative" not in address
+                and "linkdown" not in routes and routes.count("fe80") >= 2)
 
     def close(self):
         """Supervisors are nobody's children."""
@@ -87,8 +97,9 @@ class UpLab(Lab):
     def on_host(self, *command):
         return output(*self.as_root(*command))
 
-    def ping(self, target, *options, wait="3"):
-        return subprocess.run(self.as_root("ping", "-c", "1", "-W", wait, *options, target),
+    def ping(self, target, *options, seconds="15"):
+        """One answer, whatever it takes: the first packet, which begins a session, may be late."""
+        return subprocess.run(self.as_root("ping", "-c", "1", "-w", seconds, *options, target),
                               capture_output=True, text=True)
 
     def pids(self, name="lab"):
