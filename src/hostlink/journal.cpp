@@ -78,23 +78,30 @@ bool gone(const base::Error& error) {
          error.os_errno == EAFNOSUPPORT || error.os_errno == EOPNOTSUPP;
 }
 
-base::Status undo_link(os::Rtnl& rtnl, const Deed& deed) {
+/// False: there was nothing (of ours) any more.
+base::Result<bool> undo_link(os::Rtnl& rtnl, const Deed& deed) {
   const auto link = rtnl.link(deed.name);
-  if (!link && link.error().kind == ErrorKind::NotFound) return {};
+  if (!link && link.error().kind == ErrorKind::NotFound) return false;
   if (!link) return base::Error(link.error());
-  if (link->index != deed.index) return {};
-  return rtnl.delete_link(deed.name);
+  if (link->index != deed.index) return false;
+  WARREN_TRY(rtnl.delete_link(deed.name));
+  return true;
 }
 
-base::Status undo_socket(const Deed& deed) {
+base::Result<bool> undo_socket(const Deed& deed) {
   struct stat there{};
-  if (lstat(deed.name.c_str(), &there) < 0 || !S_ISSOCK(there.st_mode)) return {};
-  if (unlink(deed.name.c_str()) < 0 && errno != ENOENT)
-    return base::os_error("remove " + deed.name);
-  return {};
+  if (lstat(deed.name.c_str(), &there) < 0 || !S_ISSOCK(there.st_mode)) return false;
+  if (unlink(deed.name.c_str()) == 0) return true;
+  if (errno == ENOENT) return false;
+  return base::os_error("remove " + deed.name);
 }
 
-base::Status undo_one(os::Rtnl& rtnl, const Deed& deed) {
+base::Result<bool> undo_names(NameService::Kind kind, const Deed& deed) {
+  WARREN_TRY(services::clear_names({.kind = kind, .record = deed.name}, kProgramPatience));
+  return true;
+}
+
+base::Result<bool> undo_one(os::Rtnl& rtnl, const Deed& deed) {
   switch (deed.kind) {
     case Deed::Kind::Socket:
       return undo_socket(deed);
@@ -102,16 +109,16 @@ base::Status undo_one(os::Rtnl& rtnl, const Deed& deed) {
       return undo_link(rtnl, deed);
     case Deed::Kind::Rule: {
       base::Status deleted = rtnl.delete_rule(deed.rule);
-      return !deleted && gone(deleted.error()) ? base::Status{} : std::move(deleted);
+      if (deleted) return true;
+      if (gone(deleted.error())) return false;
+      return std::move(deleted).error();
     }
     case Deed::Kind::Resolved:
-      return services::clear_names({.kind = NameService::Kind::Resolved, .record = deed.name},
-                                   kProgramPatience);
+      return undo_names(NameService::Kind::Resolved, deed);
     case Deed::Kind::Resolvconf:
-      return services::clear_names({.kind = NameService::Kind::Resolvconf, .record = deed.name},
-                                   kProgramPatience);
+      return undo_names(NameService::Kind::Resolvconf, deed);
   }
-  return {};
+  return false;
 }
 
 base::Error in_other_namespace(const std::string& path) {
@@ -126,15 +133,17 @@ struct Rest {
   std::string why;
 };
 
-base::Result<Rest> undo_all(const std::vector<std::string>& lines) {
+base::Result<Rest> undo_all(const std::vector<std::string>& lines,
+                            const std::function<void(const Deed&)>& tell) {
   WARREN_TRY_ASSIGN(os::Rtnl rtnl, os::Rtnl::open());
   Rest rest;
   for (std::size_t at = lines.size(); at > kHeaderLines; --at) {
     const std::string& line = lines[at - 1];
     const auto deed = Deed::parse(line);
-    const base::Status undone =
+    const base::Result<bool> undone =
         deed ? undo_one(rtnl, *deed)
-             : base::Status(make_error(ErrorKind::Invalid, "`" + line + "` is not understood"));
+             : make_error(ErrorKind::Invalid, "`" + line + "` is not understood");
+    if (undone && *undone && tell) tell(*deed);
     if (undone) continue;
     rest.lines.insert(rest.lines.begin(), line);
     rest.why += (rest.why.empty() ? "" : "; ") + undone.error().message;
@@ -156,6 +165,24 @@ std::string Deed::write() const {
       return "resolved " + name;
     case Kind::Resolvconf:
       return "resolvconf " + name;
+  }
+  return {};
+}
+
+std::string Deed::remedy() const {
+  switch (kind) {
+    case Kind::Socket:
+      return "rm " + name;
+    case Kind::Link:
+      return "ip link del " + name;
+    case Kind::Rule:
+      return std::string("ip ") + (rule.family == base::Family::V4 ? "-4" : "-6") +
+             " rule del priority " + std::to_string(rule.priority) + " table " +
+             std::to_string(rule.table);
+    case Kind::Resolved:
+      return "resolvectl revert " + name;
+    case Kind::Resolvconf:
+      return "resolvconf -d " + name + " -f";
   }
   return {};
 }
@@ -208,7 +235,7 @@ base::Status Journal::add(const Deed& deed) {
   return base::os_error("write down what is about to be done");
 }
 
-base::Status undo(const std::string& path) {
+base::Status undo(const std::string& path, const std::function<void(const Deed&)>& tell) {
   auto text = os::read_file(path, kMaxJournal);
   if (!text) return std::move(text).error();
   const std::vector<std::string> lines = lines_of(*text);
@@ -221,7 +248,7 @@ base::Status undo(const std::string& path) {
   // A header that is not whole: nothing was done yet.
   if (whole && lines[1] == "boot " + boot_id()) {
     if (lines[2] != "netns " + network_namespace()) return in_other_namespace(path);
-    WARREN_TRY_ASSIGN(rest, undo_all(lines));
+    WARREN_TRY_ASSIGN(rest, undo_all(lines, tell));
   }
   if (rest.lines.empty()) {
     if (unlink(path.c_str()) < 0 && errno != ENOENT) return base::os_error("remove " + path);

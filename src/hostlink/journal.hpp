@@ -2,6 +2,7 @@
 // it (docs/formats/up-files.md).
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,8 @@ struct Deed {
   bool operator==(const Deed&) const = default;
 
   [[nodiscard]] std::string write() const;
+  /// How an administrator would undo it: "ip link del lab".
+  [[nodiscard]] std::string remedy() const;
   [[nodiscard]] static std::optional<Deed> parse(const std::string& line);
 };
 
@@ -38,7 +41,9 @@ class Journal {
 /// Undoes what the file lists, the last first, and goes on past what fails; what could not be
 /// undone stays in the file, else it is removed. What is not there any more, or not ours any more,
 /// is left alone. A file of an earlier boot lists nothing that exists. Conflict in another network
-/// namespace than that of the deeds. NotFound without a file.
-[[nodiscard]] base::Status undo(const std::string& path);
+/// namespace than that of the deeds. NotFound without a file. `tell` hears of each deed that was
+/// there to be undone (of name servers always: who keeps them does not say).
+[[nodiscard]] base::Status undo(const std::string& path,
+                                const std::function<void(const Deed&)>& tell = {});
 
 }  // namespace warren::hostlink

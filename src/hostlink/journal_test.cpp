@@ -74,8 +74,12 @@ TEST_F(JournalTest, UndoesTheLastFirstAndOnlyWhatIsOurs) {
     never.priority = 77;
     ASSERT_TRUE(journal->add({.kind = Deed::Kind::Rule, .name = {}, .rule = never}));
 
-    const auto undone = undo(path());
+    std::vector<std::string> told;
+    const auto undone = undo(path(), [&](const Deed& deed) { told.push_back(deed.remedy()); });
     EXPECT_TRUE(undone) << undone.error().message;
+    // What was not there any more is not told, nor what is somebody else's.
+    EXPECT_THAT(told, testing::ElementsAre("ip -6 rule del priority 90 table 51820",
+                                           "ip link del lab", "rm " + socket));
     EXPECT_EQ(rtnl.rules().value(), rules);
     EXPECT_FALSE(rtnl.link("lab"));
     EXPECT_TRUE(rtnl.link("other"));

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
+#include <string_view>
 
 #include "hostlink/directory.hpp"
 #include "hostlink/journal.hpp"
@@ -18,6 +20,19 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr std::string_view kJournalSuffix = ".undo";
+constexpr std::string_view kLogSuffix = ".log";
+
+/// The names of the files in the directory that end so, without that end.
+std::set<std::string> names_of(const std::string& directory, std::string_view suffix) {
+  std::set<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator entry(directory, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string file = entry->path().filename();
+    if (file.ends_with(suffix)) names.insert(file.substr(0, file.size() - suffix.size()));
+  }
+  return names;
+}
 
 base::Result<netns::RunState> live_state(const std::string& directory, const std::string& name) {
   WARREN_TRY_ASSIGN(auto states, netns::live_states(directory));
@@ -58,17 +73,13 @@ std::vector<LinkStatus> list_links(const std::string& directory) {
                    .names = (*state)["names"],
                    .supervised = true});
   }
-  std::error_code error;
-  for (fs::directory_iterator entry(directory, error), end; !error && entry != end;
-       entry.increment(error)) {
-    const std::string file = entry->path().filename();
-    if (!file.ends_with(kJournalSuffix)) continue;
-    LinkStatus left;
-    left.run.name = file.substr(0, file.size() - kJournalSuffix.size());
-    const auto same = [&](const LinkStatus& link) { return link.run.name == left.run.name; };
+  for (const std::string& name : names_of(directory, kJournalSuffix)) {
+    const auto same = [&](const LinkStatus& link) { return link.run.name == name; };
     if (std::ranges::any_of(out, same)) continue;
-    left.condition = "its supervisor was killed: packets go nowhere until `warren down " +
-                     left.run.name + "` or `warren up`";
+    LinkStatus left;
+    left.run.name = name;
+    left.condition = "its supervisor was killed: packets go nowhere until `warren down " + name +
+                     "` or `warren up`";
     left.supervised = false;
     out.push_back(std::move(left));
   }
@@ -102,6 +113,32 @@ base::Result<bool> take_down(const std::string& directory, const std::string& na
   if (lived || left) return !lived;
   return base::make_error(base::ErrorKind::Unavailable, name + " is not up on this host",
                           "warren status lists what is");
+}
+
+Leftovers undo_killed(const std::string& directory) {
+  Leftovers left;
+  if (access(directory.c_str(), W_OK | X_OK) != 0) return left;
+  auto turn = Turn::take(directory);
+  if (!turn) {
+    left.problems.push_back(turn.error().message);
+    return left;
+  }
+  netns::remove_stale(directory);
+  std::set<std::string> names = names_of(directory, kJournalSuffix);
+  names.merge(names_of(directory, kLogSuffix));
+  left.living = netns::list_runs(directory).value_or(std::vector<netns::RunStatus>{});
+  for (const netns::RunStatus& run : left.living) names.erase(run.name);
+  for (const std::string& name : names) {
+    const LinkFiles files(directory, name);
+    Leftovers::Killed killed{.name = name, .undone = {}};
+    const base::Status undone =
+        undo(files.journal, [&](const Deed& deed) { killed.undone.push_back(deed.remedy()); });
+    const bool failed = !undone && undone.error().kind != base::ErrorKind::NotFound;
+    if (failed) left.problems.push_back(name + ": " + undone.error().message);
+    if (!failed && unlink(files.log.c_str()) == 0) killed.undone.push_back("rm " + files.log);
+    if (!killed.undone.empty()) left.killed.push_back(std::move(killed));
+  }
+  return left;
 }
 
 }  // namespace warren::hostlink

@@ -31,4 +31,18 @@ struct LinkStatus {
 [[nodiscard]] base::Result<bool> undo_leftovers(const std::string& directory,
                                                 const std::string& name);
 
+/// What `undo_killed` found.
+struct Leftovers {
+  struct Killed {
+    std::string name;
+    std::vector<std::string> undone;  ///< "ip link del lab", a file that was removed
+  };
+  std::vector<Killed> killed;
+  std::vector<netns::RunStatus> living;  ///< left alone
+  std::vector<std::string> problems;     ///< what could not be undone, and why
+};
+/// Undoes what every supervisor left that was killed; those that live are left alone. The
+/// directory goes with the last file in it. Nothing where the caller may not change it.
+[[nodiscard]] Leftovers undo_killed(const std::string& directory);
+
 }  // namespace warren::hostlink

@@ -134,8 +134,10 @@ base::Status Supervisor::claim() {
   }
   WARREN_TRY_ASSIGN(const bool left, undo_leftovers(config_.directory, run.name));
   if (left) notice("removed what a killed `warren up " + run.name + "` had left");
-  WARREN_TRY_ASSIGN(auto lock,
-                    netns::RunLock::acquire(config_.directory, run.name, run.public_key));
+  WARREN_TRY_ASSIGN(auto lock, netns::RunLock::acquire({.directory = config_.directory,
+                                                        .name = run.name,
+                                                        .key = run.public_key,
+                                                        .holder = netns::LockHolder::Host}));
   lock_.emplace(std::move(lock));
   since_s_ = os::wall_now().ns / 1'000'000'000;
   return tell_state();

@@ -132,7 +132,10 @@ class ProxySupervisor {
 
 base::Status ProxySupervisor::start() {
   const RunConfig& run = config_.run;
-  WARREN_TRY_ASSIGN(RunLock lock, RunLock::acquire(run.runtime_dir, run.name, run.public_key));
+  WARREN_TRY_ASSIGN(RunLock lock, RunLock::acquire({.directory = run.runtime_dir,
+                                                    .name = run.name,
+                                                    .key = run.public_key,
+                                                    .shared_keys = run.shared_keys}));
   lock_.emplace(std::move(lock));
   WARREN_TRY_ASSIGN(signals_, SignalRelay::create([this](int signal) { pass_on(signal); }));
   WARREN_TRY_ASSIGN(loop_, os::Loop::create());

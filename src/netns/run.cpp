@@ -109,8 +109,10 @@ base::Status Supervisor::start_init() {
 
 base::Status Supervisor::start() {
   since_s_ = os::wall_now().ns / 1'000'000'000;
-  WARREN_TRY_ASSIGN(RunLock lock,
-                    RunLock::acquire(config_.runtime_dir, config_.name, config_.public_key));
+  WARREN_TRY_ASSIGN(RunLock lock, RunLock::acquire({.directory = config_.runtime_dir,
+                                                    .name = config_.name,
+                                                    .key = config_.public_key,
+                                                    .shared_keys = config_.shared_keys}));
   lock_.emplace(std::move(lock));
   WARREN_TRY_ASSIGN(signals_, SignalRelay::create([this](int signal) { pass_on(signal); }));
   WARREN_TRY(start_init());
@@ -271,6 +273,10 @@ base::Status Supervisor::tell_state() {
     state["uapi"] = files_.uapi;
   }
   if (!config_.pid_file.empty()) state["pid_file"] = config_.pid_file;
+  for (const std::string& variable : config_.services) {
+    std::string& line = state["services"];
+    line += (line.empty() ? "" : " ") + variable;
+  }
   if (config_.echo_target) state["echo_target"] = config_.echo_target->to_string();
   return write_state(files_.state, state);
 }

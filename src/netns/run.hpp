@@ -50,7 +50,9 @@ struct RunConfig : RunNetwork {
   std::optional<base::Duration> wait_ready;
   std::vector<std::string> argv;            ///< argv[0] is looked up in PATH
   std::vector<std::string> environment;     ///< all of it, "K=V"
+  std::vector<std::string> services;        ///< "K=V" that the network tells, without blanks
   std::string runtime_dir;                  ///< from runtime_directory()
+  std::string shared_keys;                  ///< RunLockRequest::shared_keys
   std::string session_dir;                  ///< $XDG_RUNTIME_DIR; empty inside
   std::vector<std::string> kept;            ///< paths the run sees as the host has them
   std::vector<std::string> hidden_sockets;  ///< paths of sockets that lead out

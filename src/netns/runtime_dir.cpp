@@ -9,13 +9,16 @@
 
 #include <cstdlib>
 #include <memory>
+#include <sstream>
 
 #include "netns/limits.hpp"
 #include "os/file.hpp"
 #include "os/process.hpp"
 
 // Theory of operation. A run holds two flocks: "key-HEX.lock" and "NAME.lock", each with two lines,
-// the process id and the run's name. The kernel drops a flock with its holder, so a lock file that
+// the process id and the run's name; a third, "up", where the host itself is in the network. Root's
+// runs hold the key in the directory of those hosts, too: one key is never at two places, whichever
+// came first. The kernel drops a flock with its holder, so a lock file that
 // can be locked belongs to a dead run: whoever starts next removes it and the files of its name.
 // A lock file is removed only while it is locked; os::lock_file never returns a removed one.
 
@@ -95,45 +98,77 @@ void remove_stale(const std::string& directory) {
 
 namespace {
 
+constexpr std::string_view kHostLine = "up";
+
 /// Who holds a lock, as far as its file tells.
 struct Holder {
   std::string pid = "?";
   std::string run = "?";
+  bool is_host = false;
   bool lives = false;
 };
 
 Holder holder_of(const std::string& path) {
   Holder holder;
   const auto text = os::read_file(path, 4096);
-  const std::size_t first = text ? text->find('\n') : std::string::npos;
-  const std::size_t second = first == std::string::npos ? first : text->find('\n', first + 1);
-  if (second == std::string::npos) return holder;  // gone, or not written yet
-  holder.pid = text->substr(0, first);
-  holder.run = text->substr(first + 1, second - first - 1);
-  const auto pid = base::parse_number(holder.pid, 1, 1U << 30);
-  holder.lives = pid && os::process_start_time(static_cast<pid_t>(*pid));
+  if (!text) return holder;  // gone
+  std::istringstream lines(*text);
+  std::string pid;
+  std::string run;
+  if (!std::getline(lines, pid) || !std::getline(lines, run)) return holder;  // not written yet
+  holder.pid = pid;
+  holder.run = run;
+  std::string kind;
+  holder.is_host = std::getline(lines, kind) && kind == kHostLine;
+  const auto number = base::parse_number(pid, 1, 1U << 30);
+  holder.lives = number && os::process_start_time(static_cast<pid_t>(*number));
   return holder;
 }
 
-base::Result<os::Fd> lock_for(const std::string& path, const std::string& name,
+base::Error in_use(const std::string& what, const Holder& holder) {
+  const std::string process = " (process " + holder.pid + ")";
+  const std::string why = "; two at once would fight over one endpoint";
+  if (holder.is_host) {
+    return make_error(ErrorKind::Conflict,
+                      what + " is in use by `warren up " + holder.run + "`" + process,
+                      "`warren down " + holder.run + "` ends it" + why);
+  }
+  return make_error(ErrorKind::Conflict, what + " is in use by run " + holder.run + process,
+                    "end that run first (`warren stop " + holder.run + "`)" + why);
+}
+
+base::Result<os::Fd> lock_for(const std::string& path, const RunLockRequest& request,
                               const std::string& what) {
   for (int attempt = 1;; ++attempt) {
     auto lock = os::lock_file(path);
     if (lock) {
-      const std::string line = name + "\n";
-      if (write(lock->get(), line.data(), line.size()) < 0) return base::os_error("write " + path);
+      std::string text = request.name + "\n";
+      if (request.holder == LockHolder::Host) text += std::string(kHostLine) + "\n";
+      if (write(lock->get(), text.data(), text.size()) < 0) return base::os_error("write " + path);
       return lock;
     }
     if (lock.error().kind != ErrorKind::Conflict) return std::move(lock).error();
     const Holder holder = holder_of(path);
-    if (holder.lives || attempt == kMaxLockTries) {
-      return make_error(ErrorKind::Conflict,
-                        what + " is in use by run " + holder.run + " (process " + holder.pid + ")",
-                        "end that run first; two at once would fight over one endpoint");
-    }
+    if (holder.lives || attempt == kMaxLockTries) return in_use(what, holder);
     // Another run that starts just looks whether the file is stale: it will be free in a moment.
     poll(nullptr, 0, kLockPauseMs);
   }
+}
+
+std::string key_lock(const std::string& directory, const base::PublicKey& key) {
+  return directory + "/" + std::string(kKeyPrefix) + key.hex().substr(0, 32) +
+         std::string(kLockSuffix);
+}
+
+/// The directory of the hosts that are up, made as `warren up` makes it.
+bool make_shared(const std::string& directory) {
+  const std::string parent = directory.substr(0, directory.rfind('/'));
+  if (!os::make_directories(parent, 0755)) return false;
+  return mkdir(directory.c_str(), 0700) == 0 || errno == EEXIST;
+}
+
+void remove_shared(const std::string& directory) {  // where nothing is in it
+  if (rmdir(directory.c_str()) == 0) rmdir(directory.substr(0, directory.rfind('/')).c_str());
 }
 
 }  // namespace
@@ -163,27 +198,47 @@ base::Result<std::string> runtime_directory() {
   return path;
 }
 
-base::Result<RunLock> RunLock::acquire(const std::string& directory, const std::string& name,
-                                       const base::PublicKey& key) {
-  remove_stale(directory);
-  RunLock lock;
-  lock.directory_ = directory;
-  if (!key.is_zero()) {
-    const std::string key_path =
-        directory + "/" + std::string(kKeyPrefix) + key.hex().substr(0, 32) + ".lock";
-    WARREN_TRY_ASSIGN(os::Fd key_lock, lock_for(key_path, name, "this profile's key"));
-    lock.held_.push_back({key_path, std::move(key_lock)});
+base::Status RunLock::hold_shared_key(const RunLockRequest& request) {
+  const std::string& directory = request.shared_keys;
+  const std::string path = key_lock(directory, request.key);
+  for (int attempt = 1;; ++attempt) {
+    if (!make_shared(directory)) return {};
+    auto lock = lock_for(path, request, "this profile's key");
+    if (lock) {
+      shared_ = directory;
+      held_.push_back({path, std::move(*lock)});
+      return {};
+    }
+    if (lock.error().kind == ErrorKind::Conflict) return std::move(lock).error();
+    // The last one who was in it may have removed the directory just now.
+    const bool removed = lock.error().os_errno == ENOENT && attempt < kMaxLockTries;
+    if (!removed) break;
   }
-  const std::string name_path = directory + "/" + name + ".lock";
-  WARREN_TRY_ASSIGN(os::Fd name_lock, lock_for(name_path, name, "the name `" + name + "`"));
-  lock.held_.push_back({name_path, std::move(name_lock)});
-  lock.name_ = name;
+  remove_shared(directory);
+  return {};
+}
+
+base::Result<RunLock> RunLock::acquire(const RunLockRequest& request) {
+  remove_stale(request.directory);
+  RunLock lock;
+  lock.directory_ = request.directory;
+  if (!request.key.is_zero()) {
+    const std::string path = key_lock(request.directory, request.key);
+    WARREN_TRY_ASSIGN(os::Fd held, lock_for(path, request, "this profile's key"));
+    lock.held_.push_back({path, std::move(held)});
+    if (!request.shared_keys.empty()) WARREN_TRY(lock.hold_shared_key(request));
+  }
+  const std::string path = request.directory + "/" + request.name + std::string(kLockSuffix);
+  WARREN_TRY_ASSIGN(os::Fd held, lock_for(path, request, "the name `" + request.name + "`"));
+  lock.held_.push_back({path, std::move(held)});
+  lock.name_ = request.name;
   return lock;
 }
 
 RunLock::~RunLock() {
   if (!name_.empty() && !held_.empty()) remove_files(directory_, name_);
   for (const Held& held : held_) unlink(held.path.c_str());
+  if (!shared_.empty() && !held_.empty()) remove_shared(shared_);
 }
 
 void RunLock::abandon() { held_.clear(); }

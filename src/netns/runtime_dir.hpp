@@ -26,14 +26,25 @@ struct RunFiles {
 /// Removes the files of runs that were killed, with the pid files of the detached ones.
 void remove_stale(const std::string& directory);
 
+/// Who holds a lock: a run, or a host that is in the network itself (`warren up`).
+enum class LockHolder { Run, Host };
+
+struct RunLockRequest {
+  std::string directory;
+  std::string name;
+  base::PublicKey key;  ///< zero: none
+  /// Where the key is locked too: the directory of who else may use it. Empty: nowhere. Where the
+  /// caller may not make it, nobody uses the key there.
+  std::string shared_keys = {};
+  LockHolder holder = LockHolder::Run;
+};
+
 /// Holds a name and a key against every other run of this user, and removes the run's files when it
 /// dies. Files of dead runs are removed on the way.
 class RunLock {
  public:
-  /// Conflict: name or key (zero: none) is in use; the message names the holder and its process.
-  [[nodiscard]] static base::Result<RunLock> acquire(const std::string& directory,
-                                                     const std::string& name,
-                                                     const base::PublicKey& key);
+  /// Conflict: name or key is in use; the message names the holder and its process.
+  [[nodiscard]] static base::Result<RunLock> acquire(const RunLockRequest& request);
   RunLock(RunLock&&) noexcept = default;
   RunLock& operator=(RunLock&&) noexcept = delete;
   ~RunLock();
@@ -46,8 +57,10 @@ class RunLock {
     os::Fd lock;
   };
   RunLock() = default;
+  [[nodiscard]] base::Status hold_shared_key(const RunLockRequest& request);
   std::string directory_;
   std::string name_;
+  std::string shared_;  ///< the directory of the shared key, once it is held
   std::vector<Held> held_;
 };
 

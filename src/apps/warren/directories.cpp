@@ -6,6 +6,8 @@
 
 #include <unistd.h>
 
+#include "hostlink/directory.hpp"
+
 namespace warren::app {
 namespace {
 
@@ -54,6 +56,10 @@ base::Status take_user_directories(Invocation& invocation) {
                             "log in as the user, or give --run-dir and --state-dir");
   take(invocation, *own);
   return {};
+}
+
+std::string shared_key_directory(const Invocation& invocation) {
+  return ::geteuid() == 0 ? hostlink::directory_in(invocation.run_dir) : std::string();
 }
 
 }  // namespace warren::app

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "apps/warren/cli.hpp"
+#include "apps/warren/directories.hpp"
 #include "apps/warren/run_config.hpp"
 #include "apps/warren/run_detached.hpp"
 
@@ -19,6 +20,7 @@ int run_it(const Invocation& invocation, const RunArguments& arguments) {
     report(invocation, config.error());
     return kRunFailed;
   }
+  config->shared_keys = shared_key_directory(invocation);
   if (arguments.detach) {
     return run_detached(invocation, std::move(*config),
                         {.log = arguments.log, .pid_file = arguments.pid_file});
