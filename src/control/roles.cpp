@@ -154,6 +154,8 @@ base::Result<base::IpAddress> Control::Impl::next_address(
   if (kept != 0) {
     message += fmt::format(", {} are reserved ({})", kept, ranges_of(reserved, subnet));
   }
+  if (own && model::is_subnet4(*own))
+    message += "; its first and last address are given only to who asks for them";
   const std::string held = own ? std::string() : ranges_of(others, subnet);
   if (!held.empty()) message += fmt::format("; the ranges of other roles are theirs ({})", held);
   std::string hint = "revoke a member that is not needed, or make a network with a larger subnet";

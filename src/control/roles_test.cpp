@@ -56,7 +56,7 @@ struct Project : testing::Gateway {
 
 TEST(Roles, HandOutAddressesOfTheirRange) {
   Project lab;
-  EXPECT_EQ(lab.add("n1", "node")->address, "10.220.1.0");
+  EXPECT_EQ(lab.add("n1", "node")->address, "10.220.1.1");
   EXPECT_EQ(lab.add("m1", "management")->address, "10.220.0.2");
   EXPECT_EQ(lab.add("x1")->address, "10.220.1.8");
   EXPECT_EQ(lab.add("x1b", "member")->role, "member");
@@ -71,24 +71,28 @@ TEST(Roles, HandOutAddressesOfTheirRange) {
   EXPECT_THAT(nobody.hint, HasSubstr("did you mean node?"));
   const auto invitation = lab.control->invite("uid 0", "lab", {.name = "n9", .role = "node"});
   ASSERT_TRUE(invitation);
-  EXPECT_EQ(lab.control->show_peer("lab", "n9")->address, "10.220.1.1");
+  EXPECT_EQ(lab.control->show_peer("lab", "n9")->address, "10.220.1.2");
+  EXPECT_EQ(lab.add("n0", "node", {"10.220.1.0"})->address, "10.220.1.0") << "who asks gets it";
 }
 
 TEST(Roles, AFullRangeIsRefusedAndFreeAgainAtOnce) {
   Project lab;
   const auto reserve = std::vector<std::string>{"10.220.1.4/30"};
   ASSERT_TRUE(lab.control->set_network("uid 0", "lab", {.reserve = reserve}));
-  for (const char* name : {"a", "b", "c", "d"}) ASSERT_TRUE(lab.add(name, "node"));
+  for (const char* name : {"a", "b", "c"}) ASSERT_TRUE(lab.add(name, "node"));
+  ASSERT_TRUE(lab.add("d", "node", {"10.220.1.0"}));
   EXPECT_THAT(lab.refused([&] { return lab.add("e", "node"); }).message,
               HasSubstr("role node of network lab has 4 members, and may have 4"));
   ASSERT_TRUE(lab.control->set_role("uid 0", "lab", "node", {.max_members = 0}));
   const auto full = lab.refused([&] { return lab.add("e", "node"); });
   EXPECT_EQ(full.kind, ErrorKind::Conflict);
-  EXPECT_THAT(full.message,
-              HasSubstr("the range 10.220.1.0-10.220.1.7 of role node is full: 4 addresses are "
-                        "used by members, 4 are reserved (10.220.1.4-10.220.1.7)"));
+  EXPECT_THAT(
+      full.message,
+      HasSubstr("the range 10.220.1.0-10.220.1.7 of role node is full: 4 addresses are "
+                "used by members, 4 are reserved (10.220.1.4-10.220.1.7); its first and last "
+                "address are given only to who asks for them"));
   ASSERT_TRUE(lab.control->revoke("uid 0", "lab", "b"));
-  EXPECT_EQ(lab.add("e", "node")->address, "10.220.1.1");
+  EXPECT_EQ(lab.add("e", "node")->address, "10.220.1.2");
 }
 
 TEST(Roles, KeepApartAndKeepTheirMembers) {
@@ -101,7 +105,7 @@ TEST(Roles, KeepApartAndKeepTheirMembers) {
         .message;
   };
   EXPECT_THAT(set("node", "10.220.0.128-10.220.1.0"), HasSubstr("that of role management"));
-  EXPECT_THAT(set("node", "10.220.2.0/24"), HasSubstr("n1 has the address 10.220.1.0, which is "
+  EXPECT_THAT(set("node", "10.220.2.0/24"), HasSubstr("n1 has the address 10.220.1.1, which is "
                                                       "outside the range"));
   EXPECT_THAT(set("management", "10.220.9.0/24"), HasSubstr("inside the range"));
   EXPECT_THAT(set("node", "10.99.0.0/24"), HasSubstr("not inside the network's subnet"));
@@ -157,7 +161,7 @@ TEST(Policies, AreInForceWhenSetAndAfterARestart) {
   EXPECT_EQ(lab.ask("internet", "n1", "tcp/80"), "allow 3");
   EXPECT_THAT(lab.ask("n1", "brokr", "tcp/22"), HasSubstr("there is no peer \"brokr\""));
   EXPECT_THAT(lab.ask("n1", "broker", "22"), HasSubstr("is nothing to ask for"));
-  EXPECT_TRUE(lab.table()->allows(lab.group("10.220.1.0"), lab.group("10.220.0.2"), 6, 1883));
+  EXPECT_TRUE(lab.table()->allows(lab.group("10.220.1.1"), lab.group("10.220.0.2"), 6, 1883));
   const auto before = lab.snapshot();
   lab.host.facts.clear();
   lab.restart();
@@ -259,7 +263,7 @@ TEST(Verify, NamesEachDifference) {
   const auto member = *engine.begin();
   engine[member.first].push_back(*base::Prefix::parse("0.0.0.0/0"));
   EXPECT_THAT(found(),
-              ElementsAre(HasSubstr("engine different: n1 may use 0.0.0.0/0 10.220.1.0/32")));
+              ElementsAre(HasSubstr("engine different: n1 may use 0.0.0.0/0 10.220.1.1/32")));
   engine.erase(member.first);
   EXPECT_THAT(found(), ElementsAre(HasSubstr("engine missing: peer n1")));
   engine.insert(member);

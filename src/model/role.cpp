@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <cstdint>
 
 #include "model/network.hpp"
 
@@ -18,7 +20,21 @@ base::IpAddress previous(const base::IpAddress& address) {
   return base::IpAddress::from_bytes(bytes).value_or(address);
 }
 
+std::uint32_t value4(const base::IpAddress& address) {
+  std::uint32_t value = 0;
+  for (const std::uint8_t byte : address.bytes()) value = value << 8 | byte;
+  return value;
+}
+
 }  // namespace
+
+bool is_subnet4(const AddressRange& range) {
+  constexpr std::uint32_t kSmallest = 4;
+  if (!range.first.is_v4()) return false;
+  const std::uint32_t first = value4(range.first);
+  const std::uint32_t size = value4(range.last) - first + 1;  // 0: all there are
+  return size >= kSmallest && std::has_single_bit(size) && first % size == 0;
+}
 
 base::Status check_role_name(std::string_view name) {
   constexpr std::array<std::string_view, 4> kTaken{"any", "gateway", "internet", "segment"};
@@ -49,6 +65,10 @@ std::vector<AddressRange> barred_for(const Role& role, const std::vector<Role>& 
       const base::IpAddress end = subnet->last();
       if (begin < own->first) barred.push_back({begin, previous(own->first)});
       if (own->last < end) barred.push_back({own->last.plus(1), end});
+      if (is_subnet4(*own)) {
+        barred.push_back({own->first, own->first});
+        barred.push_back({own->last, own->last});
+      }
       continue;
     }
     for (const Role& other : roles) {

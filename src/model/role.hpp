@@ -37,8 +37,13 @@ struct Role {
 [[nodiscard]] base::Status check_role_name(std::string_view name);
 /// The role of this name; the default role is there without being listed.
 [[nodiscard]] std::optional<Role> find_role(const std::vector<Role>& roles, std::string_view name);
-/// What a member of this role may not have, besides what is reserved: of each family everything
-/// outside its own range, or, without one, what lies in other roles' ranges.
+/// Whether an IPv4 range is one that a subnet could be (10.20.1.0/24), of four addresses at least.
+[[nodiscard]] bool is_subnet4(const AddressRange& range);
+/// What a member of this role is not given, besides what is reserved: of each family everything
+/// outside its own range, or, without one, what lies in other roles' ranges. Of an IPv4 range that
+/// is_subnet4() also the first and the last address: to the network they are like any other, and
+/// who asks for one gets it, but many a foreign device takes them for the subnet's own and for
+/// broadcast.
 [[nodiscard]] std::vector<AddressRange> barred_for(const Role& role, const std::vector<Role>& roles,
                                                    const std::optional<base::Prefix>& subnet4,
                                                    const std::optional<base::Prefix>& subnet6);

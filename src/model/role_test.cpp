@@ -28,7 +28,7 @@ TEST(Role, TakesItsAddressesFromItsOwnRange) {
   const Role node = role(1, "node", "10.20.1.0/24", "fd20::1:0-fd20::1:ffff");
   const Role ends = role(2, "ends", "10.20.0.0/29", "fd20:0:0:0:ffff::/80");
   const Role other = *find_role({node, ends}, "member");
-  EXPECT_EQ(first_of(node, {node, ends}), "10.20.1.0");
+  EXPECT_EQ(first_of(node, {node, ends}), "10.20.1.1");
   EXPECT_EQ(first_of(node, {node, ends}, false), "fd20::1:0");
   EXPECT_EQ(first_of(ends, {node, ends}), "10.20.0.2");
   EXPECT_EQ(first_of(ends, {node, ends}, false), "fd20::ffff:0:0:0");
@@ -36,6 +36,29 @@ TEST(Role, TakesItsAddressesFromItsOwnRange) {
   EXPECT_EQ(first_of(other, {node, ends}, false), "fd20::2");
   const Role one = role(3, "one", "10.20.0.1-10.20.0.1");
   EXPECT_EQ(first_of(one, {one}), "none");
+}
+
+/// All that a role's members are given.
+std::string all_of(const Role& wanted) {
+  const auto barred = barred_for(wanted, {wanted}, kSubnet4, kSubnet6);
+  std::vector<base::IpAddress> taken;
+  std::string all;
+  while (const auto next = next_free_address(*kSubnet4, taken, std::nullopt, barred)) {
+    taken.push_back(*next);
+    all += (all.empty() ? "" : " ") + next->to_string();
+  }
+  return all;
+}
+
+TEST(Role, TheEndsOfASubnetAreNotGiven) {
+  EXPECT_EQ(all_of(role(1, "a", "10.20.1.0/30")), "10.20.1.1 10.20.1.2");
+  EXPECT_EQ(all_of(role(1, "a", "10.20.1.252-10.20.1.255")), "10.20.1.253 10.20.1.254");
+  // Not of a subnet's size, or not where one begins: they are meant as they are written.
+  EXPECT_EQ(all_of(role(1, "a", "10.20.1.0-10.20.1.2")), "10.20.1.0 10.20.1.1 10.20.1.2");
+  EXPECT_EQ(all_of(role(1, "a", "10.20.1.254-10.20.2.1")),
+            "10.20.1.254 10.20.1.255 10.20.2.0 10.20.2.1");
+  EXPECT_EQ(all_of(role(1, "a", "10.20.1.0/31")), "10.20.1.0 10.20.1.1");
+  EXPECT_EQ(all_of(role(1, "a", "10.20.1.0/32")), "10.20.1.0");
 }
 
 TEST(Role, TheDefaultRoleIsThereUnlessItIsListed) {
