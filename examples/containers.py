@@ -131,7 +131,7 @@ class ContainerStage(Stage):
                 self.work / "warren-gateway", "daemon", "--rootless", "--state-dir", self.outbox / "state",
                 "--run-dir", self.outbox / "run", "--endpoint", self.address["gate"]]), "gateway")
         wait_for(lambda: f"the gateway answers: {self.log('gateway')}",
-                 lambda: subprocess.run(self.gateway("warren", "status", "--check", "ready"),
+                 lambda: subprocess.run(self.gateway("warren", "status", "--check", "ready", "--daemon"),
                                         capture_output=True).returncode == 0)
         return daemon
 

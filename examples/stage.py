@@ -155,7 +155,7 @@ class Stage:
     def start_daemon(self):
         daemon = self.start(self.gateway("warren-gateway", "daemon"), "gateway")
         wait_for(f"the gateway answers: {self.log('gateway')}",
-                 lambda: subprocess.run(self.gateway("warren", "status", "--check", "ready"),
+                 lambda: subprocess.run(self.gateway("warren", "status", "--check", "ready", "--daemon"),
                                         capture_output=True).returncode == 0)
         return daemon
 

@@ -23,7 +23,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import programs  # noqa: E402
-from programs import wait_until  # noqa: E402
+from programs import make_plain, wait_until  # noqa: E402
 
 WARREN = os.environ.get("WARREN") or shutil.which("warren") or "warren"
 API_SOCKETS = pathlib.Path("/var/run/wireguard")
@@ -54,7 +54,7 @@ def without_link_local(listing):
 def is_alive(pid):
     try:
         state = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter: it went while we read
         return False
     return state != "Z"
 
@@ -63,6 +63,7 @@ class Namespace:
     def __init__(self, letter):
         self.namespace = f"wt{PID}-{letter}"
         output("ip", "netns", "add", self.namespace)
+        make_plain(self.namespace)
         output("ip", "-n", self.namespace, "link", "set", "lo", "up")
 
     def inside(self, *command):
@@ -70,6 +71,11 @@ class Namespace:
 
     def run(self, *command, **options):
         return output(*self.inside(*command), **options)
+
+    def is_settled(self):
+        """The kernel tells links and routes a moment later that their wire is up, at times a second."""
+        return ("NO-CARRIER" not in self.run("ip", "link")
+                and "linkdown" not in self.run("ip", "route", "show", "table", "all"))
 
     def attempt(self, *command, **options):
         return subprocess.run(
@@ -109,7 +115,7 @@ class Gateway(Namespace):
 
     def answers(self):
         assert self.process.poll() is None, self.log.read_text()
-        return (self.run_dir / "warren.sock").exists() and self.call("status").returncode == 0
+        return (self.run_dir / "warren.sock").exists() and self.call("network", "list").returncode == 0
 
     def end(self, number=signal.SIGTERM):
         self.process.send_signal(number)
@@ -214,12 +220,13 @@ class Member(Namespace):
         self.target = self.gateway.show(letter)["gateway"]
 
     def ping(self, count, *options):
-        return self.run("ping", "-W", "2", "-c", count, *options, self.target)
+        """Pings until so many are answered: the first, which begins a session, may take its time."""
+        return self.run("ping", "-w", "20", "-c", count, *options, self.target)
 
     def start_ping(self, count, every_s):
-        """Pings in the background; see `replies`."""
+        """Pings in the background until so many are answered; see `replies`."""
         return subprocess.Popen(
-            self.inside("ping", "-D", "-i", every_s, "-c", count, "-W", "2", self.target),
+            self.inside("ping", "-D", "-i", every_s, "-c", count, "-w", "40", self.target),
             stdout=subprocess.PIPE, text=True,
         )
 
@@ -236,6 +243,12 @@ def replies(ping):
         int(m.group(2)): float(m.group(1))
         for m in re.finditer(r"^\[([\d.]+)\] .*icmp_seq=(\d+) ttl", text, re.M)
     }
+
+
+def unanswered(answered):
+    """The requests before the last one answered that never were. (Without -w, ping waits for the last
+    answer no longer than for the others, and a busy machine may be late with that one.)"""
+    return sorted(set(range(1, max(answered) + 1)) - set(answered))
 
 
 def longest_gap_s(answered):
@@ -259,6 +272,7 @@ class World:
                 output("ip", "-n", host.namespace, "link", "set", link, "up")
             output("ip", "-n", member.namespace, "route", "add", "default", "via", f"{prefix}.1")
         output("ip", "-n", self.gateway.namespace, "route", "add", "default", "via", "192.0.2.2")
+        wait_until(self.gateway.is_settled, "the wires are up")
 
     def close(self):
         for member in self.members:

@@ -108,7 +108,7 @@ def test_members_and_instances_reach_each_other(world, segment, gateway, program
         assert say(programs(world.members[0], CLIENT, "tcp", target, 80), "up").endswith(" up")
         assert say(programs(one, CLIENT, "tcp", addresses[0][family], 81), "in").endswith(" in")
         size = (1472, 1452)[family]
-        sent = one.attempt("ping", "-M", "do", "-s", size, "-W", "1", "-c", "1",
+        sent = one.attempt("ping", "-M", "do", "-s", size, "-W", "10", "-c", "1",
                            addresses[0][family])
         told = sent.stdout + sent.stderr
         assert re.search(r"mtu ?= ?1420", told), told

@@ -16,7 +16,7 @@ import zlib
 
 import pytest
 
-from lab import WARREN, forms, output, wait_until
+from lab import WARREN, forms, output, replies, unanswered, wait_until
 
 
 def keys():
@@ -403,7 +403,7 @@ def test_a_membership_that_ends_by_itself(world, gateway):
     assert "EXPIRES" in listed
     wait_until(lambda: gateway.peer("a", "guest")["state"] == "expired", "it expires", 20)
     name, _ = gateway.engine("a")
-    wait_until(lambda: gateway.run("wg", "show", name, "peers") == "", "it is out", 5)
+    wait_until(lambda: gateway.run("wg", "show", name, "peers") == "", "it is out", 20)
     lost = world.members[0].attempt("ping", "-c", "1", "-W", "1", world.members[0].target)
     assert lost.returncode != 0
 
@@ -411,8 +411,8 @@ def test_a_membership_that_ends_by_itself(world, gateway):
 def test_a_new_name_for_a_peer_that_talks(gateway, member):
     ping = member.start_ping(20, 0.05)
     gateway.ask("peer", "rename", *in_network(gateway, "m0", "laptop"))
-    text, _ = ping.communicate(timeout=30)
-    assert " 20 received" in text or ", 20 received" in text, text
+    answered = replies(ping)
+    assert len(answered) == 20 and unanswered(answered) == []
     assert gateway.peer("a", "laptop")["rx_bytes"] > 0
     assert gateway.call("peer", "show", *in_network(gateway, "m0")).returncode == 5
 

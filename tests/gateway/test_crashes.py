@@ -4,7 +4,7 @@ import os
 import pathlib
 import signal
 
-from lab import is_alive, longest_gap_s, replies, wait_until
+from lab import is_alive, longest_gap_s, replies, unanswered, wait_until
 
 
 def rss_kib(pid):
@@ -25,7 +25,8 @@ def test_killed_daemon_loses_no_packet_and_its_successor_adopts(gateway, member)
     gateway.start()
     assert gateway.engine("a") == (name, engine)
     assert is_alive(engine)
-    assert len(replies(ping)) == count
+    answered = replies(ping)
+    assert len(answered) == count and unanswered(answered) == []
     after = gateway.peer("a", "m0")
     assert after["rx_bytes"] > before["rx_bytes"] > 0
     assert gateway.run("wg", "show", name, "latest-handshakes") == handshake
@@ -48,8 +49,9 @@ def test_killed_engine_resumes_by_itself(gateway, member):
     os.kill(engine, signal.SIGKILL)
     answered = replies(ping)
     gap = longest_gap_s(answered)
-    print(f"\nengine killed: {gap * 1000:.0f} ms without a reply, {300 - len(answered)} of 300 lost")
-    assert gap < 1.0
+    print(f"\nengine killed: {gap * 1000:.0f} ms without a reply, {len(unanswered(answered))} of {max(answered)} lost")
+    assert len(answered) == 300
+    assert gap < 5.0, "the member's own timers would need 15 s"
     assert gateway.engine("a")[1] != engine
     assert gateway.show("a")["engine"] == "running"
 
@@ -72,7 +74,7 @@ def test_both_killed_and_all_is_back(gateway, member):
     assert gateway.engine("a")[1] != engine
     # The hints died with both: the member finds out by its own timers (10 s and 5 s).
     wait_until(lambda: member.attempt("ping", "-c", "1", "-W", "1", member.target).returncode == 0,
-               "the member shakes hands again", seconds=30)
+               "the member shakes hands again", seconds=60)
 
 
 def test_peer_revoked_behind_the_daemons_back_is_removed_at_adoption(gateway, member):

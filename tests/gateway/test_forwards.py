@@ -36,7 +36,7 @@ CLIENT = """
 import socket, sys
 kind = socket.SOCK_STREAM if sys.argv[1] == "tcp" else socket.SOCK_DGRAM
 s = socket.socket(socket.AF_INET6 if ":" in sys.argv[2] else socket.AF_INET, kind)
-s.settimeout(3)
+s.settimeout(5)
 try:
     s.connect((sys.argv[2], int(sys.argv[3])))
     for line in sys.stdin:
@@ -204,9 +204,8 @@ def test_cleanup_removes_forwards_and_the_next_daemon_brings_them_back(
     assert done.returncode == 0, done
     assert gateway.run("nft", "list", "ruleset") == ""
     gateway.start()
-    fresh = programs(world.members[0], CLIENT, "tcp", "192.0.2.1", 8080)
     lab.wait_until(lambda: served.attempt("ping", "-c", "1", "-W", "1", served.target).returncode
-                   == 0, "the member is back", 20)
+                   == 0, "the member is back", 60)
     fresh = programs(world.members[0], CLIENT, "tcp", "192.0.2.1", 8080)
     assert say(fresh, "again").endswith("again")
 

@@ -23,12 +23,12 @@ def test_the_host_reaches_members_and_they_see_the_gateway(world, gateway, nat):
     assert shown["host_access"]
     for address in (view["address"], view["address6"]):
         assert leads_in(gateway, address)
-        gateway.run("ping", "-W", "2", "-c", "1", address)
+        gateway.run("ping", "-w", "15", "-c", "1", address)
     # With a policy that denies everything too: the host is the gateway.
     policy = world.folder / "policy.yaml"
     policy.write_text("rules: []\n")
     gateway.ask("policy", "set", gateway.network("a"), policy)
-    gateway.run("ping", "-W", "2", "-c", "1", view["address"])
+    gateway.run("ping", "-w", "15", "-c", "1", view["address"])
     assert gateway.ask("verify")["differences"] == []
     gateway.ask("policy", "clear", gateway.network("a"))
     gateway.ask("network", "set", gateway.network("a"), "--no-host-access")

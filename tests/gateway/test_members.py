@@ -112,8 +112,8 @@ def test_a_run_with_a_token_reaches_the_network_and_gives_its_code(gateway, home
     shown = gateway.create("a")
     folder = home.folder / "secret.token"
     folder.write_text(token(gateway, "job") + "\n")
-    done = home.warren("run", str(folder), "--wait-ready", "10s", "--", "sh", "-c",
-                       f"ping -c 1 -W 2 {shown['gateway']} >&2 || exit 9; echo $WARREN_RUN; exit 7")
+    done = home.warren("run", str(folder), "--wait-ready", "20s", "--", "sh", "-c",
+                       f"ping -c 1 -w 10 {shown['gateway']} >&2 || exit 9; echo $WARREN_RUN; exit 7")
     assert (done.returncode, done.stdout) == (7, "job\n"), done.stderr
     assert peers(gateway) == []
     # A command that cannot be executed leaves nothing either.
@@ -140,7 +140,7 @@ def test_a_token_that_is_no_good_is_one_line(gateway, home, text, words):
 
 def test_a_killed_runner_is_gone_after_its_lease_although_the_daemon_was_killed(gateway, home):
     gateway.create("a")
-    lease = token(gateway, "job", "--uses", "2", "--lease", "6s")
+    lease = token(gateway, "job", "--uses", "2", "--lease", "10s")
     dead = home.begin(lease, "--", "sh", "-c", SAY)
     alive = home.begin(lease, "--", "sh", "-c", SAY)
     address = dead.stdout.readline().strip()
@@ -149,8 +149,8 @@ def test_a_killed_runner_is_gone_after_its_lease_although_the_daemon_was_killed(
     gateway.end(signal.SIGKILL)
     gateway.start()
     wait_until(lambda: [p["address"] for p in ephemeral(gateway)] == [other],
-               f"{address} is put out", seconds=25)
-    time.sleep(7)  # longer than a lease: the other one renews it
+               f"{address} is put out", seconds=60)
+    time.sleep(11)  # longer than a lease: the other one renews it
     assert [peer["address"] for peer in ephemeral(gateway)] == [other]
     alive.stdin.close()
     assert alive.wait(timeout=10) == 0
@@ -213,7 +213,7 @@ def test_a_run_follows_what_the_gateway_changes(gateway, home):
     # Another endpoint is set at the live engine; the session stays.
     state = dict(line.split("=", 1) for line in
                  (home.runtime / "warren" / f"{name}.state").read_text().splitlines())
-    assert home.warren("attach", name, "--", "ping", "-c", "1", "-W", "3",
+    assert home.warren("attach", name, "--", "ping", "-c", "1", "-w", "15",
                        shown["gateway"]).returncode == 0
     gateway.run("ip", "address", "add", "192.0.2.77/24", "dev", "u0")
     gateway.ask("network", "set", name, "--endpoint", "192.0.2.77")

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import subprocess
 
 import lab
 
@@ -75,11 +76,11 @@ def test_enrolment_port_taken_leaves_nothing(world):
     gateway = world.gateway
     before = gateway.snapshot()
     gateway.settings.write_text("enrol: {listen: '0.0.0.0:45678'}\n")
-    holder = __import__("subprocess").Popen(
+    holder = subprocess.Popen(
         gateway.inside("/usr/bin/python3", "-c",
                        "import socket,sys\ns=socket.create_server(('0.0.0.0',45678))\n"
                        "print('up',flush=True)\nsys.stdin.read()"),
-        stdin=-1, stdout=-1, text=True)
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "up\n"
     refused = gateway.call("daemon", "--config", gateway.settings)
     holder.communicate()

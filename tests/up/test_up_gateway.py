@@ -105,6 +105,7 @@ def member():
     world = gateway_lab.World()
     try:
         world.gateway.start()
+        wait_until(world.members[0].is_settled, "the wires are up")
         made = Member(world)
         try:
             yield made
