@@ -81,7 +81,7 @@ void keeps_its_route(World& world, bool use_force_forwarding) {
   ASSERT_TRUE(wait_until([&] { return has_advertised_route(*rtnl); }))
       << "no advertisement arrived: " << std::ifstream(world.folder() + "/radvd.log").rdbuf();
 
-  const auto host = world.open("testing", use_force_forwarding);
+  const auto host = world.open(World::instance(), use_force_forwarding);
   const plan::HostNetwork lab = world.network(world.name('a'), 1);
   const std::string before = output_of("sysctl -n net.ipv6.conf.eth0.accept_ra");
   ASSERT_DONE(plan::reconcile(*host, {lab}));

@@ -3,14 +3,16 @@
 // Each change leaves the host as before when it fails. Removing what is gone already succeeds, so
 // that a teardown never stops at what someone else has removed.
 //
-// Nothing of ours is ever in the host without our mark: the uplink pair is made inside the
-// network's namespace, gets its alias there and is then moved out; a namespace is recorded as begun
-// before it is made, and its mark is the alias of its loopback. A setting of the host's is recorded
-// before it changes and restored only while it has the value that we wrote.
+// Nothing of ours is ever in the host without our mark: the host's end of a pair is born into a
+// group of our own, and then gets its alias (moving it out of the namespace when it has one would
+// wait for the kernel, 20 to 40 ms); a namespace is recorded as begun before it is made, and its
+// mark is the alias of its loopback. A setting of the host's is recorded before it changes and
+// restored only while it has the value that we wrote.
 #include <algorithm>
 #include <array>
 #include <cerrno>
 
+#include "hostnet/element_script.hpp"
 #include "hostnet/host_net.hpp"
 #include "hostnet/nftables.hpp"
 #include "hostnet/station.hpp"
@@ -57,15 +59,14 @@ Status make_tun(const plan::Link& link) {
   return {};
 }
 
-// The host's end is made and marked inside, then moved out.
-Status make_pair(os::Rtnl& rtnl, const plan::Link& link, const os::Fd& host,
-                 const std::string& alias) {
-  WARREN_TRY(rtnl.add_veth(link.name, link.host_name));
-  WARREN_TRY(rtnl.set_alias(link.host_name, alias));
+// Runs inside the namespace.
+Status make_pair(os::Rtnl& inside, os::Rtnl& host, const plan::Link& link, const os::Fd& host_space,
+                 const LinkMarks& marks) {
+  WARREN_TRY(inside.add_veth(link.name, link.host_name, host_space.get(), marks.born));
+  WARREN_TRY(host.set_alias(link.host_name, marks.alias));
   // A bridge takes the lowest address of its ports for its own: not this one.
-  if (link.station != 0)
-    WARREN_TRY(rtnl.set_mac(link.host_name, station_mac(kPortMacStart, link.station)));
-  return rtnl.move_to_netns(link.host_name, host);
+  if (link.station == 0) return {};
+  return host.set_mac(link.host_name, station_mac(kPortMacStart, link.station));
 }
 
 // Before it is up: with an address that is still being tried the kernel asks nobody on the segment
@@ -104,26 +105,9 @@ Status restore(const std::string& key, const RecordedSysctl& record) {
 Status HostNet::change(const plan::Namespace* before, const plan::Namespace* after) {
   if (after == nullptr) {
     WARREN_TRY(gone(os::delete_named_netns(before->name)));
-    return records_.finish(before->name);
+    return records_.finish({before->name});
   }
-  // A crash may have come between making it and marking it: it is empty then.
-  if (records_.has_begun(after->name)) WARREN_TRY(gone(os::delete_named_netns(after->name)));
-  WARREN_TRY(records_.begin(after->name));
-  auto made = os::create_named_netns(after->name);
-  if (!made) {
-    (void)records_.finish(after->name);  // the creation's error matters more
-    return std::move(made).error();
-  }
-  const auto mark = [&]() -> Status {
-    WARREN_TRY_ASSIGN(os::Rtnl rtnl, os::Rtnl::open_in(*made));
-    return rtnl.set_alias("lo", alias());
-  };
-  if (auto status = mark(); !status) {
-    (void)os::delete_named_netns(after->name);
-    (void)records_.finish(after->name);
-    return status;
-  }
-  return records_.finish(after->name);
+  return make_spaces({after->name}).status;
 }
 
 Status HostNet::change(const plan::Sysctl* before, const plan::Sysctl* after) {
@@ -161,7 +145,7 @@ Status HostNet::add_link(const plan::Link& link) {
     Status made;
     if (link.kind == plan::LinkKind::Tun) made = make_tun(link);
     if (link.kind == plan::LinkKind::Bridge) made = rtnl.add_bridge(link.name);
-    if (link.kind == plan::LinkKind::Veth) made = make_pair(rtnl, link, host_, alias());
+    if (link.kind == plan::LinkKind::Veth) made = make_pair(rtnl, rtnl_, link, host_, marks_);
     if (link.kind == plan::LinkKind::Macvlan) {
       WARREN_TRY_ASSIGN(const os::Fd space, os::current_netns());
       made = rtnl_.add_macvlan(link.name, link.master, space);
@@ -234,58 +218,17 @@ Status HostNet::change(const plan::Route* before, const plan::Route* after) {
 Status HostNet::change(const plan::Table* before, const plan::Table* after) {
   const plan::Table& shown = after != nullptr ? *after : *before;
   return inside(shown.netns, [&]() -> Status {
-    // "add" first: the deletion then never fails for want of a table.
-    std::string script =
-        "add table inet " + shown.name + "\ndelete table inet " + shown.name + "\n";
-    if (after != nullptr) script += after->text;
-    return run_nft(script);
+    if (after == nullptr) return run_nft(removal_of_nft_table(shown.name));
+    return replace_nft_table(shown.name, after->text);
   });
 }
 
-Status HostNet::change(const plan::Gate* before, const plan::Gate* after) {
-  const auto elements = [](const char* verb, const plan::Gate& gate) {
-    const std::string start = std::string(verb) + " element inet " + gate.table;
-    std::string out = start + " networks { \"" + gate.link + "\" }\n";
-    if (gate.transit4) out += start + " transit4 { " + gate.transit4->to_string() + " }\n";
-    if (gate.transit6) out += start + " transit6 { " + gate.transit6->to_string() + " }\n";
-    return out;
-  };
-  return inside("", [&]() -> Status {
-    // Adding an element that is there is no error, deleting an absent one is: add it first.
-    std::string script;
-    if (before != nullptr) script += elements("add", *before) + elements("delete", *before);
-    if (after != nullptr) script += elements("add", *after);
-    auto done = run_nft(script);
-    return after == nullptr ? gone(std::move(done)) : done;
-  });
-}
-
-Status HostNet::change(const plan::Guard* before, const plan::Guard* after) {
-  const plan::Guard& shown = after != nullptr ? *after : *before;
-  const std::string element = " element inet " + shown.table +
-                              (shown.family == base::Family::V4 ? " guarded4" : " guarded6") +
-                              " { \"" + shown.link + "\" }\n";
-  return inside("", [&]() -> Status {
-    std::string script = "add" + element;
-    if (after == nullptr) script += "delete" + element;
-    auto done = run_nft(script);
-    return after == nullptr ? gone(std::move(done)) : done;
-  });
-}
-
-Status HostNet::change(const plan::PortForward* before, const plan::PortForward* after) {
-  const plan::PortForward& shown = after != nullptr ? *after : *before;
-  const auto element = [](const char* verb, const plan::PortForward& forward, bool with_target) {
-    return std::string(verb) + " element inet " + forward.table + " " + forward.map() + " { " +
-           forward.key_text() + (with_target ? " : " + forward.target_text() : "") + " }\n";
-  };
-  return inside(shown.netns, [&]() -> Status {
-    // Adding the element that is there is no error, deleting an absent one is: add it first.
-    std::string script;
-    if (before != nullptr) script += element("add", *before, true);
-    if (before != nullptr) script += element("delete", *before, false);
-    if (after != nullptr) script += element("add", *after, true);
-    auto done = run_nft(script);
+Status HostNet::change_in_table(const plan::Fact* before, const plan::Fact* after) {
+  ElementScript script;
+  if (before != nullptr) script.remove(*before);
+  if (after != nullptr) script.add(*after);
+  return inside(script.netns(), [&]() -> Status {
+    auto done = run_nft(script.text());
     return after == nullptr ? gone(std::move(done)) : done;
   });
 }

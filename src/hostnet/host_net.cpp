@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <map>
+#include <type_traits>
+#include <utility>
 
 #include "hostnet/conntrack.hpp"
+#include "hostnet/element_script.hpp"
 #include "hostnet/nftables.hpp"
 #include "hostnet/port_owner.hpp"
 #include "os/netns.hpp"
@@ -13,13 +16,6 @@ namespace warren::hostnet {
 using base::ErrorKind;
 
 namespace {
-
-// Adding the element that is there is no error, deleting an absent one is: add it first.
-std::string removal_script(const plan::PortForward& forward) {
-  const std::string element =
-      " element inet " + forward.table + " " + forward.map() + " { " + forward.key_text();
-  return "add" + element + " : " + forward.target_text() + " }\n" + "delete" + element + " }\n";
-}
 
 base::Status gone(base::Status status) {
   if (!status && status.error().kind == ErrorKind::NotFound) return {};
@@ -43,9 +39,16 @@ base::Result<std::unique_ptr<HostNet>> HostNet::open(const Options& options) {
 }
 
 base::Status HostNet::inside(const std::string& netns, const std::function<base::Status()>& fn) {
-  if (netns.empty()) return os::in_netns(host_, fn);
+  if (here_ == netns) return fn();
+  const auto there = [&]() -> base::Status {
+    const std::optional<std::string> before = std::exchange(here_, netns);
+    base::Status done = fn();
+    here_ = before;
+    return done;
+  };
+  if (netns.empty()) return os::in_netns(host_, there);
   WARREN_TRY_ASSIGN(const os::Fd space, os::open_named_netns(netns));
-  return os::in_netns(space, fn);
+  return os::in_netns(space, there);
 }
 
 base::Status HostNet::apply(const plan::Step& step) {
@@ -54,9 +57,15 @@ base::Status HostNet::apply(const plan::Step& step) {
   const plan::Fact& shown = step.after ? *step.after : *step.before;
   return std::visit(
       [&]<typename T>(const T&) {
-        const T* before = step.before ? std::get_if<T>(&*step.before) : nullptr;
-        const T* after = step.after ? std::get_if<T>(&*step.after) : nullptr;
-        return change(before, after);
+        if constexpr (std::is_same_v<T, plan::Gate> || std::is_same_v<T, plan::Guard> ||
+                      std::is_same_v<T, plan::PortForward>) {
+          return change_in_table(step.before ? &*step.before : nullptr,
+                                 step.after ? &*step.after : nullptr);
+        } else {
+          const T* before = step.before ? std::get_if<T>(&*step.before) : nullptr;
+          const T* after = step.after ? std::get_if<T>(&*step.after) : nullptr;
+          return change(before, after);
+        }
       },
       shown);
 }
@@ -109,12 +118,12 @@ base::Result<std::size_t> HostNet::close_forwards(const plan::HostNetwork& netwo
   for (const auto& [netns, facts] : places) {
     const base::Status closed = inside(netns, [&]() -> base::Status {
       std::vector<ForwardTarget> targets;
-      std::string script;
+      ElementScript script;
       for (const plan::PortForward& fact : facts) {
         targets.push_back({fact.from.protocol, fact.to, fact.to_port});
-        script += removal_script(fact);
+        script.remove(fact);
       }
-      WARREN_TRY(gone(run_nft(script)));
+      WARREN_TRY(gone(run_nft(script.text())));
       WARREN_TRY_ASSIGN(const std::size_t flushed, flush_forwarded(targets));
       count += flushed;
       return {};

@@ -3,9 +3,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <set>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "hostnet/link_marks.hpp"
 #include "hostnet/records.hpp"
 #include "hostnet/rule_memory.hpp"
 #include "os/fd.hpp"
@@ -35,6 +39,10 @@ class HostNet final : public plan::Host {
   [[nodiscard]] bool may_change_host() const override { return os::is_ours(host_); }
   [[nodiscard]] base::Result<plan::Observed> observe() override;
   [[nodiscard]] base::Status apply(const plan::Step& step) override;
+  // batch.cpp
+  [[nodiscard]] plan::Progress apply_in(const std::string& netns,
+                                        std::span<const plan::Step> steps) override;
+  [[nodiscard]] base::Status remove_networks(std::span<const plan::Step> steps) override;
   [[nodiscard]] base::Result<std::size_t> flush_connections(
       const plan::HostNetwork& network, const std::vector<base::IpAddress>& addresses) override;
   [[nodiscard]] base::Status check_transit(const plan::TransitPool& pool) override;
@@ -67,18 +75,24 @@ class HostNet final : public plan::Host {
  private:
   HostNet(const Options& options, os::Fd host, os::Rtnl rtnl, Records records)
       : options_(options),
+        marks_(LinkMarks::of(options.instance)),
         host_(std::move(host)),
         rtnl_(std::move(rtnl)),
         records_(std::move(records)) {}
 
   struct Namespaces;
-  [[nodiscard]] std::string alias() const { return "warren:" + options_.instance; }
+  [[nodiscard]] const std::string& alias() const { return marks_.alias; }
+  /// Born into the host by us, and without its alias yet: a crash came in between.
+  [[nodiscard]] bool is_halfway(const os::Link& link) const {
+    return link.alias.empty() && link.group == marks_.born;
+  }
   /// Closes sockets of former calls: what they wait for is long over, unless many come at once.
   void close_spent() {
     constexpr std::size_t kSpentSockets = 32;
     if (spent_.size() >= kSpentSockets) spent_.clear();
   }
-  /// Runs `fn` inside a namespace of ours, or inside the host for an empty name.
+  /// Runs `fn` inside a namespace of ours, or inside the host for an empty name: on a thread of its
+  /// own, unless what is running is there already.
   [[nodiscard]] base::Status inside(const std::string& netns,
                                     const std::function<base::Status()>& fn);
 
@@ -100,9 +114,8 @@ class HostNet final : public plan::Host {
   [[nodiscard]] Status change(const plan::ProxyNeighbour* before,
                               const plan::ProxyNeighbour* after);
   [[nodiscard]] Status change(const plan::Table* before, const plan::Table* after);
-  [[nodiscard]] Status change(const plan::Gate* before, const plan::Gate* after);
-  [[nodiscard]] Status change(const plan::Guard* before, const plan::Guard* after);
-  [[nodiscard]] Status change(const plan::PortForward* before, const plan::PortForward* after);
+  /// Of what is elements of a table.
+  [[nodiscard]] Status change_in_table(const plan::Fact* before, const plan::Fact* after);
   // policy.cpp
   [[nodiscard]] Status change(const plan::PolicyFilter* before, const plan::PolicyFilter* after);
   [[nodiscard]] Status add_link(const plan::Link& link);
@@ -110,12 +123,21 @@ class HostNet final : public plan::Host {
   /// Makes the host's end of a pair a port of its bridge, or of none.
   [[nodiscard]] Status enslave(const plan::Link& link);
 
+  // batch.cpp
+  [[nodiscard]] plan::Progress apply_here(std::span<const plan::Step> steps);
+  /// All of them or, where the record cannot be written, none.
+  [[nodiscard]] plan::Progress make_spaces(const std::vector<std::string>& names);
+  [[nodiscard]] Status make_space(const std::string& name);
+  [[nodiscard]] Status delete_host_ends(const std::set<std::string>& names);
+
   Options options_;
+  LinkMarks marks_;
   os::Fd host_;
   os::Rtnl rtnl_;  ///< in the host
   Records records_;
-  RuleMemory rules_;           ///< of namespaces, as they were last observed
-  std::vector<os::Fd> spent_;  ///< sockets that are slow to close (nft_elements.hpp)
+  RuleMemory rules_;                 ///< of namespaces, as they were last observed
+  std::optional<std::string> here_;  ///< the namespace that `inside` is in
+  std::vector<os::Fd> spent_;        ///< sockets that are slow to close (nft_elements.hpp)
 };
 
 }  // namespace warren::hostnet

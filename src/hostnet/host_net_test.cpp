@@ -44,10 +44,12 @@ TEST(HostNet, CreateMakesWhatThePictureShows) {
     EXPECT_THAT(in_space(netns, "ip -6 route"),
                 testing::AllOf(HasSubstr("default via fd77:6172:7265:6e00::2 dev up0"),
                                HasSubstr("fd20::/64 dev wr5e570001")));
-    EXPECT_THAT(output_of("ip link show wh5e570001"), HasSubstr("alias warren:testing"));
+    EXPECT_THAT(output_of("ip link show wh5e570001"),
+                HasSubstr("alias warren:" + World::instance()));
     EXPECT_EQ(output_of("sysctl -n net.ipv4.conf.eth0.forwarding"), "1\n");
     EXPECT_EQ(output_of("sysctl -n net.ipv4.ip_forward"), "0\n");
-    EXPECT_THAT(output_of("nft list set inet warren_testing networks"), HasSubstr("wh5e570001"));
+    EXPECT_THAT(output_of("nft list set inet " + World::table() + " networks"),
+                HasSubstr("wh5e570001"));
     // The host has no route to the network's subnet.
     EXPECT_THAT(output_of("ip route show table all"), testing::Not(HasSubstr("10.20.0")));
   });
@@ -60,8 +62,8 @@ TEST(HostNet, RulesReadBackAsWritten) {
     ASSERT_DONE(plan::reconcile(*host, {lab}));
     EXPECT_EQ(in_space(lab.netns_name(), "nft -t list table inet warren"),
               plan::namespace_table_text(lab));
-    EXPECT_EQ(output_of("nft -t list table inet warren_testing"),
-              plan::host_table_text("warren_testing", false));
+    EXPECT_EQ(output_of("nft -t list table inet " + World::table()),
+              plan::host_table_text(World::table(), false));
   });
 }
 
@@ -162,7 +164,7 @@ TEST(HostNet, TheHostForwardsForNobodyElse) {
     knock();
     EXPECT_THAT(output_of("nft list table ip t"), HasSubstr("packets 0 "));
     // It is the guard that keeps it closed, and nothing else.
-    output_of("nft flush set inet warren_testing guarded4");
+    output_of("nft flush set inet " + World::table() + " guarded4");
     knock();
     EXPECT_THAT(output_of("nft list table ip t"), HasSubstr("packets 1 "));
   });
@@ -199,7 +201,7 @@ TEST(HostNet, RepairsWhatOthersBroke) {
     in_space(netns, "ip link set " + lab.id.interface_name() + " down");
     in_space(netns, "ip route del default");
     in_space(netns, "nft flush chain inet warren forward");
-    output_of("nft flush set inet warren_testing transit4");
+    output_of("nft flush set inet " + World::table() + " transit4");
     output_of("sysctl -qw net.ipv4.conf.eth0.forwarding=0");
     EXPECT_GT(plan::reconcile(*host, {lab}).value(), 0U);
     EXPECT_THAT(plan::preview(*host, {lab}).value(), testing::IsEmpty());
@@ -227,11 +229,25 @@ TEST(HostNet, FailureAtAnyStepLeavesTheHostByteIdentical) {
     // Fails the n-th step before the kernel sees it.
     class Failing final : public plan::Host {
      public:
-      Failing(plan::Host& real, std::size_t at) : real_(real), at_(at) {}
+      Failing(plan::Host& real, std::size_t at, bool batches)
+          : real_(real), at_(at), batches_(batches) {}
       base::Result<plan::Observed> observe() override { return real_.observe(); }
       base::Status apply(const plan::Step& step) override {
         if (count_++ == at_) return base::make_error(ErrorKind::Failed, "injected failure");
         return real_.apply(step);
+      }
+      plan::Progress apply_in(const std::string& netns,
+                              std::span<const plan::Step> steps) override {
+        if (!batches_) return plan::Host::apply_in(netns, steps);
+        const std::size_t first = std::exchange(count_, count_ + steps.size());
+        const bool fails = at_ >= first && at_ < count_;
+        if (!fails) return real_.apply_in(netns, steps);
+        plan::Progress out = real_.apply_in(netns, steps.first(at_ - first));
+        if (out.status) out.status = base::make_error(ErrorKind::Failed, "injected failure");
+        return out;
+      }
+      base::Status remove_networks(std::span<const plan::Step> steps) override {
+        return batches_ ? real_.remove_networks(steps) : plan::Host::remove_networks(steps);
       }
       base::Result<std::size_t> flush_connections(
           const HostNetwork& network, const std::vector<base::IpAddress>& addresses) override {
@@ -290,6 +306,7 @@ TEST(HostNet, FailureAtAnyStepLeavesTheHostByteIdentical) {
      private:
       plan::Host& real_;
       std::size_t at_;
+      bool batches_;
       std::size_t count_ = 0;
     };
     const auto host = world.open();
@@ -297,12 +314,12 @@ TEST(HostNet, FailureAtAnyStepLeavesTheHostByteIdentical) {
     const auto before = snapshot();
     const std::size_t steps = plan::make_plan({lab}, host->observe().value()).value().size();
     ASSERT_GT(steps, 20U);
-    for (std::size_t at = 0; at < steps; ++at) {
-      Failing failing(*host, at);
+    for (std::size_t at = 0; at < 2 * steps; ++at) {
+      Failing failing(*host, at / 2, at % 2 == 0);
       const auto done = plan::reconcile(failing, {lab});
       ASSERT_FALSE(done);
       EXPECT_THAT(done.error().message, HasSubstr("everything done before it was undone"));
-      ASSERT_EQ(difference(before, snapshot()), "") << "failing step " << at;
+      ASSERT_EQ(difference(before, snapshot()), "") << "failing step " << at / 2;
       ASSERT_FALSE(std::filesystem::exists("/run/netns/" + lab.netns_name()));
     }
   });
@@ -328,6 +345,63 @@ TEST(HostNet, ASuccessorFinishesOrRemovesWhatWasInterrupted) {
       ASSERT_EQ(difference(before, snapshot()), "") << "after " << done << " steps";
       ASSERT_FALSE(std::filesystem::exists("/run/netns/" + lab.netns_name()));
     }
+  });
+}
+
+// What a crash leaves between the birth of a pair and its alias, and what many networks leave.
+TEST(HostNet, APairWithoutItsAliasIsFinishedOrRemoved) {
+  World::tell([](World& world) {
+    const HostNetwork lab = world.network(world.name('a'), 1);
+    const auto before = snapshot();
+    for (const bool wanted : {true, false}) {
+      ASSERT_DONE(plan::reconcile(*world.open(), {lab}));
+      output_of("ip link set " + lab.id.uplink_name() + " alias ''");
+      const auto successor = world.open();
+      if (wanted) {
+        EXPECT_THAT(plan::preview(*successor, {lab}).value(), testing::Not(testing::IsEmpty()));
+        ASSERT_DONE(plan::reconcile(*successor, {lab}));
+        EXPECT_THAT(plan::preview(*successor, {lab}).value(), testing::IsEmpty());
+      }
+      ASSERT_DONE(plan::reconcile(*successor, {}));
+      ASSERT_EQ(difference(before, snapshot()), "");
+    }
+  });
+}
+
+TEST(HostNet, AStrangersPairOfOurNameIsRefused) {
+  World::tell([](World& world) {
+    const HostNetwork lab = world.network(world.name('a'), 1);
+    ASSERT_DONE(os::Rtnl::open().value().add_veth(lab.id.uplink_name(), "stranger"));
+    const auto refused = plan::reconcile(*world.open(), {lab});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind, ErrorKind::Conflict);
+  });
+}
+
+TEST(HostNet, ManyNetworksComeAndGoAtOnceAndLeaveOthersAlone) {
+  World::tell([](World& world) {
+    const auto before = snapshot();
+    const auto host = world.open();
+    std::vector<HostNetwork> networks;
+    for (std::uint32_t at = 1; at <= 6; ++at)
+      networks.push_back(world.network(world.name('a'), at));
+    ASSERT_DONE(plan::reconcile(*host, networks));
+    EXPECT_THAT(plan::preview(*host, networks).value(), testing::IsEmpty());
+    const std::vector<HostNetwork> kept = {networks[1], networks[4]};
+    ASSERT_DONE(plan::reconcile(*host, kept));
+    EXPECT_THAT(plan::preview(*host, kept).value(), testing::IsEmpty());
+    for (const HostNetwork& network : networks) {
+      const bool is_kept = std::ranges::find(kept, network) != kept.end();
+      EXPECT_EQ(std::filesystem::exists("/run/netns/" + network.netns_name()), is_kept);
+    }
+    // A link that somebody put into the group that ours are deleted by.
+    auto rtnl = os::Rtnl::open().value();
+    ASSERT_DONE(rtnl.add_bridge("theirs"));
+    ASSERT_DONE(rtnl.set_group("theirs", LinkMarks::of(World::instance()).going));
+    ASSERT_DONE(plan::reconcile(*host, {}));
+    EXPECT_TRUE(rtnl.link("theirs"));
+    ASSERT_DONE(rtnl.delete_link("theirs"));
+    EXPECT_EQ(difference(before, snapshot()), "");
   });
 }
 
@@ -366,7 +440,7 @@ TEST(HostNet, TransitPoolMustNotOverlapTheHostsRoutes) {
 TEST(HostNet, WithoutPerInterfaceForwardingTheHostStaysClosedAndIsRestored) {
   World::tell([](World& world) {
     const auto before = snapshot();
-    const auto host = world.open("testing", false);
+    const auto host = world.open(World::instance(), false);
     HostNetwork lab = world.network(world.name('a'), 1);
     ASSERT_DONE(plan::reconcile(*host, {lab}));
     EXPECT_EQ(output_of("sysctl -n net.ipv6.conf.all.forwarding"), "1\n");

@@ -19,6 +19,11 @@ namespace warren::hostnet {
 
 /// Runs a script as one transaction: all of it or nothing.
 [[nodiscard]] base::Status run_nft(const std::string& script);
+/// Makes a table of family inet what `text` says (`table inet NAME { … }` and what more), in place
+/// of one that is there.
+[[nodiscard]] base::Status replace_nft_table(const std::string& name, const std::string& text);
+/// The script that removes a table, where there is one.
+[[nodiscard]] std::string removal_of_nft_table(const std::string& name);
 /// A table that goes with this object, whatever becomes of the process: the kernel removes it with
 /// the socket it was made by (flag owner, Linux 5.12).
 class OwnedTable {

@@ -286,6 +286,8 @@ Status HostNet::observe_environment(const std::vector<os::Link>& links, plan::En
 Status HostNet::observe_host(const std::vector<os::Link>& links, plan::Observed& out) {
   std::vector<os::Link> ours;
   for (const os::Link& link : links) {
+    // The network's namespace has the other end: seen as wrong there, and made again.
+    if (is_halfway(link)) continue;
     if (const auto kind = segment_kind(link); kind && link.alias != alias())
       out.environment.segments.emplace(link.name, *kind);
     if (is_network_link(link.name, "ws") && link.alias != alias())
@@ -356,7 +358,7 @@ Status HostNet::observe_namespaces(const std::vector<os::Link>& host_links, plan
 
 base::Result<plan::Observed> HostNet::observe() {
   plan::Observed out;
-  const Status read = os::in_netns(host_, [&]() -> Status {
+  const Status read = inside("", [&]() -> Status {
     WARREN_TRY_ASSIGN(const std::vector<os::Link> links, rtnl_.links());
     WARREN_TRY(observe_recorded(out.facts));
     WARREN_TRY(observe_environment(links, out.environment));

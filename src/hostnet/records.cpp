@@ -66,16 +66,16 @@ base::Status Records::drop(const std::string& key) {
   return save(next);
 }
 
-base::Status Records::begin(const std::string& netns) {
+base::Status Records::begin(const std::vector<std::string>& namespaces) {
   Records next = *this;
-  next.begun_.insert(netns);
+  next.begun_.insert(namespaces.begin(), namespaces.end());
   return save(next);
 }
 
-base::Status Records::finish(const std::string& netns) {
-  if (!begun_.contains(netns)) return {};
+base::Status Records::finish(const std::vector<std::string>& namespaces) {
   Records next = *this;
-  next.begun_.erase(netns);
+  for (const std::string& netns : namespaces) next.begun_.erase(netns);
+  if (next.begun_.size() == begun_.size()) return {};
   return save(next);
 }
 

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "base/result.hpp"
 
@@ -30,8 +31,8 @@ class Records {
   /// Each of these returns after the file is on disk; after an error nothing has changed.
   [[nodiscard]] base::Status put(const std::string& key, RecordedSysctl record);
   [[nodiscard]] base::Status drop(const std::string& key);
-  [[nodiscard]] base::Status begin(const std::string& netns);
-  [[nodiscard]] base::Status finish(const std::string& netns);
+  [[nodiscard]] base::Status begin(const std::vector<std::string>& namespaces);
+  [[nodiscard]] base::Status finish(const std::vector<std::string>& namespaces);
 
  private:
   explicit Records(std::string path) : path_(std::move(path)) {}

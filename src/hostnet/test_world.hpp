@@ -128,7 +128,11 @@ class World {
   static plan::TransitPool pool() {
     return {.v4 = prefix("100.126.0.0/16"), .v6 = prefix("fd77:6172:7265:6e00::/64")};
   }
-  std::unique_ptr<HostNet> open(const std::string& instance = "testing",
+  /// The gateway's own, and one of this process alone: names of namespaces are seen by all.
+  static std::string instance() { return "t" + std::to_string(getpid()); }
+  /// Its table in the host.
+  static std::string table() { return "warren_" + instance(); }
+  std::unique_ptr<HostNet> open(const std::string& instance = World::instance(),
                                 bool use_force_forwarding = true) {
     auto made = HostNet::open({.instance = instance,
                                .state_file = state_file(),

@@ -66,6 +66,7 @@ Link parse_link(const NetlinkMessage& message) {
                        if (type == IFLA_MTU) link.mtu = u32_of(value);
                        if (type == IFLA_MASTER) link.master = u32_of(value);
                        if (type == IFLA_LINK) link.peer_index = u32_of(value);
+                       if (type == IFLA_GROUP) link.group = u32_of(value);
                        if (type == IFLA_ADDRESS && value.size() == link.mac.size())
                          std::ranges::copy(value, link.mac.begin());
                        if (type != IFLA_LINKINFO) return;
@@ -298,7 +299,8 @@ base::Status Rtnl::add_bridge(const std::string& name) {
   return transact(std::move(request), "add bridge " + name);
 }
 
-base::Status Rtnl::add_veth(const std::string& name, const std::string& peer_name, int peer_netns) {
+base::Status Rtnl::add_veth(const std::string& name, const std::string& peer_name, int peer_netns,
+                            std::uint32_t peer_group) {
   WARREN_TRY(check_name(name));
   WARREN_TRY(check_name(peer_name));
   NetlinkRequest request(RTM_NEWLINK, kCreate);
@@ -309,6 +311,7 @@ base::Status Rtnl::add_veth(const std::string& name, const std::string& peer_nam
       data.nested(VETH_INFO_PEER, [&](NetlinkRequest& peer) {
         peer.body(ifinfomsg{}).text(IFLA_IFNAME, peer_name);
         if (peer_netns >= 0) peer.u32(IFLA_NET_NS_FD, static_cast<std::uint32_t>(peer_netns));
+        if (peer_group != 0) peer.u32(IFLA_GROUP, peer_group);
       });
     });
   });
@@ -320,6 +323,17 @@ base::Status Rtnl::delete_link(const std::string& name) {
   NetlinkRequest request(RTM_DELLINK, kAckOnly);
   request.body(ifinfomsg{}).text(IFLA_IFNAME, name);
   return transact(std::move(request), "delete link " + name);
+}
+
+base::Status Rtnl::set_group(const std::string& name, std::uint32_t group) {
+  return set_link(name, "set the group of " + name, 0, 0,
+                  [&](NetlinkRequest& request) { request.u32(IFLA_GROUP, group); });
+}
+
+base::Status Rtnl::delete_group(std::uint32_t group) {
+  NetlinkRequest request(RTM_DELLINK, kAckOnly);
+  request.body(ifinfomsg{}).u32(IFLA_GROUP, group);
+  return transact(std::move(request), "delete the links of group " + std::to_string(group));
 }
 
 base::Status Rtnl::set_link(const std::string& name, const std::string& what, unsigned flags,

@@ -28,6 +28,7 @@ struct Link {
   std::uint32_t mtu = 0;
   std::uint32_t master = 0;
   std::uint32_t peer_index = 0;  ///< IFLA_LINK
+  std::uint32_t group = 0;       ///< links that are named together, within a namespace
   bool is_ethernet = false;      ///< and no loopback
   MacAddress mac{};              ///< of an Ethernet link
 };
@@ -87,10 +88,15 @@ class Rtnl {
   [[nodiscard]] base::Result<std::vector<Rule>> rules();
 
   [[nodiscard]] base::Status add_bridge(const std::string& name);
-  /// A veth pair; `peer_netns` places the peer at once in another namespace (-1: this one).
+  /// A veth pair; `peer_netns` places the peer at once in another namespace (-1: this one), where
+  /// it is born into `peer_group`.
   [[nodiscard]] base::Status add_veth(const std::string& name, const std::string& peer_name,
-                                      int peer_netns = -1);
+                                      int peer_netns = -1, std::uint32_t peer_group = 0);
   [[nodiscard]] base::Status delete_link(const std::string& name);
+  [[nodiscard]] base::Status set_group(const std::string& name, std::uint32_t group);
+  /// Deletes every link of the namespace that is in the group, in one step of the kernel's: each
+  /// deletion by itself waits some 30 ms until nobody can use the link any more. NotFound: none is.
+  [[nodiscard]] base::Status delete_group(std::uint32_t group);
   [[nodiscard]] base::Status set_up(const std::string& name, bool up);
   [[nodiscard]] base::Status set_mtu(const std::string& name, std::uint32_t mtu);
   /// Sockets of the namespace make their super-packets as small as `gso_*` says; a larger one that

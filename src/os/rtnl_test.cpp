@@ -127,6 +127,27 @@ TEST_F(RtnlTest, VethPeerAppearsInOtherNamespace) {
   });
 }
 
+TEST_F(RtnlTest, AGroupIsDeletedAsOneAndAlone) {
+  in_fresh_namespace([] {
+    auto rtnl = Rtnl::open();
+    ASSERT_TRUE(rtnl);
+    constexpr std::uint32_t kBorn = 0x77000001;
+    constexpr std::uint32_t kGoing = 0x77000002;
+    for (const char* name : {"a", "b", "c"})
+      OK(rtnl->add_veth(std::string(name) + "0", std::string(name) + "1", this_namespace().get(),
+                        kBorn));
+    EXPECT_EQ(rtnl->link("a1").value().group, kBorn);
+    EXPECT_EQ(rtnl->link("a0").value().group, 0U);
+    OK(rtnl->set_group("a1", kGoing));
+    OK(rtnl->set_group("b1", kGoing));
+    OK(rtnl->delete_group(kGoing));
+    for (const char* gone : {"a0", "a1", "b0", "b1"})
+      EXPECT_EQ(rtnl->link(gone).error().kind, ErrorKind::NotFound);
+    EXPECT_TRUE(rtnl->link("c1"));
+    EXPECT_EQ(rtnl->delete_group(kGoing).error().kind, ErrorKind::NotFound);
+  });
+}
+
 TEST_F(RtnlTest, MasterAndMove) {
   in_fresh_namespace([] {
     auto rtnl = Rtnl::open();
