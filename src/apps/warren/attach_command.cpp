@@ -2,7 +2,9 @@
 // says from inside.
 #include <CLI/CLI.hpp>
 #include <cstdlib>
+#include <iterator>
 #include <memory>
+#include <sstream>
 
 #include "apps/warren/cli.hpp"
 #include "apps/warren/run_config.hpp"
@@ -25,6 +27,13 @@ struct AttachArguments {
   bool start_net = false;
 };
 
+/// As the run's own program was told them.
+std::vector<std::string> services_of(const netns::RunState& run) {
+  const auto told = run.find("services");
+  std::istringstream words(told == run.end() ? std::string() : told->second);
+  return {std::istream_iterator<std::string>(words), std::istream_iterator<std::string>()};
+}
+
 int attach_it(const Invocation& invocation, const AttachArguments& arguments) {
   const auto fail = [&](const base::Error& error) {
     const int code = report(invocation, error);
@@ -41,10 +50,10 @@ int attach_it(const Invocation& invocation, const AttachArguments& arguments) {
     }
   }
   if (arguments.command.empty()) return kDone;
-  const netns::RunEnd end =
-      netns::attach(run, {.argv = arguments.command,
-                          .environment = run_environment(run["name"], arguments.variables),
-                          .preserve_fds = arguments.preserve_fds});
+  const netns::RunEnd end = netns::attach(
+      run, {.argv = arguments.command,
+            .environment = run_environment(run["name"], services_of(run), arguments.variables),
+            .preserve_fds = arguments.preserve_fds});
   if (end.why) report(invocation, *end.why);
   return end.exit_code;
 }

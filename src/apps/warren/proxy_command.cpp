@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <iterator>
 #include <memory>
 
 #include "apps/warren/cli.hpp"
@@ -47,7 +49,8 @@ base::Result<netns::ProxyConfig> make_proxy_config(const ProxyArguments& argumen
   for (char** entry = environ; *entry != nullptr; ++entry) {
     config.run.environment.emplace_back(*entry);
   }
-  config.variables = arguments.run.variables;
+  config.variables = config.run.services;
+  std::ranges::copy(arguments.run.variables, std::back_inserter(config.variables));
   WARREN_TRY_ASSIGN(config.stack_program, netns::stack_program());
   return config;
 }

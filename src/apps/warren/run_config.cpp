@@ -377,7 +377,7 @@ base::Status follow_profile(const RunArguments& arguments, const Profile& profil
 /// What programs are told of the network's services; `-e` stands above it.
 void tell_of_services(const client::ProfileNote& note, netns::RunConfig& config) {
   for (const model::Variable& variable : note.environment) {
-    config.environment.push_back(variable.name + "=" + variable.value);
+    config.services.push_back(variable.name + "=" + variable.value);
   }
 }
 
@@ -431,6 +431,7 @@ std::string check_variable(const std::string& text) {
 }
 
 std::vector<std::string> run_environment(const std::string& run,
+                                         const std::vector<std::string>& services,
                                          const std::vector<std::string>& variables) {
   std::vector<std::string> out;
   const auto remove = [&](const std::string& name) {
@@ -443,9 +444,11 @@ std::vector<std::string> run_environment(const std::string& run,
   remove("WARREN_RUN");
   remove("WARREN_PASSWORD");  // the tunnel's business, not the program's
   out.push_back("WARREN_RUN=" + run);
-  for (const std::string& given : variables) {
-    remove(given.substr(0, given.find('=')));
-    out.push_back(given);
+  for (const auto* each : {&services, &variables}) {
+    for (const std::string& given : *each) {
+      remove(given.substr(0, given.find('=')));
+      out.push_back(given);
+    }
   }
   return out;
 }
@@ -490,9 +493,7 @@ base::Result<netns::RunConfig> make_run_config(const RunArguments& arguments) {
   WARREN_TRY(fill_exposures(arguments, config));
   WARREN_TRY(fill_surroundings(arguments, config));
   config.argv = arguments.command;
-  std::vector<std::string> variables = std::move(config.environment);
-  std::ranges::copy(arguments.variables, std::back_inserter(variables));
-  config.environment = run_environment(config.name, variables);
+  config.environment = run_environment(config.name, config.services, arguments.variables);
   return config;
 }
 

@@ -61,8 +61,10 @@ struct LinkProfile {
 [[nodiscard]] base::Result<LinkProfile> make_link_profile(const RunArguments& arguments);
 
 /// The environment of a command inside a run: the caller's, without the addresses of sockets that a
-/// run does not see, with WARREN_RUN and every `-e NAME=VALUE`.
+/// run does not see, with WARREN_RUN, what the network tells of its services and, above it, every
+/// `-e NAME=VALUE`.
 [[nodiscard]] std::vector<std::string> run_environment(const std::string& run,
+                                                       const std::vector<std::string>& services,
                                                        const std::vector<std::string>& variables);
 /// What is wrong with the value of `-e`; empty: nothing.
 [[nodiscard]] std::string check_variable(const std::string& text);
