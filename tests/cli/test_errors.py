@@ -45,6 +45,15 @@ def test_status_of_a_member_is_no_failure(warren):
     warren.fails(3, "status", "--check", "live")
 
 
+def test_status_of_a_remote_gateway_is_not_that_of_this_host(warren):
+    """What this host has is no answer to a question about another one."""
+    profiles = warren.home / ".config" / "warren"
+    profiles.mkdir(parents=True)
+    (profiles / "lab.conf").write_text("[Interface]\n")
+    for args in (("status",), ("status", "--check", "live")):
+        assert "nowhere" in warren.fails(5, "--remote", "nowhere", *args)
+
+
 def test_json_may_follow_the_command(warren):
     done = warren("network", "list", "--json")
     assert done.returncode == 3

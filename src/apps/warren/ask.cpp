@@ -38,6 +38,8 @@ client::Daemon daemon_of(const Invocation& invocation) {
   return client::Daemon(std::move(*remote));
 }
 
+bool asks_remote(const Invocation& invocation) { return !remote_of(invocation).empty(); }
+
 base::Status check_here(const Invocation& invocation, const std::string& what) {
   const std::string name = remote_of(invocation);
   if (name.empty()) return {};

@@ -13,6 +13,9 @@ namespace warren::app {
 
 /// This host's daemon, or the remote gateway that is meant.
 [[nodiscard]] client::Daemon daemon_of(const Invocation& invocation);
+/// Whether a remote gateway is meant, by --remote or by `warren remote use`.
+bool asks_remote(const Invocation& invocation);
+
 /// Invalid when a remote gateway is meant: `what` needs its host.
 [[nodiscard]] base::Status check_here(const Invocation& invocation, const std::string& what);
 

@@ -1,7 +1,8 @@
 // `status`, `audit` and `reload`.
 //
 // What `status --check` looks at, in this order: with --daemon, the daemon; with a NAME, the run of
-// that name or profile; without either, the run of this user when there is one, else the daemon.
+// that name or profile; without either, the run of this user when there is one, else the daemon. A
+// remote gateway is its daemon.
 
 #include <algorithm>
 #include <memory>
@@ -51,7 +52,8 @@ std::vector<netns::RunStatus> runs_of_user() {
 
 // --- status as a whole ---
 
-/// What could be learned; `daemon_error` where the daemon could not be asked.
+/// What could be learned; `daemon_error` where the daemon could not be asked. Of a remote gateway
+/// it is what that one knows: what runs on this host is not part of it.
 struct Picture {
   std::optional<api::Status> daemon;
   std::optional<base::Error> daemon_error;
@@ -70,6 +72,7 @@ Picture look(const Invocation& invocation) {
   } else {
     picture.daemon_error = std::move(status).error();
   }
+  if (asks_remote(invocation)) return picture;
   picture.runs = runs_of_user();
   picture.links = hostlink::list_links(hostlink::directory_in(invocation.run_dir));
   if (const auto directory = client::profile_directory()) {
@@ -140,7 +143,7 @@ base::Status show_status(Invocation& invocation) {
   Picture picture = look(invocation);
   if (!picture.daemon && picture.runs.empty() && picture.links.empty() &&
       picture.profiles.empty()) {
-    if (picture.daemon_error->kind != base::ErrorKind::Unavailable) {
+    if (picture.daemon_error->kind != base::ErrorKind::Unavailable || asks_remote(invocation)) {
       return std::move(*picture.daemon_error);
     }
     return base::make_error(base::ErrorKind::Unavailable,
@@ -235,7 +238,9 @@ base::Status check(Invocation& invocation, const StatusChoice& choice) {
     wait = std::chrono::seconds(*seconds);
   }
   const char* state = choice.check == "ready" ? "ready" : "live";
-  if (choice.daemon || (choice.run.empty() && runs_of_user().empty())) {
+  const bool no_run_meant =
+      choice.run.empty() && (asks_remote(invocation) || runs_of_user().empty());
+  if (choice.daemon || no_run_meant) {
     WARREN_TRY(check_daemon(invocation, choice.check == "ready", wait));
     print_line(invocation.json
                    ? ordered_json{{"schema", 1}, {"daemon", true}, {"state", state}}.dump()
