@@ -223,6 +223,7 @@ class KeysSeen {
     count_ = 0;
     many_.clear();
   }
+  [[nodiscard]] std::size_t size() const { return count_ + many_.size(); }
 
  private:
   static constexpr std::size_t kFew = 48;
@@ -263,11 +264,17 @@ base::Result<Json> parse(std::string_view text) {
   std::array<KeysSeen, kMaxDepth + 1> open_objects;
   std::size_t depth = 0;
   std::optional<std::string> twice;
+  bool crowded = false;
   const auto on_event = [&](int, Json::parse_event_t event, Json& parsed) {
     if (event == Json::parse_event_t::object_start) open_objects[++depth].clear();
     if (event == Json::parse_event_t::object_end) --depth;
     if (event == Json::parse_event_t::key) {
       const auto& name = parsed.get_ref<const std::string&>();
+      // The parser looks through all keys of an object for each that it adds: the rest it drops.
+      if (open_objects[depth].size() == kMaxKeys) {
+        crowded = true;
+        return false;
+      }
       if (!open_objects[depth].add(name)) twice = name;
     }
     return true;
@@ -275,6 +282,7 @@ base::Result<Json> parse(std::string_view text) {
   Json json = Json::parse(text, on_event, false);
   if (json.is_discarded()) return invalid("the document is not valid JSON");
   if (!json.is_object()) return invalid("the document is not a JSON object");
+  if (crowded) return invalid("an object has more than " + std::to_string(kMaxKeys) + " keys");
   if (twice) return invalid("key \"" + twice->substr(0, 100) + "\" is given twice");
   return json;
 }

@@ -3,8 +3,8 @@
 // A document is an object with "schema": 1 beside the type's members, under their own names.
 // Optional members are left out when absent. Decoding refuses, as Invalid and with the key's path:
 // a wrong or missing schema, an unknown key, a key given twice, a missing key without a default, a
-// wrong type, a number out of range, text that is not UTF-8, more than kMaxDepth levels and more
-// than kMaxDocumentBytes.
+// wrong type, a number out of range, text that is not UTF-8, and more levels, keys of an object or
+// bytes than kMaxDepth, kMaxKeys and kMaxDocumentBytes.
 #pragma once
 
 #include <optional>
@@ -19,6 +19,7 @@ namespace warren::api {
 inline constexpr int kSchema = 1;
 inline constexpr std::size_t kMaxDocumentBytes = 16 << 20;
 inline constexpr std::size_t kMaxDepth = 8;
+inline constexpr std::size_t kMaxKeys = 256;  ///< of one object; no document has as many
 inline constexpr std::size_t kMaxStringBytes = 64 << 10;
 inline constexpr std::size_t kMaxListEntries = 100'000;
 

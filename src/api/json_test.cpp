@@ -29,6 +29,12 @@ NetworkView network_view() {
   return view;
 }
 
+std::string many_keys(int count) {
+  std::string text;
+  for (int i = 0; i < count; ++i) text += ",\"k" + std::to_string(i) + "\":1";
+  return text;
+}
+
 PeerView peer_view() {
   PeerView view;
   view.network = "lab";
@@ -102,6 +108,7 @@ TEST(Json, EveryTypeReadsBack) {
   expect_round_trip(AuthorityList{"lab",
                                   {{.number = 2,
                                     .current = true,
+                                    .brought = true,
                                     .chain = {{"s", "i", "f", 1, 2}},
                                     .certificates = "pem",
                                     .good = 3,
@@ -176,7 +183,7 @@ TEST(Json, DefaultsOfARequestStay) {
 }
 
 struct Bad {
-  const char* text;
+  std::string text;
   const char* message;
 };
 
@@ -199,6 +206,9 @@ TEST(Json, RefusalsNameTheKey) {
            Bad{R"({"schema":1,"name":"a","dns":"x"})", "key \"dns\" must be a list"},
            Bad{R"({"schema":1,"name":"a","dns":["x",3]})", "key \"dns[1]\" must be a string"},
            Bad{R"({"schema":1,"name":"a","name":"b"})", "key \"name\" is given twice"},
+           Bad{R"({"schema":1,"name":"a")" + many_keys(10'000) + "}", "has more than 256 keys"},
+           Bad{R"({"schema":1)" + many_keys(256) + "}", "has more than 256 keys"},
+           Bad{R"({"schema":1)" + many_keys(255) + "}", "key \"name\" is missing"},
            Bad{R"({"schema":1,"name":"a\u0000b"})", "key \"name\" holds a zero byte"},
            Bad{R"([1])", "not a JSON object"},
            Bad{R"("text")", "not a JSON object"},
