@@ -42,6 +42,7 @@ def test_version(warren):
     ("peer", "rename", "phone"), ("peer", "export"), ("peer", "export", "phone", "--all", "x"),
     ("peer", "export", "--all", "x", "-o", "y"), ("peer", "export", "phone", "--format", "ovpn"),
     ("peer", "export", "phone", "--with-program"),
+    ("network", "set", "lab"), ("network", "set", "lab", "--nat", "--no-nat"),
     ("peer", "delete"), ("revoke",), ("invite",), ("leave",), ("status", "--check", "well"),
     ("audit", "--limit", "0"), ("audit", "--limit", "x"), ("invite", "a", "--expires", "5y"),
     ("invite", "a", "--uses", "many"), ("invite", "a", "--uses", "-1"),

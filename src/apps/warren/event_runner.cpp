@@ -3,7 +3,9 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <string_view>
+#include <system_error>
 
 #include <fcntl.h>
 #include <pwd.h>
@@ -28,6 +30,13 @@ base::Result<os::Fd> filled_pipe(const std::string& document) {
   if (written != static_cast<ssize_t>(document.size())) return base::os_error("fill a pipe");
   if (::fcntl(out.get(), F_SETFL, 0) != 0) return base::os_error("prepare a pipe");
   return out;
+}
+
+/// The program starts in "/", not where it was named.
+std::string from_root(const std::string& path) {
+  std::error_code error;
+  const auto out = std::filesystem::absolute(path, error);
+  return error ? path : out.string();
 }
 
 /// What a program may know of our environment: nothing that could hold a secret of ours.
@@ -108,7 +117,7 @@ void EventRunner::start(const std::string& document) {
 
 base::Result<std::string> find_program(const std::string& name) {
   if (name.find('/') != std::string::npos) {
-    if (::access(name.c_str(), X_OK) == 0) return name;
+    if (::access(name.c_str(), X_OK) == 0) return from_root(name);
     return base::os_error("execute " + name);
   }
   const char* given = std::getenv("PATH");
@@ -116,7 +125,7 @@ base::Result<std::string> find_program(const std::string& name) {
   while (!path.empty()) {
     const std::size_t end = std::min(path.find(':'), path.size());
     const std::string file = std::string(path.substr(0, end)) + "/" + name;
-    if (end > 0 && ::access(file.c_str(), X_OK) == 0) return file;
+    if (end > 0 && ::access(file.c_str(), X_OK) == 0) return from_root(file);
     path.remove_prefix(std::min(end + 1, path.size()));
   }
   return base::make_error(base::ErrorKind::NotFound, "there is no program " + name,

@@ -106,7 +106,7 @@ base::Status check_no_run(const std::string& directory, const std::string& profi
     return base::make_error(
         base::ErrorKind::Conflict,
         fmt::format("leave {}: the run {} uses it (pid {})", profile, run.name, pid),
-        "end it first: kill " + pid);
+        "end it first: warren stop " + run.name);
   }
   return {};
 }

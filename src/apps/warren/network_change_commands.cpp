@@ -1,6 +1,9 @@
 // `warren network stop|start|restart|set`: what can change of a network that is there.
+#include <array>
 #include <memory>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -46,10 +49,28 @@ base::Status set(const Invocation& invocation, const std::string& name,
       fmt::print(stderr, "warren: warning: {}\n", warning);
     }
     if (request.endpoint || request.dns) {
-      fmt::print("  members that joined before keep what they were told then\n");
+      fmt::print("  who joined hears of it by itself; a bundle of `peer export` stays as it was\n");
     }
   }
   return {};
+}
+
+/// Invalid when nothing is to change, or one thing both ways.
+base::Status check_given(const CLI::App& command, const std::string& name,
+                         std::span<CLI::Option* const> switches) {
+  for (const CLI::Option* option : switches) {
+    if (option->count() < 2) continue;
+    return base::make_error(
+        base::ErrorKind::Invalid,
+        fmt::format("change network {}: {} is given more than once", name, option->get_name()),
+        "give it once, as --NAME or as --no-NAME");
+  }
+  const auto options = command.get_options(
+      [](const CLI::Option* option) { return option->count() > 0 && !option->get_positional(); });
+  if (!options.empty()) return {};
+  return base::make_error(base::ErrorKind::Invalid,
+                          "change network " + name + ": it is not said what is to change",
+                          "warren network set --help shows what can");
 }
 
 /// Options as given: absent, or a value ("none" empties a list).
@@ -81,7 +102,8 @@ void add_set(CLI::App& network, Invocation& invocation) {
   auto* dns = words("--dns", given->dns, "name servers of the members, or none");
   auto* nat = command->add_flag("--nat,!--no-nat", given->nat, "a way out through this host");
   auto* host_access = command->add_flag("--host-access,!--no-host-access", given->host_access,
-                                        "this host itself reaches the members");
+                                        "this host itself reaches the members, with --names by "
+                                        "name");
   auto* names = command->add_flag("--names,!--no-names", given->names,
                                   "the gateway answers for the names of members and services");
   auto* forwarders = words("--forwarder", given->forwarders,
@@ -102,6 +124,10 @@ void add_set(CLI::App& network, Invocation& invocation) {
   auto* gateway = words("--gateway-address", given->gateway_addresses, "")->group("");
   command->footer("Example: warren network set lab --endpoint vpn2.example.org --no-nat");
   command->callback([=, &invocation] {
+    if (auto good = check_given(*command, given->name, std::array{nat, host_access, names});
+        !good) {
+      return finish(invocation, std::move(good));
+    }
     api::NetworkSet request;
     if (endpoint->count() > 0) request.endpoint = given->endpoint;
     if (dns->count() > 0) request.dns = list_of(given->dns);

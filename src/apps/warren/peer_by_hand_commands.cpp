@@ -85,9 +85,11 @@ base::Status add(const Invocation& invocation, const AddChoice& choice) {
   if (peer.expires != 0) text += "\n  until " + moment(peer.expires);
   if (peer.public_key.empty()) {
     text += fmt::format(
-        "\n  it waits for its key: warren peer set-key {0} KEY (as wg pubkey prints it)"
-        "\n  or let the keys be made here: warren peer export {0} --generate-keys --format qr",
-        peer.name);
+        "\n  it waits for its key: warren peer set-key {0} KEY --network {1} (as wg pubkey prints "
+        "it)"
+        "\n  or let the keys be made here: warren peer export {0} --network {1} --generate-keys "
+        "--format qr",
+        peer.name, peer.network);
   }
   print_peer(invocation, peer, text);
   return {};

@@ -107,8 +107,9 @@ base::Status verify(Invocation& invocation, const std::string& network) {
     fmt::print("{} {} as declared\n", join_words(report.networks),
                report.networks.size() == 1 ? "is" : "are");
   } else {
-    fmt::print("{} differences; the daemon repairs what it can when it starts\n",
-               report.differences.size());
+    const std::size_t count = report.differences.size();
+    fmt::print("{} difference{}; put right by: warren export | warren apply -f -\n", count,
+               count == 1 ? "" : "s");
   }
   return {};
 }

@@ -73,7 +73,10 @@ base::Result<std::array<std::uint8_t, 32>> parse_pin(const std::string& text) {
 base::Result<std::string> read_token(const RemoteChoice& choice) {
   if (!choice.token_file.empty()) {
     WARREN_TRY_ASSIGN(SecretFile file, SecretFile::open(choice.token_file));
-    return file.next();
+    WARREN_TRY_ASSIGN(std::string line, file.next());
+    // What `token create` prints, as it stands: its first line says what it is.
+    if (line.starts_with("bundle ")) line.erase(0, line.find_first_not_of(' ', 6));
+    return line;
   }
   if (auto typed = ask_on_terminal("Token (as `warren token create` printed it):", true)) {
     return std::move(*typed);
