@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <sstream>
@@ -52,6 +53,7 @@ std::vector<std::string> names_in(const std::string& directory) {
   const std::unique_ptr<DIR, int (*)(DIR*)> open_one(opendir(directory.c_str()), closedir);
   if (!open_one) return names;
   while (const dirent* entry = readdir(open_one.get())) names.emplace_back(entry->d_name);
+  std::ranges::sort(names);  // a directory has no order that people would know
   return names;
 }
 

@@ -1,7 +1,7 @@
 // A program for each event: started without a shell and without privileges, with the event's
 // document on its standard input.
 //
-// At most kAtOnce of them run, each for at most kLongest; as many as kWaiting more events wait, and
+// EventLimits say how many of them run at once, each for how long, and how many more events wait;
 // what comes on top of them is dropped, with a word about it.
 #pragma once
 
@@ -57,7 +57,7 @@ class EventRunner {
   std::size_t dropped_ = 0;
 };
 
-/// The path of a program as a shell would find it; NotFound.
+/// The path of a program as a shell would find it, from the root on; NotFound.
 [[nodiscard]] base::Result<std::string> find_program(const std::string& name);
 /// Who runs it: the user of this name; for root without a name nobody; otherwise who we are.
 [[nodiscard]] base::Result<std::optional<os::SpawnUser>> event_user(const std::string& name);

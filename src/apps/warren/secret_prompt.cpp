@@ -19,11 +19,12 @@ namespace {
 
 constexpr std::size_t kMaxSecret = 4096;
 
-/// Byte by byte: what follows the line is not ours.
+/// Byte by byte: what follows the line is not ours. One that is longer than kMaxSecret has one byte
+/// more, and is no secret.
 std::optional<std::string> read_line(int descriptor) {
   std::string line;
   char c = 0;
-  while (line.size() < kMaxSecret) {
+  while (line.size() <= kMaxSecret) {
     const ssize_t got = read(descriptor, &c, 1);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) {
@@ -96,10 +97,13 @@ base::Result<SecretFile> SecretFile::open(const std::string& path) {
 base::Result<std::string> SecretFile::next() {
   ++lines_;
   auto line = read_line(file_ ? file_.get() : STDIN_FILENO);
-  if (line && !line->empty()) return std::move(*line);
+  const bool fits = !line || line->size() <= kMaxSecret;
+  if (line && !line->empty() && fits) return std::move(*line);
   const std::string which = lines_ == 1 ? "its first line" : "line " + std::to_string(lines_);
+  const std::string why =
+      fits ? " is empty" : " is longer than " + std::to_string(kMaxSecret) + " characters";
   return base::make_error(base::ErrorKind::Invalid,
-                          "read the password from " + path_ + ": " + which + " is empty");
+                          "read the password from " + path_ + ": " + which + why);
 }
 
 std::optional<std::string> ask_on_terminal(const std::string& question, bool secret) {
@@ -111,7 +115,8 @@ std::optional<std::string> ask_on_terminal(const std::string& question, bool sec
   if (secret) hidden.emplace(terminal.get());
   if (write(terminal.get(), prompt.data(), prompt.size()) < 0) return std::nullopt;
   if (hidden && hidden->interrupted()) return std::nullopt;
-  return read_line(terminal.get());
+  auto line = read_line(terminal.get());
+  return line && line->size() <= kMaxSecret ? line : std::nullopt;
 }
 
 }  // namespace warren::app

@@ -15,7 +15,7 @@ class SecretFile {
  public:
   /// Warns about a file that others can read.
   [[nodiscard]] static base::Result<SecretFile> open(const std::string& path);
-  /// The next line; Invalid when there is none, or it is empty.
+  /// The next line; Invalid when there is none, or it is empty, or too long for a secret.
   [[nodiscard]] base::Result<std::string> next();
 
  private:
