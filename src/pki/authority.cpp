@@ -97,7 +97,7 @@ base::Result<Key> requested_key(const std::string& request_pem) {
   const Memory memory(BIO_new_mem_buf(
       request_pem.data(), static_cast<int>(std::min<std::size_t>(request_pem.size(), 65'536))));
   const SigningRequest request(
-      memory ? PEM_read_bio_X509_REQ(memory.get(), nullptr, nullptr, nullptr) : nullptr);
+      memory ? PEM_read_bio_X509_REQ(memory.get(), nullptr, no_passphrase, nullptr) : nullptr);
   if (!request) return openssl_error("read the certificate request", base::ErrorKind::Invalid);
   Key key(X509_REQ_get_pubkey(request.get()));
   if (!key || X509_REQ_verify(request.get(), key.get()) != 1) {
@@ -165,7 +165,7 @@ base::Status fill_store(X509_STORE* store, const std::string& trusted_pem,
   for (const std::string* text : {&trusted_pem, &revocations_pem}) {
     const Memory memory(BIO_new_mem_buf(text->data(), static_cast<int>(text->size())));
     STACK_OF(X509_INFO)* found =
-        memory ? PEM_X509_INFO_read_bio(memory.get(), nullptr, nullptr, nullptr) : nullptr;
+        memory ? PEM_X509_INFO_read_bio(memory.get(), nullptr, no_passphrase, nullptr) : nullptr;
     for (int i = 0; i < sk_X509_INFO_num(found); ++i) {
       const X509_INFO* info = sk_X509_INFO_value(found, i);
       if (info->x509 != nullptr) X509_STORE_add_cert(store, info->x509);

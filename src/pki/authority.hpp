@@ -97,6 +97,9 @@ struct RevocationFacts {
 [[nodiscard]] base::Result<RevocationFacts> read_revocations(
     const std::string& list_pem, const std::string& authority_certificate_pem);
 
+/// The PEM text of a list in DER.
+[[nodiscard]] base::Result<std::string> revocations_pem(const std::string& der);
+
 /// The single certificates of a PEM text, in its order.
 [[nodiscard]] std::vector<std::string> certificates_of(const std::string& pem);
 

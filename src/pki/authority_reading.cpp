@@ -44,7 +44,8 @@ base::Result<RevocationFacts> read_revocations(const std::string& list_pem,
   WARREN_TRY_ASSIGN(const Certificate authority,
                     read_certificate(authority_certificate_pem, "authority's certificate"));
   const Memory memory(BIO_new_mem_buf(list_pem.data(), static_cast<int>(list_pem.size())));
-  const Crl list(memory ? PEM_read_bio_X509_CRL(memory.get(), nullptr, nullptr, nullptr) : nullptr);
+  const Crl list(memory ? PEM_read_bio_X509_CRL(memory.get(), nullptr, no_passphrase, nullptr)
+                        : nullptr);
   if (!list) return openssl_error("read a revocation list", base::ErrorKind::Invalid);
   const Key key(X509_get_pubkey(authority.get()));
   if (!key || X509_CRL_verify(list.get(), key.get()) != 1) {
@@ -67,6 +68,16 @@ base::Result<RevocationFacts> read_revocations(const std::string& list_pem,
   }
   std::ranges::sort(facts.serials);
   return facts;
+}
+
+base::Result<std::string> revocations_pem(const std::string& der) {
+  const auto* at = reinterpret_cast<const unsigned char*>(der.data());
+  const Crl list(d2i_X509_CRL(nullptr, &at, static_cast<long>(der.size())));
+  const Memory memory(BIO_new(BIO_s_mem()));
+  if (!list || !memory || PEM_write_bio_X509_CRL(memory.get(), list.get()) != 1) {
+    return openssl_error("read a revocation list", base::ErrorKind::Invalid);
+  }
+  return content(memory.get());
 }
 
 std::vector<std::string> certificates_of(const std::string& pem) {

@@ -1,8 +1,12 @@
 #include "pki/authority.hpp"
 
 #include <gtest/gtest.h>
+#include <pty.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <random>
 
@@ -242,6 +246,57 @@ TEST_F(AuthorityTest, KnowsAKeyByItsCertificateAndWhenItIsDue) {
   EXPECT_FALSE(is_renewal_due(kNow, after_days(90), after_days(59)));
   EXPECT_TRUE(is_renewal_due(kNow, after_days(90), after_days(60)));
   EXPECT_TRUE(is_renewal_due(kNow, after_days(90), after_days(-1)));
+}
+
+TEST_F(AuthorityTest, ListsInDerAreTheSameAsPem) {
+  const auto list = sign_revocations(authority_, {{issue("one").serial, kNow}}, 9, kNow, 7);
+  ASSERT_TRUE(list);
+  EXPECT_EQ(revocations_pem(list->der).value_or(""), list->pem);
+  EXPECT_FALSE(revocations_pem("nonsense"));
+  EXPECT_FALSE(revocations_pem(""));
+}
+
+// RFC 5280, 4.1.2.5: 9999-12-31 says that there is no end.
+TEST_F(AuthorityTest, AnAuthorityWithoutAnEndIsValid) {
+  const auto key = read_key(authority_.private_key_pem, "key");
+  const auto certificate = read_certificate(authority_.certificate_pem, "certificate");
+  ASSERT_EQ(ASN1_TIME_set_string(X509_getm_notAfter(certificate->get()), "99991231235959Z"), 1);
+  ASSERT_GT(X509_sign(certificate->get(), key->get(), EVP_sha256()), 0);
+  const auto loaded =
+      load_authority(*certificate_to_pem(certificate->get()), authority_.private_key_pem, kNow);
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_GT(certificate_facts(loaded->certificate_pem)->not_after, after_days(36'500));
+}
+
+// Whoever sends a request must not make the gateway ask its terminal for a passphrase, and wait.
+TEST_F(AuthorityTest, APemThatSaysItIsEncryptedAsksNobody) {
+  const std::string plain = create_request("x")->request_pem;
+  const std::size_t body = plain.find('\n') + 1;
+  const std::string encrypted =
+      plain.substr(0, body) +
+      "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00112233445566778899AABBCCDDEEFF\n\n" +
+      plain.substr(body);
+  int terminal = -1;
+  const pid_t child = ::forkpty(&terminal, nullptr, nullptr, nullptr);
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    ::alarm(20);
+    const auto refused =
+        sign_request(authority_, encrypted, {"lab", "x", "node"}, random_, kNow, 1);
+    const auto list = read_revocations(encrypted, authority_.certificate_pem);
+    ::_exit(refused || list ? 1 : 0);
+  }
+  std::string shown;
+  std::array<char, 256> part{};
+  for (ssize_t size = 0; (size = ::read(terminal, part.data(), part.size())) > 0;) {
+    shown.append(part.data(), static_cast<std::size_t>(size));
+    if (shown.find("pass phrase") != std::string::npos) break;
+  }
+  ::close(terminal);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(shown, "");
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
 }
 
 // Four hundred days of a network: every certificate is renewed with a third of its life left, the

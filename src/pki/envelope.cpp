@@ -30,9 +30,6 @@ using Certificates = std::unique_ptr<STACK_OF(X509), FreeStack>;
 
 constexpr unsigned kFlags = CMS_BINARY;
 
-// A key with a pass phrase must not make OpenSSL ask on the terminal.
-int no_passphrase(char*, int, int, void*) { return -1; }
-
 base::Result<Memory> reading(const std::string& text) {
   if (text.size() > static_cast<std::size_t>(std::numeric_limits<int>::max())) {
     return make_error(ErrorKind::Invalid, "more than 2 GiB cannot be put into an envelope",

@@ -12,9 +12,6 @@ namespace {
 
 constexpr std::size_t kMaxPem = 65'536;
 
-// A PEM with a pass phrase must not make OpenSSL ask on the terminal.
-int no_passphrase(char*, int, int, void*) { return -1; }
-
 base::Result<Memory> open_pem(const std::string& pem, const std::string& what) {
   if (pem.size() > kMaxPem) {
     return base::make_error(base::ErrorKind::Invalid, what + " is larger than 64 KiB");
@@ -25,6 +22,8 @@ base::Result<Memory> open_pem(const std::string& pem, const std::string& what) {
 }
 
 }  // namespace
+
+int no_passphrase(char*, int, int, void*) { return -1; }
 
 base::Error openssl_error(std::string what, base::ErrorKind kind) {
   char text[256] = "no reason given";
@@ -123,7 +122,9 @@ base::Result<base::WallTime> wall_time(const ASN1_TIME* time) {
   if (!epoch || ASN1_TIME_diff(&days, &seconds, epoch.get(), time) != 1) {
     return openssl_error("read a certificate's time", base::ErrorKind::Invalid);
   }
-  return base::WallTime{(days * kDay + seconds) * 1'000'000'000};
+  constexpr std::int64_t kSecond = 1'000'000'000;
+  constexpr std::int64_t kLast = INT64_MAX / kSecond;
+  return base::WallTime{std::clamp(days * kDay + seconds, -kLast, kLast) * kSecond};
 }
 
 }  // namespace warren::pki

@@ -59,6 +59,11 @@ inline constexpr std::int64_t kDay = 86'400;  ///< seconds
 
 /// 32 lower-case hexadecimal digits.
 [[nodiscard]] std::string serial_text(const ASN1_INTEGER* serial);
+/// The latest or earliest time that a WallTime can say where it is beyond that ("9999-12-31": no
+/// end).
 [[nodiscard]] base::Result<base::WallTime> wall_time(const ASN1_TIME* time);
+/// For every reader of PEM: a text that says it is encrypted must not make OpenSSL ask for a
+/// passphrase on the terminal.
+int no_passphrase(char*, int, int, void*);
 
 }  // namespace warren::pki

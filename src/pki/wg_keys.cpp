@@ -29,7 +29,9 @@ std::array<std::uint8_t, 32> secret_hash(base::Bytes secret) { return crypto::sh
 
 std::array<std::uint8_t, 32> secret_hash(base::Bytes secret, std::uint32_t place) {
   if (place == 0) return secret_hash(secret);
-  std::vector<std::uint8_t> text(secret.begin(), secret.end());
+  std::vector<std::uint8_t> text;
+  text.reserve(secret.size() + 4);  // growing would leave a copy behind
+  text.assign(secret.begin(), secret.end());
   for (const unsigned shift : {24U, 16U, 8U, 0U}) {
     text.push_back(static_cast<std::uint8_t>(place >> shift));
   }
