@@ -13,6 +13,7 @@ struct CertificateFields {
   void of(AuthorityView*, D& d) {
     v.required("number", d.number);
     v.required("current", d.current);
+    v.required("brought", d.brought);
     v.required("chain", d.chain);
     v.required("certificates", d.certificates);
     v.required("good", d.good);

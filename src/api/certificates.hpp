@@ -12,6 +12,7 @@ namespace warren::api {
 struct AuthorityView {
   std::uint32_t number = 0;
   bool current = false;
+  bool brought = false;  ///< somebody gave it; otherwise the gateway made it
   struct Facts {
     std::string subject;
     std::string issuer;

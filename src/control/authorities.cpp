@@ -2,26 +2,28 @@
 //
 // Every network has one current authority. Those that it replaced are retiring: they sign their own
 // lists and nothing else, members are told of them as long as somebody's certificate is still of
-// them, and then they are dropped with all they issued.
+// them, and then they are dropped with all they issued; what then stays is in last_lists.cpp.
 //
 // A list is served from memory and never stored: after a start it is signed again. Its number is in
 // the state, and it is used once: it grows in the transaction that revokes something, so that the
 // denial and the number of the list that says so are durable together, or in one of its own before
-// a list is signed anew for its age. A crash between the two wastes a number, no more.
+// a list is signed anew for its age. A crash between the two wastes a number, no more. Numbers are
+// the time in seconds, or one more than the last: they grow also where the state is an older one
+// (a backup that was restored) or somebody else signed before (an authority that is brought).
 //
 // Lists are good for a week and replaced when a day old, or at once when the clock was set back
 // behind one. Whoever asks for a list that is not there or old gets one that is signed for the
 // occasion; after a start none is there until somebody asks, or is revoked. The records of
-// certificates go two days after their end, when a list that was signed after it has told the last
-// time of those that were revoked (RFC 5280, section 3.3).
+// certificates go two days after their end, with the next list: one that is signed each day has
+// told of those that were revoked once more after it (RFC 5280, section 3.3).
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "control/certificates.hpp"
 #include "control/limits.hpp"
 #include "control/names.hpp"
-#include "pki/wg_keys.hpp"
 
 namespace warren::control {
 
@@ -29,15 +31,6 @@ namespace {
 
 using base::ErrorKind;
 using base::make_error;
-
-/// A list begins a little earlier than now: clocks differ.
-constexpr std::chrono::minutes kListBegins{10};
-
-pki::Authority pki_authority(const store::StoredAuthority& stored) {
-  return {.certificate_pem = stored.certificate_pem,
-          .private_key_pem = stored.private_key_pem,
-          .chain_pem = stored.chain_pem};
-}
 
 api::AuthorityView::Facts facts_of(const std::string& certificate_pem) {
   const auto facts = pki::certificate_facts(certificate_pem);
@@ -50,6 +43,22 @@ api::AuthorityView::Facts facts_of(const std::string& certificate_pem) {
 }
 
 }  // namespace
+
+pki::Authority Control::Impl::Certificates::pki_authority(const store::StoredAuthority& stored) {
+  return {.certificate_pem = stored.certificate_pem,
+          .private_key_pem = stored.private_key_pem,
+          .chain_pem = stored.chain_pem};
+}
+
+base::WallTime Control::Impl::Certificates::list_begin() const {
+  constexpr std::chrono::minutes kClocksDiffer{10};
+  return {deps.clock.wall().ns - base::Duration(kClocksDiffer).count()};
+}
+
+std::uint64_t Control::Impl::Certificates::next_number(std::uint64_t last) const {
+  const std::int64_t now = deps.clock.wall().seconds();
+  return std::max(last + 1, static_cast<std::uint64_t>(std::max<std::int64_t>(now, 0)));
+}
 
 std::string Control::Impl::Certificates::authority_name(const AuthorityKey& key) const {
   const auto network = state.networks.find(key.first);
@@ -90,7 +99,7 @@ std::string Control::Impl::Certificates::authorities_pem(model::NetworkId networ
   return pem;
 }
 
-base::Result<store::StoredAuthority> Control::Impl::Certificates::new_authority(
+base::Result<std::vector<store::Change>> Control::Impl::Certificates::new_authority(
     const model::Network& network, std::uint32_t number, const std::optional<std::string>& brought,
     const std::optional<std::string>& key) {
   const base::WallTime now = deps.clock.wall();
@@ -101,22 +110,32 @@ base::Result<store::StoredAuthority> Control::Impl::Certificates::new_authority(
   pki::Authority made;
   if (brought) {
     WARREN_TRY_ASSIGN(made, pki::load_authority(*brought, *key, now).within("take the authority"));
+    WARREN_TRY(check_unused(*key));
   } else {
     WARREN_TRY_ASSIGN(
         made, pki::create_authority(network.name, deps.random, now, kAuthorityDays, number));
   }
-  return store::StoredAuthority{.network = network.id,
-                                .number = number,
-                                .certificate_pem = std::move(made.certificate_pem),
-                                .private_key_pem = std::move(made.private_key_pem),
-                                .chain_pem = std::move(made.chain_pem),
-                                .retiring = false,
-                                .list_number = 1,
-                                .created = now};
+  store::StoredAuthority authority{.network = network.id,
+                                   .number = number,
+                                   .certificate_pem = std::move(made.certificate_pem),
+                                   .private_key_pem = std::move(made.private_key_pem),
+                                   .chain_pem = std::move(made.chain_pem),
+                                   .retiring = false,
+                                   .brought = brought.has_value(),
+                                   .list_number = next_number(0),
+                                   .created = now};
+  std::vector<store::Change> told;
+  if (brought) WARREN_TRY(resume(authority, told));
+  std::vector<store::Change> changes{store::PutAuthority{std::move(authority)}};
+  std::ranges::move(told, std::back_inserter(changes));
+  return changes;
 }
 
 void Control::Impl::Certificates::start() {
   index.build(state);
+  for (const auto& [key, authority] : state.authorities) {
+    fingerprints.emplace(fingerprint_of(authority), key);
+  }
   std::vector<store::Change> changes;
   std::string of;
   for (const auto& [id, stored] : state.networks) {
@@ -127,7 +146,7 @@ void Control::Impl::Certificates::start() {
                                                   stored.network.name, made.error().message));
       continue;
     }
-    changes.emplace_back(store::PutAuthority{std::move(*made)});
+    std::ranges::move(*made, std::back_inserter(changes));
     of += (of.empty() ? "" : " ") + stored.network.name;
   }
   if (changes.empty()) return;
@@ -148,10 +167,15 @@ void Control::Impl::Certificates::follow(const store::Change& change) {
       list.number_is_free = true;
       list.says_too_little = !is_new;
     }
+    if (is_new) fingerprints.emplace(fingerprint_of(put->authority), key_of(put->authority));
   } else if (const auto* gone = std::get_if<store::DeleteAuthority>(&change)) {
-    lists.erase({gone->network, gone->number});
+    const AuthorityKey key{gone->network, gone->number};
+    lists.erase(key);
+    std::erase_if(fingerprints, [&](const auto& entry) { return entry.second == key; });
   } else if (const auto* network = std::get_if<store::DeleteNetwork>(&change)) {
     std::erase_if(lists, [&](const auto& entry) { return entry.first.first == network->id; });
+    std::erase_if(fingerprints,
+                  [&](const auto& entry) { return entry.second.first == network->id; });
   }
 }
 
@@ -170,18 +194,17 @@ base::Status Control::Impl::Certificates::sign_list(const AuthorityKey& key) {
   for (const auto& [serial, since] : index.revoked(key)) {
     revoked.push_back({.serial = serial, .since = since});
   }
-  const base::WallTime now = deps.clock.wall();
   WARREN_TRY_ASSIGN(pki::RevocationList made,
                     pki::sign_revocations(pki_authority(authority), revoked, authority.list_number,
-                                          {now.ns - base::Duration(kListBegins).count()}, kListDays)
+                                          list_begin(), kListDays)
                         .within("sign the list of revoked certificates of " + authority_name(key)));
   SignedList& list = lists[key];
-  list.tag = base::to_hex(base::Bytes(pki::secret_hash(base::as_bytes(made.der))).first(12));
+  list.tag = tag_of(made.der);
   list.list = std::move(made);
   list.number = authority.list_number;
   list.number_is_free = false;
   list.says_too_little = false;
-  list.signed_at = now;
+  list.signed_at = deps.clock.wall();
   return {};
 }
 
@@ -213,7 +236,7 @@ base::Status Control::Impl::Certificates::renew_lists(const std::vector<Authorit
     const auto list = lists.find(key);
     if (list != lists.end() && list->second.number_is_free) continue;
     store::StoredAuthority next = state.authorities.at(key);
-    ++next.list_number;
+    next.list_number = next_number(next.list_number);
     changes.emplace_back(store::PutAuthority{std::move(next)});
   }
   const std::string of =
@@ -230,13 +253,11 @@ base::Result<RevocationDocument> Control::Impl::Certificates::list_document(
     const std::string& name, ListForm form, std::optional<std::uint32_t> number) {
   WARREN_TRY_ASSIGN(const model::Network network, impl.find_network(name));
   std::vector<AuthorityKey> wanted;
-  std::vector<AuthorityKey> due;
   for (const store::StoredAuthority* authority : authorities_of(network.id)) {
     if (number && authority->number != *number) continue;
     // DER holds one list: the current authority's, unless another one is asked for.
     if (!number && form == ListForm::Der && authority->retiring) continue;
     wanted.push_back(key_of(*authority));
-    if (is_list_due(wanted.back())) due.push_back(wanted.back());
   }
   if (wanted.empty()) {
     return make_error(ErrorKind::NotFound,
@@ -244,6 +265,14 @@ base::Result<RevocationDocument> Control::Impl::Certificates::list_document(
                              : fmt::format("network {} has no authority yet", name),
                       "warren ca show " + name);
   }
+  return lists_of(wanted, form);
+}
+
+base::Result<RevocationDocument> Control::Impl::Certificates::lists_of(
+    const std::vector<AuthorityKey>& wanted, ListForm form) {
+  std::vector<AuthorityKey> due;
+  std::ranges::copy_if(wanted, std::back_inserter(due),
+                       [&](const AuthorityKey& key) { return is_list_due(key); });
   const base::Status renewed = due.empty() ? base::Status() : renew_lists(due);
   RevocationDocument document;
   for (const AuthorityKey& key : wanted) {
@@ -271,7 +300,8 @@ std::vector<std::string> Control::Impl::Certificates::awaited(const AuthorityKey
     return std::ranges::any_of(candidates, [&](const std::string& serial) {
       const store::IssuedCertificate& other = state.certificates.at(serial);
       return other.authority == current->number && other.network == key.first &&
-             other.name == old.name && other.role == old.role && is_good(other);
+             other.name == old.name && other.role == old.role && other.is_server == old.is_server &&
+             is_good(other);
     });
   };
   std::set<std::string> names;
@@ -294,8 +324,9 @@ void Control::Impl::Certificates::drop_retired() {
   }
   for (const AuthorityKey& key : done) {
     const Request request{"daemon", "ca.drop", authority_name(key)};
-    const base::Status dropped =
-        impl.commit({store::DeleteAuthority{key.first, key.second}}, request);
+    std::vector<store::Change> changes;
+    end(state.authorities.at(key), changes);
+    const base::Status dropped = impl.commit(changes, request);
     if (!dropped) return;  // as long as it is there it does no harm
     impl.tell_changed(key.first, std::nullopt);
   }
@@ -303,6 +334,7 @@ void Control::Impl::Certificates::drop_retired() {
 
 bool Control::Impl::Certificates::keep_up() {
   drop_retired();
+  forget_last_lists();
   std::vector<AuthorityKey> due;
   for (const auto& [key, list] : lists) {
     // Those that nobody asked for since the start are signed when somebody does.
@@ -328,6 +360,7 @@ base::Result<api::AuthorityList> Control::Impl::Certificates::show(const std::st
     api::AuthorityView view;
     view.number = authority->number;
     view.current = !authority->retiring;
+    view.brought = authority->brought;
     view.certificates = authority->certificate_pem + authority->chain_pem;
     for (const std::string& one : pki::certificates_of(view.certificates)) {
       view.chain.push_back(facts_of(one));
@@ -356,23 +389,19 @@ base::Result<api::AuthorityList> Control::Impl::Certificates::rotate(
   }
   std::uint32_t number = 1;
   for (const auto* authority : before) number = std::max(number, authority->number + 1);
-  WARREN_TRY_ASSIGN(const store::StoredAuthority next,
+  WARREN_TRY_ASSIGN(std::vector<store::Change> next,
                     new_authority(network, number, wanted.ca_certificates, wanted.ca_key));
   std::vector<store::Change> changes;
   for (const auto* authority : before) {
-    if (authority->certificate_pem == next.certificate_pem) {
-      return make_error(ErrorKind::Conflict, "this is the authority that the network has already",
-                        "bring another one, or leave --ca-cert out: the gateway then makes one");
-    }
     if (drop) {
-      changes.emplace_back(store::DeleteAuthority{network.id, authority->number});
+      end(*authority, changes);
     } else if (!authority->retiring) {
       store::StoredAuthority old = *authority;
       old.retiring = true;
       changes.emplace_back(store::PutAuthority{std::move(old)});
     }
   }
-  changes.emplace_back(store::PutAuthority{next});
+  std::ranges::move(next, std::back_inserter(changes));
   WARREN_TRY(impl.commit(changes, request));
   if (const base::Status done = sign_lists(network.id); !done) {
     impl.log(base::LogLevel::Error, done.error().message);  // and it is tried again

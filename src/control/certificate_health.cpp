@@ -83,22 +83,24 @@ void Control::Impl::Certificates::examine_issued(const model::Network& network,
                                                  api::DoctorReport& report) const {
   const base::WallTime now = deps.clock.wall();
   // The last good one of each holder.
-  std::map<std::pair<std::string, std::string>, const store::IssuedCertificate*> newest;
+  using Holder = std::tuple<std::string, std::string, bool>;
+  std::map<Holder, const store::IssuedCertificate*> newest;
   for (const store::StoredAuthority* authority : authorities_of(network.id)) {
     for (const std::string& serial : index.of_authority({network.id, authority->number})) {
       const store::IssuedCertificate& one = state.certificates.at(serial);
       if (one.revoked.ns != 0) continue;
-      const store::IssuedCertificate*& known = newest[{one.name, one.role}];
+      const store::IssuedCertificate*& known = newest[{one.name, one.role, one.is_server}];
       if (known == nullptr || known->not_after < one.not_after) known = &one;
     }
   }
   for (const auto& [who, certificate] : newest) {
     const bool brief = certificate->not_after - certificate->issued <
                        std::chrono::hours(24 * (kEphemeralCertificateDays + 1));
+    const bool by_itself = certificate->peer && !certificate->is_server;
     // A member's is renewed with a third of its life left, which is when its last month begins.
+    const std::int64_t from = by_itself ? kWarnDays - 1 : kWarnDays;
     const std::int64_t until = certificate->not_after.seconds();
-    if (brief || until - now.seconds() > (kWarnDays - 1) * kDay_s) continue;
-    const bool by_itself = certificate->peer && certificate->role != "server";
+    if (brief || until - now.seconds() > from * kDay_s) continue;
     report.findings.push_back(finding(
         network.name, "certificate of " + certificate->name, until, now.seconds(),
         by_itself ? "it renews when " + certificate->name + " is there: warren run or warren up"
@@ -139,6 +141,11 @@ base::Result<RevocationDocument> Control::revocation_document(const std::string&
                                                               ListForm form,
                                                               std::optional<std::uint32_t> number) {
   return impl_->certificates->list_document(network, form, number);
+}
+
+base::Result<RevocationDocument> Control::published_list(const std::string& fingerprint,
+                                                         ListForm form) {
+  return impl_->certificates->published(fingerprint, form);
 }
 
 base::Result<std::string> Control::issue_certificate(const Member& member,

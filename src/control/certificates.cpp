@@ -23,7 +23,7 @@ namespace {
 using base::ErrorKind;
 using base::make_error;
 
-constexpr std::string_view kServerRole = "server";
+constexpr std::string_view kServerRole = "server";  ///< that certificates of servers say
 
 api::CertificateView view_of(const store::IssuedCertificate& certificate) {
   return {.serial = certificate.serial,
@@ -83,6 +83,7 @@ base::Result<Control::Impl::Certificates::Signed> Control::Impl::Certificates::s
                            .peer = peer,
                            .name = holder.name,
                            .role = holder.role,
+                           .is_server = holder.use == pki::CertificateUse::Server,
                            .issued = now,
                            .not_after = issued.not_after}};
 }
@@ -213,7 +214,7 @@ void Control::Impl::Certificates::deny(const std::vector<std::string>& serials,
   }
   for (const AuthorityKey& key : touched) {
     store::StoredAuthority authority = state.authorities.at(key);
-    ++authority.list_number;
+    authority.list_number = next_number(authority.list_number);
     changes.emplace_back(store::PutAuthority{std::move(authority)});
   }
 }
@@ -232,7 +233,7 @@ void Control::Impl::Certificates::deny_name(model::PeerId peer,
   std::vector<std::string> serials;
   for (const std::string& serial : index.of_peer(peer)) {
     const store::IssuedCertificate& one = state.certificates.at(serial);
-    if (is_good(one) && one.role != kServerRole) serials.push_back(serial);
+    if (is_good(one) && !one.is_server) serials.push_back(serial);
   }
   deny(serials, deps.clock.wall(), changes);
 }
@@ -257,81 +258,6 @@ base::Result<api::CertificateView> Control::Impl::Certificates::revoke(const Req
   WARREN_TRY(impl.commit(changes, request));
   WARREN_TRY(sign_lists(network.id));
   return view_of(state.certificates.at(serial));
-}
-
-// --- verifying ---
-
-std::vector<std::string> Control::Impl::Certificates::verify_list(
-    const store::StoredAuthority& authority) const {
-  const auto list = lists.find(key_of(authority));
-  if (list == lists.end() || list->second.number == 0) return {};  // nobody was told anything yet
-  const std::string who = fmt::format("different: the list of authority {}", authority.number);
-  const auto facts = pki::read_revocations(list->second.list.pem, authority.certificate_pem);
-  if (!facts) return {who + ": " + facts.error().message};
-  std::vector<std::string> differences;
-  std::vector<std::string> declared;
-  for (const auto& [serial, since] : index.revoked(list->first)) declared.push_back(serial);
-  if (facts->serials != declared) {
-    differences.push_back(fmt::format("{} names {} certificates, {} are revoked", who,
-                                      facts->serials.size(), declared.size()));
-  }
-  if (facts->number != authority.list_number) {
-    differences.push_back(
-        fmt::format("{} has number {}, not {}", who, facts->number, authority.list_number));
-  }
-  if (facts->next_update <= deps.clock.wall()) differences.push_back(who + " is over");
-  return differences;
-}
-
-void Control::Impl::Certificates::verify(const model::Network& network,
-                                         api::VerifyReport& report) const {
-  std::vector<std::string> differences;
-  if (current_authority(network.id) == nullptr) differences.emplace_back("missing: an authority");
-  for (const store::StoredAuthority* authority : authorities_of(network.id)) {
-    const auto loaded = pki::load_authority(authority->certificate_pem + authority->chain_pem,
-                                            authority->private_key_pem, deps.clock.wall());
-    if (!loaded) {
-      differences.push_back(
-          fmt::format("different: authority {}: {}", authority->number, loaded.error().message));
-      continue;
-    }
-    std::ranges::move(verify_list(*authority), std::back_inserter(differences));
-  }
-  for (const std::string& serial : strangers(network.id)) {
-    differences.push_back(fmt::format("unexpected: certificate {} of {}, who is no member", serial,
-                                      state.certificates.at(serial).name));
-  }
-  for (std::string& what : differences) {
-    report.differences.push_back({network.name, "certificates", std::move(what), ""});
-  }
-}
-
-std::vector<std::string> Control::Impl::Certificates::strangers(model::NetworkId network) const {
-  std::vector<std::string> found;
-  for (const store::StoredAuthority* authority : authorities_of(network)) {
-    for (const std::string& serial : index.of_authority({network, authority->number})) {
-      const store::IssuedCertificate& one = state.certificates.at(serial);
-      if (!one.peer || !is_good(one)) continue;
-      const auto peer = state.peers.find(*one.peer);
-      const bool lives =
-          peer != state.peers.end() && peer->second.state != model::PeerState::Revoked;
-      if (lives && (one.name == peer->second.name || one.role == kServerRole)) continue;
-      found.push_back(serial);
-    }
-  }
-  return found;
-}
-
-base::Status Control::Impl::Certificates::repair(const Request& request,
-                                                 const model::Network& network) {
-  std::vector<store::Change> changes;
-  deny(strangers(network.id), deps.clock.wall(), changes);
-  if (!changes.empty()) WARREN_TRY(impl.commit(changes, request));
-  std::vector<AuthorityKey> wrong;
-  for (const store::StoredAuthority* authority : authorities_of(network.id)) {
-    if (!verify_list(*authority).empty()) wrong.push_back(key_of(*authority));
-  }
-  return wrong.empty() ? base::Status() : renew_lists(wrong);
 }
 
 }  // namespace warren::control

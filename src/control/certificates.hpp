@@ -27,8 +27,8 @@ struct Control::Impl::Certificates {
   void start();
   /// To be called with each change before it is applied to the state.
   void follow(const store::Change& change);
-  /// A new one, or the one that is brought.
-  [[nodiscard]] base::Result<store::StoredAuthority> new_authority(
+  /// What makes a new one, or takes the one that is brought; Conflict: its key is in use already.
+  [[nodiscard]] base::Result<std::vector<store::Change>> new_authority(
       const model::Network& network, std::uint32_t number,
       const std::optional<std::string>& brought, const std::optional<std::string>& key);
   /// What members trust, the current one first.
@@ -46,6 +46,13 @@ struct Control::Impl::Certificates {
   [[nodiscard]] base::Result<RevocationDocument> list_document(const std::string& network,
                                                                ListForm form,
                                                                std::optional<std::uint32_t> number);
+
+  // --- last_lists.cpp: what the world is told, and the ends of authorities ---
+  /// What deleting a network changes: its last lists, and all of it gone.
+  [[nodiscard]] std::vector<store::Change> deletion(model::NetworkId network) const;
+  /// The list of one authority, living or not.
+  [[nodiscard]] base::Result<RevocationDocument> published(const std::string& fingerprint,
+                                                           ListForm form);
 
   // --- certificates.cpp ---
   /// nullopt, with a line in the log, when the gateway cannot sign or signed enough for today: that
@@ -68,7 +75,13 @@ struct Control::Impl::Certificates {
   [[nodiscard]] base::Result<api::CertificateView> revoke(const Request& request,
                                                           const std::string& network,
                                                           const std::string& serial);
-  void verify(const model::Network& network, api::VerifyReport& report) const;
+
+  // --- certificate_verify.cpp ---
+  /// `kept` is what the store has.
+  void verify(const model::Network& network, const store::State& kept,
+              api::VerifyReport& report) const;
+  /// What belongs to no network.
+  void verify_last_lists(const store::State& kept, api::VerifyReport& report) const;
   [[nodiscard]] base::Status repair(const Request& request, const model::Network& network);
 
   // --- certificate_health.cpp ---
@@ -76,6 +89,27 @@ struct Control::Impl::Certificates {
   std::optional<base::WallTime> gateway_certificate_ends;
 
  private:
+  [[nodiscard]] static pki::Authority pki_authority(const store::StoredAuthority& stored);
+  /// A list begins a little earlier than now: clocks differ.
+  [[nodiscard]] base::WallTime list_begin() const;
+  /// Of the list after the one with number `last`.
+  [[nodiscard]] std::uint64_t next_number(std::uint64_t last) const;
+  [[nodiscard]] static std::string tag_of(const std::string& der);
+  [[nodiscard]] static std::string fingerprint_of(const store::StoredAuthority& authority);
+  /// nullopt: nothing that it issued is running.
+  [[nodiscard]] base::Result<std::optional<store::LastList>> last_list(
+      const store::StoredAuthority& authority) const;
+  /// Appends what ends an authority.
+  void end(const store::StoredAuthority& authority, std::vector<store::Change>& changes) const;
+  void forget_last_lists();
+  /// Conflict when an authority has this key.
+  [[nodiscard]] base::Status check_unused(const std::string& key_pem) const;
+  /// Lets one that is brought go on where it may have been before.
+  [[nodiscard]] base::Status resume(store::StoredAuthority& authority,
+                                    std::vector<store::Change>& changes) const;
+  /// One after another; none of them is over.
+  [[nodiscard]] base::Result<RevocationDocument> lists_of(const std::vector<AuthorityKey>& wanted,
+                                                          ListForm form);
   [[nodiscard]] std::string authority_name(const AuthorityKey& key) const;
   [[nodiscard]] bool is_good(const store::IssuedCertificate& certificate) const;
   /// The current one first.
@@ -103,6 +137,13 @@ struct Control::Impl::Certificates {
   [[nodiscard]] std::vector<std::string> strangers(model::NetworkId network) const;
   /// What is wrong with the list that is served.
   [[nodiscard]] std::vector<std::string> verify_list(const store::StoredAuthority& authority) const;
+  [[nodiscard]] std::vector<std::string> verify_authority(
+      const store::StoredAuthority& authority) const;
+  [[nodiscard]] std::vector<std::string> verify_kept(model::NetworkId network,
+                                                     const store::State& kept) const;
+  /// What makes the store have again what is in the state.
+  [[nodiscard]] std::vector<store::Change> restoration(model::NetworkId network,
+                                                       const store::State& kept) const;
   void examine_authorities(const model::Network& network, api::DoctorReport& report) const;
   void examine_issued(const model::Network& network, api::DoctorReport& report) const;
 
@@ -121,7 +162,8 @@ struct Control::Impl::Certificates {
   Dependencies& deps;
   CertificateIndex index;
   std::map<AuthorityKey, SignedList> lists;
-  std::string list_problem;  ///< the last one that was logged
+  std::map<std::string, AuthorityKey> fingerprints;  ///< of the authorities' certificates
+  std::string list_problem;                          ///< the last one that was logged
 };
 
 }  // namespace warren::control

@@ -272,6 +272,11 @@ class Control {
   /// of the authority that is asked for. Never over, also when nobody asked for long.
   [[nodiscard]] base::Result<RevocationDocument> revocation_document(
       const std::string& network, ListForm form, std::optional<std::uint32_t> authority);
+  /// The list of one authority, which is known by the SHA-256 of its certificate (64 hex digits); of
+  /// one that is no more, the last, while something that it issued would still be good. NotFound
+  /// says nothing of what there is.
+  [[nodiscard]] base::Result<RevocationDocument> published_list(const std::string& fingerprint,
+                                                                ListForm form);
   /// What a member asks for itself; PEM, empty when it gets none now.
   [[nodiscard]] base::Result<std::string> issue_certificate(const Member& member,
                                                             const std::string& request_pem);

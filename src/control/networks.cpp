@@ -30,10 +30,11 @@ base::Result<api::NetworkView> Control::Impl::create_network(const Request& requ
   const pki::WgKeys keys = pki::create_wg_keys(deps.random);
   store::StoredNetwork stored{chosen, keys.private_key};
   stored.network.gateway_key = keys.public_key;
-  WARREN_TRY_ASSIGN(store::StoredAuthority authority,
+  WARREN_TRY_ASSIGN(std::vector<store::Change> authority,
                     certificates->new_authority(chosen, 1, wanted.ca_certificates, wanted.ca_key));
-  WARREN_TRY(
-      commit({store::PutNetwork{stored}, store::PutAuthority{std::move(authority)}}, request));
+  std::vector<store::Change> changes{store::PutNetwork{stored}};
+  std::ranges::move(authority, std::back_inserter(changes));
+  WARREN_TRY(commit(changes, request));
 
   std::vector<std::string> warnings;
   base::Status applied = reconcile_host();
@@ -73,7 +74,7 @@ void Control::Impl::end_engine(const model::Network& network) {
 base::Error Control::Impl::undo_create(const Request& request, const model::Network& network,
                                        base::Error reason) {
   const Request undo{request.actor, "network.create.undo", request.target};
-  if (const base::Status gone = commit({store::DeleteNetwork{network.id}}, undo); !gone) {
+  if (const base::Status gone = commit(certificates->deletion(network.id), undo); !gone) {
     unapplied.insert(network.id);
     creations_to_undo.insert(network.id);
     problems[network.id] = "it could not be made and is being removed: " + reason.message;
@@ -93,7 +94,7 @@ base::Error Control::Impl::undo_create(const Request& request, const model::Netw
 
 base::Status Control::Impl::delete_network(const Request& request, const std::string& name) {
   WARREN_TRY_ASSIGN(const model::Network network, find_network(name));
-  WARREN_TRY(commit({store::DeleteNetwork{network.id}}, request));
+  WARREN_TRY(commit(certificates->deletion(network.id), request));
   unapplied.erase(network.id);
   problems.erase(network.id);
   creations_to_undo.erase(network.id);
@@ -113,7 +114,7 @@ bool Control::Impl::retry_networks() {
     const auto stored = state.networks.find(id);
     if (stored == state.networks.end()) return true;
     const Request undo{"daemon", "network.create.undo", stored->second.network.name};
-    if (!commit({store::DeleteNetwork{id}}, undo)) return false;
+    if (!commit(certificates->deletion(id), undo)) return false;
     unapplied.erase(id);
     problems.erase(id);
     return true;

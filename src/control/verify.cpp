@@ -1,5 +1,6 @@
-// Verifying: what is in force, read back from the kernel and from the engines, beside what the
-// state says. Nothing is changed here; what differs is named, and how it is put right.
+// Verifying: what is in force, read back from the kernel, from the engines and, for certificates,
+// from the disk, beside what the state says. Nothing is changed here; what differs is named, and
+// how it is put right.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -209,11 +210,17 @@ base::Result<api::VerifyReport> Control::Impl::verify(const std::string& name) {
     WARREN_TRY_ASSIGN(only, find_network(name));
   }
   verify_host(report);
+  const auto kept = deps.store.load_identities();
+  if (!kept) report.differences.push_back({"", "state", kept.error().message, kept.error().hint});
+  if (kept) certificates->verify_last_lists(*kept, report);
+  for (const store::Exposure& one : deps.store.find_exposed()) {
+    report.differences.push_back({"", "state", one.what, one.repair});
+  }
   for (const auto& [id, stored] : state.networks) {
     if (only && only->id != id) continue;
     report.networks.push_back(stored.network.name);
     if (!unapplied.contains(id)) verify_engine(stored.network, report);
-    certificates->verify(stored.network, report);
+    certificates->verify(stored.network, kept ? *kept : state, report);
     verify_names(stored.network, report);
     for (const auto& [peer_id, peer] : index.in(id)) {
       const bool pending =

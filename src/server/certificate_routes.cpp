@@ -6,6 +6,13 @@ namespace warren::server {
 
 namespace {
 
+File file_of(control::RevocationDocument document, control::ListForm form) {
+  return {.media_type =
+              form == control::ListForm::Der ? "application/pkix-crl" : "application/x-pem-file",
+          .bytes = std::move(document.content),
+          .etag = '"' + document.tag + '"'};
+}
+
 base::Result<File> list_file(control::Control& control, const Call& call, control::ListForm form) {
   std::optional<std::uint32_t> authority;
   if (const auto given = call.query.find("authority"); given != call.query.end()) {
@@ -14,13 +21,15 @@ base::Result<File> list_file(control::Control& control, const Call& call, contro
   }
   WARREN_TRY_ASSIGN(control::RevocationDocument document,
                     control.revocation_document(call.parameters[0], form, authority));
-  return File{.media_type = form == control::ListForm::Der ? "application/pkix-crl"
-                                                           : "application/x-pem-file",
-              .bytes = std::move(document.content),
-              .etag = '"' + document.tag + '"'};
+  return file_of(std::move(document), form);
 }
 
-}  // namespace
+base::Result<File> public_file(control::Control& control, const Call& call,
+                               control::ListForm form) {
+  WARREN_TRY_ASSIGN(control::RevocationDocument document,
+                    control.published_list(call.parameters[0], form));
+  return file_of(std::move(document), form);
+}
 
 void add_list_routes(RouteTable& routes, control::Control& control) {
   const QueryParameter authority{"authority", "the list of this one alone", 1, UINT32_MAX};
@@ -41,6 +50,21 @@ void add_list_routes(RouteTable& routes, control::Control& control) {
                    {authority}},
                   "application/pkix-crl", [&control](const Call& call) {
                     return list_file(control, call, control::ListForm::Der);
+                  });
+}
+
+}  // namespace
+
+void add_public_list_routes(RouteTable& routes, control::Control& control) {
+  routes.add_file({"GET", "/v1/authorities/{fingerprint}/crl.pem", Reach::Filtered, Effect::Reads,
+                   "What an authority revoked, as PEM"},
+                  "application/x-pem-file", [&control](const Call& call) {
+                    return public_file(control, call, control::ListForm::Pem);
+                  });
+  routes.add_file({"GET", "/v1/authorities/{fingerprint}/crl.der", Reach::Filtered, Effect::Reads,
+                   "What an authority revoked, as DER"},
+                  "application/pkix-crl", [&control](const Call& call) {
+                    return public_file(control, call, control::ListForm::Der);
                   });
 }
 

@@ -230,22 +230,27 @@ TEST(Enrolment, TheCertificateIsRenewedAndThePinStays) {
 TEST(Enrolment, ListsAreServedToEverybody) {
   TestServer server;
   server.create_network("lab");
-  bool sent = false;
-  for (const char* form : {"pem", "der"}) {
-    const auto answer = client::exchange_pinned(
-        pinned(server),
-        {.method = "GET", .target = std::string("/v1/networks/lab/crl.") + form, .body = {}}, sent);
-    ASSERT_TRUE(answer) << answer.error().message;
-    EXPECT_EQ(answer->status, 200U) << answer->body;
-    EXPECT_EQ(answer->body.starts_with("-----BEGIN X509 CRL-----"), form[0] == 'p');
-  }
-  for (const char* target : {"/v1/networks/lab/crl.txt", "/v1/networks/nosuch/crl.pem",
-                             "/v1/networks/lab/crl.pem?authority=2"}) {
+  const auto shown = server.gateway.control->show_authorities("lab");
+  ASSERT_TRUE(shown);
+  const std::string fingerprint = shown->authorities.at(0).chain.at(0).fingerprint;
+  const auto get = [&](const std::string& target) {
+    bool sent = false;
     const auto answer = client::exchange_pinned(
         pinned(server), {.method = "GET", .target = target, .body = {}}, sent);
-    ASSERT_TRUE(answer) << answer.error().message;
-    EXPECT_EQ(answer->status, 404U) << target;
+    EXPECT_TRUE(answer) << answer.error().message;
+    return answer ? std::pair(answer->status, answer->body) : std::pair(0U, std::string());
+  };
+  for (const char* form : {"pem", "der"}) {
+    const auto [status, body] = get("/v1/authorities/" + fingerprint + "/crl." + form);
+    EXPECT_EQ(status, 200U) << body;
+    EXPECT_EQ(body.starts_with("-----BEGIN X509 CRL-----"), form[0] == 'p');
   }
+  // By a name that could be guessed nobody learns anything.
+  const auto nothing = get("/v1/authorities/" + std::string(64, '0') + "/crl.pem");
+  EXPECT_EQ(nothing.first, 404U);
+  EXPECT_EQ(get("/v1/authorities/lab/crl.pem"), nothing);
+  EXPECT_EQ(get("/v1/networks/lab/crl.pem"), get("/v1/networks/nosuch/crl.pem"));
+  EXPECT_EQ(get("/v1/networks/lab/crl.pem").first, 404U);
 }
 
 TEST(Enrolment, ATakenPortIsNamedAndLeavesNoSocketFile) {

@@ -358,7 +358,7 @@ Router enrol_routes(control::Control& control) {
         WARREN_TRY_ASSIGN(const control::Member member, control.find_member(asked, call.binding));
         return control.leave(member);
       });
-  add_list_routes(routes, control);
+  add_public_list_routes(routes, control);
   return std::move(routes).take_router();
 }
 

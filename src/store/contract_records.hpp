@@ -72,6 +72,12 @@ inline IssuedCertificate certificate(const std::string& serial, std::uint32_t ne
           .not_after = {2}};
 }
 
+inline LastList last_list(const std::string& authority) {
+  return {.authority = std::string(63, 'a') + authority,
+          .der = std::string("\x30\0\xff", 3),
+          .until = {9}};
+}
+
 inline ApiToken api_token(const std::string& name, std::uint8_t secret) {
   return {.name = name, .secret_hash = bytes32(secret), .network = {}, .created = {1}};
 }
@@ -147,6 +153,7 @@ inline std::vector<Change> everything() {
                         .private_key_pem = "key 1",
                         .chain_pem = "chain 1",
                         .retiring = true,
+                        .brought = true,
                         .list_number = 5'000'000'000,
                         .created = {79}}},
           PutAuthority{authority(full.network.id.value, 2)},
@@ -156,10 +163,23 @@ inline std::vector<Change> everything() {
                           .peer = gone.id,
                           .name = "laptop",
                           .role = "node",
+                          .is_server = true,
                           .issued = {80},
                           .not_after = {81},
                           .revoked = {82}}},
           PutCertificate{certificate("0b", full.network.id.value, 2)},
+          PutCertificate{{.serial = "0c",
+                          .network = full.network.id,
+                          .authority = 2,
+                          .peer = {},
+                          .name = "www",
+                          .role = "server",
+                          .is_server = true,
+                          .issued = {85},
+                          .not_after = {86}}},
+          PutLastList{{.authority = std::string(64, 'f'),
+                       .der = std::string("\x30\0\xff", 3),
+                       .until = {1'800'000'000'000'000'001}}},
           PutApiToken{{.name = "ci",
                        .secret_hash = bytes32(12),
                        .network = full.network.id,

@@ -1,5 +1,5 @@
 // What a gateway remembers of identities: the authorities of its networks, the certificates they
-// issued, and the tokens of remote administrators.
+// issued, the last lists of authorities that are no more, and the tokens of remote administrators.
 #pragma once
 
 #include <array>
@@ -21,6 +21,7 @@ struct StoredAuthority {
   std::string private_key_pem;
   std::string chain_pem;  ///< towards the root of one that was brought; may be empty
   bool retiring = false;
+  bool brought = false;           ///< somebody gave it; otherwise the gateway made it
   std::uint64_t list_number = 0;  ///< of the last revocation list that it signed
   base::WallTime created;
   bool operator==(const StoredAuthority&) const = default;
@@ -35,10 +36,21 @@ struct IssuedCertificate {
   std::optional<model::PeerId> peer;  ///< nullopt: signed for a server or by hand
   std::string name;
   std::string role;
+  bool is_server =
+      false;  ///< for a server's names, not the member's own; a role may be "server" too
   base::WallTime issued;
   base::WallTime not_after;
   base::WallTime revoked{};  ///< 0: it is good
   bool operator==(const IssuedCertificate&) const = default;
+};
+
+/// What stays of an authority that is no more: the list of everything that it issued and that has
+/// not ended. It needs no network: those that asked for its lists go on asking.
+struct LastList {
+  std::string authority;  ///< SHA-256 of its certificate, 64 hex digits
+  std::string der;
+  base::WallTime until;  ///< nothing that it issued is good any more
+  bool operator==(const LastList&) const = default;
 };
 
 /// The stored half of an administrator's token.

@@ -98,6 +98,12 @@ void put(State& state, const PutCertificate& change) {
 
 void put(State& state, const DeleteCertificate& change) { state.certificates.erase(change.serial); }
 
+void put(State& state, const PutLastList& change) {
+  state.last_lists.insert_or_assign(change.list.authority, change.list);
+}
+
+void put(State& state, const DeleteLastList& change) { state.last_lists.erase(change.authority); }
+
 void put(State& state, const PutApiToken& change) {
   state.api_tokens.insert_or_assign(change.token.name, change.token);
 }

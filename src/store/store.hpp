@@ -44,6 +44,7 @@ struct State {
   std::map<base::PublicKey, base::WallTime> refused_everywhere;  ///< in every network, and since
   std::map<std::pair<model::NetworkId, std::uint32_t>, StoredAuthority> authorities;
   std::map<std::string, IssuedCertificate> certificates;  ///< by serial
+  std::map<std::string, LastList> last_lists;             ///< by authority
   std::map<std::string, ApiToken> api_tokens;             ///< by name
   std::uint32_t next_peer_id = 1;  ///< never given twice, not even after a deletion
   bool operator==(const State&) const = default;
@@ -53,7 +54,7 @@ struct PutNetwork {
   StoredNetwork network;
 };
 /// With its peers, tokens, refused keys, forwards, authorities, certificates, and the
-/// administrators' tokens that are good for it alone.
+/// administrators' tokens that are good for it alone; last lists stay.
 struct DeleteNetwork {
   model::NetworkId id;
 };
@@ -106,6 +107,13 @@ struct PutCertificate {
 struct DeleteCertificate {
   std::string serial;
 };
+/// Replaces the one of the same authority.
+struct PutLastList {
+  LastList list;
+};
+struct DeleteLastList {
+  std::string authority;
+};
 /// Replaces the one of the same name.
 struct PutApiToken {
   ApiToken token;
@@ -113,10 +121,11 @@ struct PutApiToken {
 struct DeleteApiToken {
   std::string name;
 };
-using Change = std::variant<PutNetwork, DeleteNetwork, PutPeer, DeletePeer, PutToken,
-                            DeleteTokensOf, PutForward, DeleteForward, DeleteForwardsOf, RefuseKey,
-                            RefuseEverywhere, PutAuthority, DeleteAuthority, PutCertificate,
-                            DeleteCertificate, PutApiToken, DeleteApiToken>;
+using Change =
+    std::variant<PutNetwork, DeleteNetwork, PutPeer, DeletePeer, PutToken, DeleteTokensOf,
+                 PutForward, DeleteForward, DeleteForwardsOf, RefuseKey, RefuseEverywhere,
+                 PutAuthority, DeleteAuthority, PutCertificate, DeleteCertificate, PutLastList,
+                 DeleteLastList, PutApiToken, DeleteApiToken>;
 
 /// Applies changes to a State in memory: what every Store does, and the twin of the SQL.
 void apply(State& state, const std::vector<Change>& changes);
@@ -124,10 +133,20 @@ void apply(State& state, const std::vector<Change>& changes);
 /// record whose owner is missing. Every Store refuses a commit that would lead there.
 [[nodiscard]] base::Status check_state(const State& state);
 
+/// How others may get at what a store keeps, and what ends that.
+struct Exposure {
+  std::string what;
+  std::string repair;
+};
+
 class Store {
  public:
   virtual ~Store() = default;
   [[nodiscard]] virtual base::Result<State> load() = 0;
+  /// Of the state at least the members of store/identity.hpp, as they are kept at this moment.
+  [[nodiscard]] virtual base::Result<State> load_identities() { return load(); }
+  /// What is wrong with where it is kept: others may use it, or it was moved away.
+  [[nodiscard]] virtual std::vector<Exposure> find_exposed() { return {}; }
   /// All changes and the record, or nothing.
   [[nodiscard]] virtual base::Status commit(const std::vector<Change>& changes,
                                             const AuditRecord& record) = 0;

@@ -166,6 +166,22 @@ TYPED_TEST_P(StoreContract, IdentitiesGoWithTheirNetworkAndAuthority) {
   EXPECT_TRUE(this->expected_.certificates.empty() && this->expected_.api_tokens.empty());
 }
 
+TYPED_TEST_P(StoreContract, ALastListOutlivesItsNetwork) {
+  ASSERT_NO_FATAL_FAILURE(this->commit(
+      {PutNetwork{network(1, "a")}, PutAuthority{authority(1, 1)}, PutLastList{last_list("1")}}));
+  ASSERT_NO_FATAL_FAILURE(this->commit({PutLastList{last_list("2")}, DeleteNetwork{{1}}}));
+  EXPECT_EQ(this->expected_.last_lists.size(), 2U);
+  LastList longer = last_list("1");
+  longer.der += "more";
+  longer.until = {10};
+  ASSERT_NO_FATAL_FAILURE(this->commit({PutLastList{longer}}));
+  const auto identities = this->traits_.open()->load_identities();
+  ASSERT_TRUE(identities) << identities.error().message;
+  EXPECT_EQ(identities->last_lists, this->expected_.last_lists);
+  ASSERT_NO_FATAL_FAILURE(this->commit({DeleteLastList{longer.authority}}));
+  EXPECT_EQ(this->expected_.last_lists.size(), 1U);
+}
+
 TYPED_TEST_P(StoreContract, RefusesIdentitiesThatMayNotBe) {
   ASSERT_NO_FATAL_FAILURE(this->commit({PutNetwork{network(1, "a")}, PutAuthority{authority(1, 1)},
                                         PutApiToken{api_token("one", 1)}}));
@@ -267,7 +283,7 @@ inline Change random_identity_change(std::minstd_rand& random) {
   const std::uint32_t number = 1 + one_of(2);
   const std::string serial = "0" + std::to_string(one_of(5));
   const auto secret = static_cast<std::uint8_t>(one_of(4));
-  switch (one_of(6)) {
+  switch (one_of(8)) {
     case 0: {
       StoredAuthority some = authority(network, number);
       some.retiring = one_of(2) == 0;
@@ -280,6 +296,10 @@ inline Change random_identity_change(std::minstd_rand& random) {
     case 3:
       return DeleteCertificate{serial};
     case 4:
+      return PutLastList{last_list(std::to_string(one_of(3)))};
+    case 5:
+      return DeleteLastList{last_list(std::to_string(one_of(3))).authority};
+    case 6:
       return PutApiToken{api_token("t" + std::to_string(one_of(4)), secret)};
     default:
       return RefuseEverywhere{{bytes32(secret)}, {static_cast<std::int64_t>(one_of(9))}};
@@ -353,8 +373,9 @@ TYPED_TEST_P(StoreContract, FollowsTheTwinThroughRandomChanges) {
 REGISTER_TYPED_TEST_SUITE_P(StoreContract, StartsEmpty, KeepsEveryField, ReplacesAndDeletes,
                             ReplacingANetworkKeepsItsMembers, NeverGivesAPeerIdTwice,
                             RefusesWhatMayNotBeAndChangesNothing, TwoPeersOfANetworkHaveTwoKeys,
-                            IdentitiesGoWithTheirNetworkAndAuthority, RefusesIdentitiesThatMayNotBe,
-                            CommitsSoonAsWell, AuditIsNewestFirstAndLimited, TheAuditIsAChain,
+                            IdentitiesGoWithTheirNetworkAndAuthority, ALastListOutlivesItsNetwork,
+                            RefusesIdentitiesThatMayNotBe, CommitsSoonAsWell,
+                            AuditIsNewestFirstAndLimited, TheAuditIsAChain,
                             WhatTheAuditForgetsBreaksNoChain, FollowsTheTwinThroughRandomChanges);
 
 }  // namespace warren::store::contract

@@ -1,4 +1,5 @@
-// Identities as rows: refused keys of the whole gateway, authorities, certificates, tokens.
+// Identities as rows: refused keys of the whole gateway, authorities, certificates, last lists,
+// tokens.
 #include <SQLiteCpp/SQLiteCpp.h>
 
 #include "store_sqlite/columns.hpp"
@@ -20,7 +21,7 @@ void read_refused_everywhere(SQLite::Database& database, store::State& state) {
 void read_authorities(SQLite::Database& database, store::State& state) {
   SQLite::Statement rows(database,
                          "SELECT network, number, certificate, private_key, chain, retiring, "
-                         "list_number, created FROM authorities");
+                         "brought, list_number, created FROM authorities");
   while (rows.executeStep()) {
     Row row(rows);
     store::StoredAuthority authority;
@@ -30,6 +31,7 @@ void read_authorities(SQLite::Database& database, store::State& state) {
     authority.private_key_pem = row.text();
     authority.chain_pem = row.text();
     authority.retiring = row.number() != 0;
+    authority.brought = row.number() != 0;
     authority.list_number = row.number<std::uint64_t>();
     authority.created = row.time();
     state.authorities.emplace(std::pair(authority.network, authority.number), authority);
@@ -38,8 +40,8 @@ void read_authorities(SQLite::Database& database, store::State& state) {
 
 void read_certificates(SQLite::Database& database, store::State& state) {
   SQLite::Statement rows(database,
-                         "SELECT serial, network, authority, peer, name, role, issued, not_after, "
-                         "revoked FROM certificates");
+                         "SELECT serial, network, authority, peer, name, role, server, issued, "
+                         "not_after, revoked FROM certificates");
   while (rows.executeStep()) {
     Row row(rows);
     store::IssuedCertificate certificate;
@@ -50,10 +52,23 @@ void read_certificates(SQLite::Database& database, store::State& state) {
     if (peer) certificate.peer = model::PeerId{*peer};
     certificate.name = row.text();
     certificate.role = row.text();
+    certificate.is_server = row.number() != 0;
     certificate.issued = row.time();
     certificate.not_after = row.time();
     certificate.revoked = row.time();
     state.certificates.emplace(certificate.serial, certificate);
+  }
+}
+
+void read_last_lists(SQLite::Database& database, store::State& state) {
+  SQLite::Statement rows(database, "SELECT authority, der, until FROM last_lists");
+  while (rows.executeStep()) {
+    Row row(rows);
+    store::LastList list;
+    list.authority = row.text();
+    list.der = row.text();
+    list.until = row.time();
+    state.last_lists.emplace(list.authority, std::move(list));
   }
 }
 
@@ -86,6 +101,7 @@ void read_identities(SQLite::Database& database, store::State& state) {
   read_refused_everywhere(database, state);
   read_authorities(database, state);
   read_certificates(database, state);
+  read_last_lists(database, state);
   read_api_tokens(database, state);
 }
 
@@ -102,10 +118,10 @@ void write_change(SQLite::Database& database, const store::PutAuthority& change)
   SQLite::Statement put(
       database,
       "INSERT INTO authorities (network, number, certificate, private_key, chain, retiring, "
-      "list_number, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
+      "brought, list_number, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
       "ON CONFLICT (network, number) DO UPDATE SET certificate = excluded.certificate, "
       "private_key = excluded.private_key, chain = excluded.chain, retiring = excluded.retiring, "
-      "list_number = excluded.list_number, created = excluded.created");
+      "brought = excluded.brought, list_number = excluded.list_number, created = excluded.created");
   Binder(put)
       .add(authority.network.value)
       .add(authority.number)
@@ -113,6 +129,7 @@ void write_change(SQLite::Database& database, const store::PutAuthority& change)
       .add(authority.private_key_pem)
       .add(authority.chain_pem)
       .add(authority.retiring ? 1 : 0)
+      .add(authority.brought ? 1 : 0)
       .add(static_cast<std::int64_t>(authority.list_number))
       .add(authority.created.ns);
   put.exec();
@@ -128,12 +145,12 @@ void write_change(SQLite::Database& database, const store::PutCertificate& chang
   const store::IssuedCertificate& certificate = change.certificate;
   SQLite::Statement put(
       database,
-      "INSERT INTO certificates (serial, network, authority, peer, name, role, issued, not_after, "
-      "revoked) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+      "INSERT INTO certificates (serial, network, authority, peer, name, role, server, issued, "
+      "not_after, revoked) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
       "ON CONFLICT (serial) DO UPDATE SET network = excluded.network, "
       "authority = excluded.authority, peer = excluded.peer, name = excluded.name, "
-      "role = excluded.role, issued = excluded.issued, not_after = excluded.not_after, "
-      "revoked = excluded.revoked");
+      "role = excluded.role, server = excluded.server, issued = excluded.issued, "
+      "not_after = excluded.not_after, revoked = excluded.revoked");
   Binder(put)
       .add(certificate.serial)
       .add(certificate.network.value)
@@ -141,6 +158,7 @@ void write_change(SQLite::Database& database, const store::PutCertificate& chang
       .add_or_null(value_of(certificate.peer))
       .add(certificate.name)
       .add(certificate.role)
+      .add(certificate.is_server ? 1 : 0)
       .add(certificate.issued.ns)
       .add(certificate.not_after.ns)
       .add(certificate.revoked.ns);
@@ -150,6 +168,24 @@ void write_change(SQLite::Database& database, const store::PutCertificate& chang
 void write_change(SQLite::Database& database, const store::DeleteCertificate& change) {
   SQLite::Statement remove(database, "DELETE FROM certificates WHERE serial = ?");
   Binder(remove).add(change.serial);
+  remove.exec();
+}
+
+void write_change(SQLite::Database& database, const store::PutLastList& change) {
+  SQLite::Statement put(database,
+                        "INSERT INTO last_lists (authority, der, until) VALUES (?, ?, ?) "
+                        "ON CONFLICT (authority) DO UPDATE SET der = excluded.der, "
+                        "until = excluded.until");
+  Binder(put)
+      .add(change.list.authority)
+      .blob(base::as_bytes(change.list.der))
+      .add(change.list.until.ns);
+  put.exec();
+}
+
+void write_change(SQLite::Database& database, const store::DeleteLastList& change) {
+  SQLite::Statement remove(database, "DELETE FROM last_lists WHERE authority = ?");
+  Binder(remove).add(change.authority);
   remove.exec();
 }
 

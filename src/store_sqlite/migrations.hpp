@@ -9,7 +9,7 @@ namespace warren::store_sqlite {
 
 // Times are nanoseconds since 1970. Addresses, prefixes and lists of addresses are text as people
 // write them; keys, secrets and hashes are blobs. Names of states are those of model::to_string.
-inline constexpr std::array<std::string_view, 8> kMigrations{
+inline constexpr std::array<std::string_view, 9> kMigrations{
     // 1: networks, peers, tokens, refused keys, audit.
     R"sql(
 CREATE TABLE meta (
@@ -204,6 +204,19 @@ CREATE TABLE api_tokens (
   expires INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX api_tokens_by_network ON api_tokens (network);
+)sql",
+    // 9: what stays of an authority that is no more; whether one was brought, and whether a
+    // certificate is a server's.
+    R"sql(
+ALTER TABLE authorities ADD COLUMN brought INTEGER NOT NULL DEFAULT 0 CHECK (brought IN (0, 1));
+UPDATE authorities SET brought = 1 WHERE chain != '';
+ALTER TABLE certificates ADD COLUMN server INTEGER NOT NULL DEFAULT 0 CHECK (server IN (0, 1));
+UPDATE certificates SET server = 1 WHERE role = 'server';
+CREATE TABLE last_lists (
+  authority TEXT PRIMARY KEY CHECK (length(authority) = 64),
+  der BLOB NOT NULL,
+  until INTEGER NOT NULL
+) STRICT;
 )sql",
 };
 

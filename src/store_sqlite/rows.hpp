@@ -10,7 +10,8 @@
 namespace warren::store_sqlite {
 
 [[nodiscard]] base::Result<store::State> read_state(SQLite::Database& database);
-/// Refused everywhere, authorities, certificates and administrators' tokens, into the state.
+/// Refused everywhere, authorities, certificates, last lists and administrators' tokens, into the
+/// state.
 void read_identities(SQLite::Database& database, store::State& state);
 [[nodiscard]] base::Result<std::vector<store::AuditEntry>> read_audit(SQLite::Database& database,
                                                                       std::size_t limit);
@@ -34,6 +35,8 @@ void write_change(SQLite::Database& database, const store::PutAuthority& change)
 void write_change(SQLite::Database& database, const store::DeleteAuthority& change);
 void write_change(SQLite::Database& database, const store::PutCertificate& change);
 void write_change(SQLite::Database& database, const store::DeleteCertificate& change);
+void write_change(SQLite::Database& database, const store::PutLastList& change);
+void write_change(SQLite::Database& database, const store::DeleteLastList& change);
 void write_change(SQLite::Database& database, const store::PutApiToken& change);
 void write_change(SQLite::Database& database, const store::DeleteApiToken& change);
 void write_audit(SQLite::Database& database, const store::AuditRecord& record);

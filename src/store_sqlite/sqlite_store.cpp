@@ -14,6 +14,7 @@
 
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -32,12 +33,56 @@ using base::ErrorKind;
 
 constexpr int kBusyTimeout_ms = 2000;
 
+/// Which file this is, whatever it is called.
+struct FileId {
+  dev_t device = 0;
+  ino_t inode = 0;
+  bool operator==(const FileId&) const = default;
+};
+
 class SqliteStore final : public store::Store {
  public:
-  explicit SqliteStore(SQLite::Database database) : database_(std::move(database)) {}
+  SqliteStore(SQLite::Database database, std::string path, FileId file)
+      : database_(std::move(database)), path_(std::move(path)), file_(file) {}
 
   base::Result<store::State> load() override {
     return guarded("read the database", [&] { return read_state(database_); });
+  }
+
+  base::Result<store::State> load_identities() override {
+    return guarded("read the database", [&]() -> base::Result<store::State> {
+      SQLite::Transaction transaction(database_);
+      store::State state;
+      read_identities(database_, state);
+      transaction.commit();
+      return state;
+    });
+  }
+
+  std::vector<store::Exposure> find_exposed() override {
+    const std::string restore = "stop the daemon and restore a backup";
+    std::vector<store::Exposure> found;
+    for (const char* end : {"", "-wal", "-shm"}) {
+      const std::string path = path_ + end;
+      struct stat status{};
+      if (::lstat(path.c_str(), &status) != 0) {
+        if (*end == '\0') found.push_back({path + " is not there any more", restore});
+        continue;
+      }
+      if (*end == '\0' && file_ != FileId{status.st_dev, status.st_ino}) {
+        found.push_back({path + " is another file than the one that the daemon has open", restore});
+      }
+      if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+        found.push_back({fmt::format("{} has mode {:04o}: others may use the private keys in it",
+                                     path, status.st_mode & 07777),
+                         "chmod 600 " + path});
+      }
+      if (status.st_uid != ::geteuid()) {
+        found.push_back({fmt::format("{} belongs to uid {}", path, status.st_uid),
+                         fmt::format("chown {} {}", ::geteuid(), path)});
+      }
+    }
+    return found;
   }
 
   base::Status commit(const std::vector<store::Change>& changes,
@@ -95,11 +140,13 @@ class SqliteStore final : public store::Store {
   }
 
   SQLite::Database database_;
+  std::string path_;
+  FileId file_;
 };
 
 /// Makes the file with its final mode before SQLite could make it with another one; its journal
 /// files take the mode from it.
-base::Status ensure_file(const std::string& path) {
+base::Result<FileId> ensure_file(const std::string& path) {
   const int descriptor =
       ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
   if (descriptor < 0) {
@@ -112,7 +159,7 @@ base::Status ensure_file(const std::string& path) {
   const bool known = ::fstat(descriptor, &status) == 0;
   ::close(descriptor);
   if (!known) return base::os_error("look at " + path);
-  if ((status.st_mode & (S_IRWXG | S_IRWXO)) == 0) return {};
+  if ((status.st_mode & (S_IRWXG | S_IRWXO)) == 0) return FileId{status.st_dev, status.st_ino};
   return base::make_error(ErrorKind::NotPermitted,
                           "open " + path + ": others may read it, and it holds private keys",
                           "chmod 600 " + path);
@@ -155,12 +202,12 @@ base::Status migrate(SQLite::Database& database, const std::string& path, int ta
 int schema_version() { return static_cast<int>(kMigrations.size()); }
 
 base::Result<std::unique_ptr<store::Store>> open_at_version(const std::string& path, int version) {
-  WARREN_TRY(ensure_file(path));
+  WARREN_TRY_ASSIGN(const FileId file, ensure_file(path));
   return guarded("open " + path, [&]() -> base::Result<std::unique_ptr<store::Store>> {
     SQLite::Database database(path, SQLite::OPEN_READWRITE);
     configure(database);
     WARREN_TRY(migrate(database, path, version));
-    return std::make_unique<SqliteStore>(std::move(database));
+    return std::make_unique<SqliteStore>(std::move(database), path, file);
   });
 }
 

@@ -91,6 +91,35 @@ TEST(SqliteStore, RefusesAFileThatOthersCanRead) {
   EXPECT_THAT(opened.error().hint, HasSubstr("chmod 600"));
 }
 
+TEST(SqliteStore, SaysWhoElseMayReadItWhileItIsOpen) {
+  const ScratchDirectory directory;
+  const auto opened = open_or_die(directory.file());
+  ASSERT_TRUE(opened->commit({store::PutNetwork{contract::network(1, "a")}}, contract::record("")));
+  EXPECT_TRUE(opened->find_exposed().empty());
+  for (const char* end : {"", "-wal", "-shm"}) {
+    const std::string path = directory.file() + end;
+    ASSERT_EQ(::chmod(path.c_str(), 0644), 0);
+    const auto found = opened->find_exposed();
+    ASSERT_EQ(found.size(), 1U) << path;
+    EXPECT_THAT(found[0].what, HasSubstr(path + " has mode 0644"));
+    EXPECT_EQ(found[0].repair, "chmod 600 " + path);
+    ASSERT_EQ(::chmod(path.c_str(), 0600), 0);
+  }
+  if (::geteuid() == 0) {
+    ASSERT_EQ(::chown(directory.file().c_str(), 65'534, 65'534), 0);
+    ASSERT_EQ(opened->find_exposed().size(), 1U);
+    EXPECT_THAT(opened->find_exposed()[0].what, HasSubstr("belongs to uid 65534"));
+    ASSERT_EQ(::chown(directory.file().c_str(), 0, 0), 0);
+  }
+  const std::string moved = directory.file() + ".moved";
+  std::filesystem::rename(directory.file(), moved);
+  ASSERT_EQ(opened->find_exposed().size(), 1U);
+  EXPECT_THAT(opened->find_exposed()[0].what, HasSubstr("not there any more"));
+  std::filesystem::copy_file(moved, directory.file());
+  ASSERT_EQ(opened->find_exposed().size(), 1U);
+  EXPECT_THAT(opened->find_exposed()[0].what, HasSubstr("another file"));
+}
+
 TEST(SqliteStore, RefusesWhatIsNoDatabase) {
   const ScratchDirectory directory;
   std::ofstream(directory.file()) << std::string(8192, 'x');
@@ -268,7 +297,8 @@ void fill_old(const std::string& old_path, const std::string& full_path) {
   SQLite::Database raw(old_path, SQLite::OPEN_READWRITE);
   raw.exec("ATTACH '" + full_path + "' AS today");
   for (const std::string table :
-       {"networks", "roles", "peers", "tokens", "refused_keys", "forwards", "audit", "meta"}) {
+       {"networks", "roles", "peers", "tokens", "refused_keys", "forwards", "audit", "meta",
+        "refused_everywhere", "authorities", "certificates", "api_tokens"}) {
     if (!raw.tableExists(table)) continue;
     std::string columns;
     SQLite::Statement info(raw, "SELECT name FROM pragma_table_info('" + table + "', 'main')");
@@ -343,6 +373,11 @@ TEST_P(Migration, KeepsTheDataOfTheVersionBefore) {
     before.authorities.clear();
     before.certificates.clear();
     before.api_tokens.clear();
+  }
+  if (old_version < 9) {
+    for (auto& [serial, one] : before.certificates) one.is_server = one.role == "server";
+    for (auto& [key, one] : before.authorities) one.brought = !one.chain_pem.empty();
+    before.last_lists.clear();
   }
   const auto migrated = open_or_die(directory.file());
   EXPECT_EQ(*migrated->load(), before);

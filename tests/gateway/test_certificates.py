@@ -1,9 +1,12 @@
 """Certificates of members, judged by a foreign program: openssl verifies them, and a TLS server
 that wants certificates lets members in and keeps those out who were revoked."""
 
+import contextlib
 import json
 import os
 import re
+import signal
+import sqlite3
 import stat
 import subprocess
 
@@ -151,34 +154,119 @@ def test_a_server_lets_members_in_and_keeps_the_revoked_out(gateway, home, world
         second.close()
 
 
+FETCH = """
+import http.client, ssl, sys
+c = http.client.HTTPSConnection('192.0.2.1', 51800, timeout=10,
+                                context=ssl._create_unverified_context())
+c.request('GET', sys.argv[1], headers=dict(h.split('=', 1) for h in sys.argv[2:]))
+a = c.getresponse()
+sys.stdout.buffer.write(f"{a.status} {a.headers['Content-Type']} {a.headers['ETag']}\\n".encode())
+sys.stdout.buffer.write(a.read())
+"""
+
+
+def fetch(host, path, **headers):
+    """Anybody's GET at the enrolment listener: status, media type, ETag, content."""
+    done = subprocess.run(
+        host.inside("python3", "-c", FETCH, path, *(f"{k}={v}" for k, v in headers.items())),
+        capture_output=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    head, _, content = done.stdout.partition(b"\n")
+    return (*head.decode().split(" "), content)
+
+
+def list_path(gateway):
+    """Where the list of the network's first authority is, as whoever has its certificate knows."""
+    chain = gateway.ask("ca", "show", gateway.network("a"))["authorities"][0]["chain"]
+    return f"/v1/authorities/{chain[0]['fingerprint']}/crl."
+
+
 def test_lists_are_served_to_everybody_with_an_etag(gateway, home, world):
     gateway.create("a")
     join(gateway, home)
     gateway.ask("revoke", "ann", "--network", gateway.network("a"), "-y")
-    ask = (
-        "import http.client, ssl, sys\n"
-        "c = http.client.HTTPSConnection('192.0.2.1', 51800, timeout=10,\n"
-        "                                context=ssl._create_unverified_context())\n"
-        "def get(path, **headers):\n"
-        "    c.request('GET', path, headers=headers)\n"
-        "    a = c.getresponse()\n"
-        "    return a.status, a.headers, a.read()\n"
-        "base = '/v1/networks/' + sys.argv[1]\n"
-        "for form, media in (('pem', 'x-pem-file'), ('der', 'pkix-crl')):\n"
-        "    status, headers, body = get(f'{base}/crl.{form}')\n"
-        "    assert status == 200 and media in headers['Content-Type'], (status, str(headers))\n"
-        "    open(f'{sys.argv[2]}/served.{form}', 'wb').write(body)\n"
-        "    again, _, empty = get(f'{base}/crl.{form}', **{'If-None-Match': headers['ETag']})\n"
-        "    assert again == 304 and not empty, again\n"
-        "    other, _, _ = get(f'{base}/crl.{form}', **{'If-None-Match': '\"other\"'})\n"
-        "    assert other == 200\n"
-        "assert get('/v1/networks/nosuch/crl.pem')[0] == 404\n"
-        "assert get(f'{base}/ca')[0] == 404, 'only the lists are public'\n")
-    home.host.run("python3", "-c", ask, gateway.network("a"), world.folder)
+    path = list_path(gateway)
+    assert path in gateway.call("ca", "show", gateway.network("a")).stdout
+    for form, media in (("pem", "application/x-pem-file"), ("der", "application/pkix-crl")):
+        status, kind, tag, content = fetch(home.host, path + form)
+        assert (status, kind) == ("200", media), content
+        (world.folder / f"served.{form}").write_bytes(content)
+        again = fetch(home.host, path + form, **{"If-None-Match": tag})
+        assert again[0] == "304" and not again[3], again
+        assert fetch(home.host, path + form, **{"If-None-Match": '"other"'})[0] == "200"
     pem = openssl("crl", "-in", world.folder / "served.pem", "-noout", "-text").stdout
     der = openssl("crl", "-inform", "DER", "-in", world.folder / "served.der", "-noout",
                   "-text").stdout
     assert "Serial Number" in pem and pem == der
+
+
+def test_nobody_learns_from_lists_which_networks_there_are(gateway, home, world):
+    gateway.create("a")
+    guesses = [f"/v1/authorities/{name}/crl.pem" for name in (gateway.network("a"), "0" * 64)]
+    answers = {fetch(home.host, path) for path in guesses}
+    assert len(answers) == 1 and answers.pop()[0] == "404"
+    of_network = {fetch(home.host, f"/v1/networks/{name}/{what}")
+                  for name in (gateway.network("a"), "nosuch")
+                  for what in ("crl.pem", "crl.der", "ca", "certificates")}
+    assert len(of_network) == 1 and of_network.pop()[0] == "404", "all that is for administrators"
+
+
+def test_a_deleted_network_keeps_its_members_out(gateway, home, world):
+    gateway.create("a")
+    paths = join(gateway, home)
+    place = world.folder / "served.pem"
+    path = list_path(gateway) + "pem"
+    place.write_bytes(fetch(home.host, path)[3])
+    assert verify(paths, place).returncode == 0
+    gateway.ask("network", "delete", gateway.network("a"), "-y")
+    place.write_bytes(fetch(home.host, path)[3])
+    refused = verify(paths, place)
+    assert refused.returncode != 0 and "revoked" in refused.stderr
+    # Killed, started again, and a network of the same name: it says the same.
+    gateway.end(signal.SIGKILL)
+    gateway.start()
+    gateway.create("a")
+    served = fetch(home.host, path)
+    assert served[0] == "200" and served[3] == place.read_bytes()
+    assert gateway.call("verify").returncode == 0
+
+
+def test_verify_reads_back_what_is_on_the_disk(gateway, home, world):
+    gateway.create("a")
+    join(gateway, home)
+    world.members[1].join("a", "bob")
+    gateway.ask("revoke", "bob", "--network", gateway.network("a"), "-y")
+    document = gateway.call("export", gateway.network("a")).stdout
+    assert gateway.call("verify").returncode == 0
+    database = gateway.state_dir / "warren.db"
+
+    def verify_fails(said):
+        done = gateway.call("verify", gateway.network("a"))
+        assert done.returncode == 1 and said in done.stdout, (said, done.stdout, done.stderr)
+
+    for statement, said in (
+        ("UPDATE authorities SET private_key = 'none'", "authority 1: its private key"),
+        ("UPDATE authorities SET certificate = 'none'", "authority 1: its certificate"),
+        ("UPDATE authorities SET list_number = 1", "authority 1: its list's number"),
+        ("UPDATE certificates SET revoked = 0 WHERE name = 'bob'", "it is revoked, and not there"),
+        ("UPDATE certificates SET name = 'mallory' WHERE name = 'ann'", "mallory as member"),
+        ("DELETE FROM certificates WHERE name = 'bob'", "missing in the database: certificate"),
+        ("DELETE FROM authorities", "missing in the database: authority 1"),
+        ("INSERT INTO last_lists VALUES (printf('%064d', 1), x'30', 1)",
+         "unexpected in the database: the last list"),
+    ):
+        with contextlib.closing(sqlite3.connect(database, timeout=10)) as disk, disk:
+            disk.execute("PRAGMA foreign_keys = ON")
+            assert disk.execute(statement).rowcount > 0, statement
+        verify_fails(said)
+        repaired = gateway.call("apply", "-f", "-", input=document)
+        assert repaired.returncode == 0, repaired.stderr
+        done = gateway.call("verify")
+        assert done.returncode == 0, (statement, done.stdout)
+    database.chmod(0o644)
+    verify_fails("has mode 0644")
+    database.chmod(0o600)
+    assert gateway.call("verify").returncode == 0
 
 
 def test_members_renew_within_seconds_of_a_rollover_and_a_rename(gateway, home, world):

@@ -45,10 +45,16 @@ std::string grouped(const std::string& hex) {
   return out;
 }
 
+/// At the enrolment listener, for everybody who has the authority's certificate.
+std::string list_path(const std::string& fingerprint) {
+  return "/v1/authorities/" + fingerprint + "/crl.pem";
+}
+
 std::string described(const api::AuthorityView& authority) {
   std::string text = describe(
-      {{"authority", fmt::format("{} ({})", authority.number,
-                                 authority.current ? "current" : "retiring, still accepted")},
+      {{"authority", fmt::format("{} ({}{})", authority.number,
+                                 authority.current ? "current" : "retiring, still accepted",
+                                 authority.brought ? ", brought" : "")},
        {"certificates", fmt::format("{} good", authority.good)},
        {"revoked", fmt::format("{} on list {}", authority.revoked, authority.list_number)},
        {"waits for", join_words(authority.awaits)}});
@@ -58,6 +64,9 @@ std::string described(const api::AuthorityView& authority) {
          {"  issuer", link.issuer},
          {"  valid", fmt::format("{} to {}", moment(link.not_before), moment(link.not_after))},
          {"  SHA-256", grouped(link.fingerprint)}});
+  }
+  if (!authority.chain.empty()) {
+    text += describe({{"list", list_path(authority.chain.front().fingerprint)}});
   }
   return text;
 }
@@ -246,8 +255,10 @@ void add_crl(CLI::App& ca, Invocation& invocation) {
   command->add_option("--authority", choice->authority, "the list of one authority: its number")
       ->check(CLI::Range(1U, UINT32_MAX));
   command->footer(
-      "The enrolment listener serves the same to everybody, with an ETag: "
-      "/v1/networks/NETWORK/crl.pem and crl.der\nExample: warren ca crl lab > lab.crl");
+      "The enrolment listener serves them to everybody, with an ETag, one for each authority, at "
+      "the "
+      "path that `warren ca show` tells, as crl.pem and crl.der\n"
+      "Example: warren ca crl lab > lab.crl");
   command->callback(
       [&invocation, choice] { finish(invocation, print_lists(invocation, *choice)); });
 }
