@@ -46,6 +46,22 @@ std::vector<std::string> sorted(std::vector<std::string> texts,
   return texts;
 }
 
+/// The certificates of a PEM text without what may differ between two spellings of them.
+std::vector<std::string> bodies_of(const std::string& pem) {
+  constexpr std::string_view kBegin = "-----BEGIN CERTIFICATE-----";
+  constexpr std::string_view kEnd = "-----END CERTIFICATE-----";
+  std::vector<std::string> found;
+  for (std::size_t at = pem.find(kBegin); at != std::string::npos; at = pem.find(kBegin, at)) {
+    const std::size_t end = pem.find(kEnd, at);
+    if (end == std::string::npos) break;
+    std::string& body =
+        found.emplace_back(pem.substr(at + kBegin.size(), end - at - kBegin.size()));
+    std::erase_if(body, [](char c) { return c == '\n' || c == '\r' || c == ' ' || c == '\t'; });
+    at = end;
+  }
+  return found;
+}
+
 std::string shown(const std::string& text) { return text.empty() ? "none" : text; }
 std::string joined(const std::vector<std::string>& texts) {
   std::string out;
@@ -65,6 +81,7 @@ class Comparison {
       fixed_settings();
       roles();
       settings();
+      authority();
       if (prune_) remove_the_rest();
     }
     policy_and_peers();
@@ -104,9 +121,55 @@ class Comparison {
     made.create.forwarders = wanted_.forwarders;
     made.create.attach = wanted_.attach;
     made.create.host_access = wanted_.host_access;
+    if (brings_authority()) {
+      made.create.ca_certificates = wanted_.ca->certificates;
+      made.key_file = key_file("none");
+    }
     for (const api::RoleAdd& role : wanted_.roles) {
       made.lines.push_back(fmt::format("+ role {} of {}", role.name, wanted_.name));
     }
+  }
+
+  [[nodiscard]] bool brings_authority() const {
+    return wanted_.ca && !(wanted_.ca->certificates.empty() && wanted_.ca->file.empty());
+  }
+
+  std::string key_file(const std::string& signs_now) {
+    if (wanted_.ca->key_file) return *wanted_.ca->key_file;
+    out_.conflicts.push_back(
+        fmt::format("the authority of network {} is {}, and another one is no use without its key: "
+                    "add key: FILE below ca",
+                    wanted_.name, signs_now));
+    return {};
+  }
+
+  /// Another one signs, and both are accepted until the members have renewed.
+  void authority() {
+    if (!wanted_.ca || current_->authorities.authorities.empty()) return;
+    const api::AuthorityView& is = current_->authorities.authorities.front();
+    const std::string now = is.brought && !is.chain.empty() ? is.chain.front().subject : "its own";
+    if (!brings_authority()) {
+      if (is.brought) add_rotation(now, "its own");
+      return;
+    }
+    const auto wanted = bodies_of(wanted_.ca->certificates);
+    const auto signs = bodies_of(is.certificates);
+    if (wanted.empty() || signs.empty() || wanted.front() != signs.front()) {
+      Change& change = add_rotation(now, "the one of the file");
+      change.rotate.ca_certificates = wanted_.ca->certificates;
+      change.key_file = key_file(now);
+    } else if (wanted.size() > 1 && wanted != signs) {
+      out_.conflicts.push_back(
+          fmt::format("the authority of network {} has another chain than in the file, and a chain "
+                      "cannot change",
+                      wanted_.name));
+    }
+  }
+
+  Change& add_rotation(const std::string& from, const std::string& to) {
+    return add(ChangeKind::RotateAuthority,
+               fmt::format("~ authority of {}: {} -> {} (members renew by themselves)",
+                           wanted_.name, from, to));
   }
 
   void fixed(const char* what, const std::string& is, const std::string& wanted) {

@@ -17,6 +17,14 @@ namespace warren::document {
 
 inline constexpr std::size_t kMaxDocumentBytes = std::size_t{32} << 20;
 
+/// Who signs in a network: an authority that the gateway makes (`certificates` is empty), or one
+/// that is brought.
+struct Authority {
+  std::string certificates;             ///< PEM: its own, then its chain
+  std::string file;                     ///< where those are, until somebody has read them
+  std::optional<std::string> key_file;  ///< where its key is; a key is no part of a document
+};
+
 /// A network of a document. What is absent is not said: it stays as it is, and is chosen as
 /// `network create` chooses it where the network is made.
 struct Network {
@@ -38,6 +46,7 @@ struct Network {
   std::optional<std::string> attach;
   std::optional<bool> host_access;
   std::optional<bool> stopped;
+  std::optional<Authority> ca;
   std::vector<api::RoleAdd> roles;
   std::optional<std::vector<std::string>> policy;  ///< its lines; none: no policy
   std::vector<api::PeerAdd> peers;
@@ -61,7 +70,8 @@ struct Current {
   api::PolicyView policy;
   api::PeerList peers;
   api::ForwardList forwards;  ///< those of the network
-  api::VerifyReport verify;   ///< drift of the host from what is declared
+  api::AuthorityList authorities;
+  api::VerifyReport verify;  ///< drift of the host from what is declared
 };
 
 /// A network as a document says it; revoked, expired and ephemeral members are left out, and so are
@@ -71,6 +81,7 @@ struct Current {
 enum class ChangeKind : std::uint8_t {
   CreateNetwork,
   SetNetwork,
+  RotateAuthority,
   StopNetwork,
   StartNetwork,
   AddRole,
@@ -94,6 +105,9 @@ struct Change {
   std::string target;              ///< the role, peer or forward
   api::NetworkCreate create;
   api::NetworkSet set;
+  api::AuthorityRotate rotate;
+  std::string
+      key_file;  ///< of the authority that `create` or `rotate` brings; its key is to be added
   api::RoleAdd role;
   api::RoleSet role_set;
   api::PolicySet policy;

@@ -88,6 +88,10 @@ Current made_of(const Document& document) {
     one.expires_s = role.expires_s.value_or(0);
     current.roles.roles.push_back(one);
   }
+  api::AuthorityView& signs = current.authorities.authorities.emplace_back();
+  signs.brought = said.ca && !said.ca->certificates.empty();
+  signs.certificates = signs.brought ? said.ca->certificates : "made here";
+  signs.chain.push_back({.subject = "CN=who signs"});
   current.policy.present = said.policy.has_value();
   current.policy.lines = said.policy.value_or(std::vector<std::string>());
   for (const api::PeerAdd& peer : said.peers) {
@@ -292,6 +296,97 @@ TEST(Difference, RefusesWhatCannotChange) {
               ElementsAre(HasSubstr("the address 10.220.0.5")));
   EXPECT_THAT(conflicts("{subnet: 10.220.0.0/16, port: 51820, gateway-address: 10.220.0.1}"),
               IsEmpty());
+}
+
+/// A network with an authority; `first` and `second` stand for a certificate and its chain.
+std::string with_authority(const std::string& first, const std::string& second = {},
+                           const std::string& key = {}) {
+  std::string text = "warren: 1\nnetworks:\n  study:\n    ca:\n      certificate: |\n";
+  for (const std::string& body : {first, second}) {
+    if (body.empty()) continue;
+    text += "        -----BEGIN CERTIFICATE-----\n        " + body +
+            "\n        -----END CERTIFICATE-----\n";
+  }
+  return key.empty() ? text : text + "      key: " + key + "\n";
+}
+
+TEST(Authority, OfADescriptionIsTheSameAndHoldsNoKey) {
+  Current current = made_of(parsed(with_authority("Zmlyc3Q=", "cm9vdA==", "ca.key")));
+  ASSERT_TRUE(current.authorities.authorities[0].brought);
+  const std::string text = Document{{describe(current)}}.write();
+  EXPECT_THAT(text, HasSubstr("        cm9vdA==\n"));
+  EXPECT_EQ(text.find("key"), std::string::npos) << text;
+  const Difference nothing = difference(parsed(text), {{"study", current}}, true);
+  EXPECT_THAT(nothing.changes, IsEmpty()) << text;
+  EXPECT_THAT(nothing.conflicts, IsEmpty());
+
+  current.authorities.authorities[0].brought = false;
+  const std::string own = Document{{describe(current)}}.write();
+  EXPECT_THAT(own, HasSubstr("    ca: own\n"));
+  EXPECT_THAT(lines(own, current), IsEmpty());
+  // With nothing, either is made; a key that is not named is asked for before anything is.
+  EXPECT_THAT(difference(parsed(own), {}, false).conflicts, IsEmpty());
+  EXPECT_FALSE(difference(parsed(own), {}, false).changes[0].create.ca_certificates);
+  EXPECT_THAT(difference(parsed(text), {}, false).conflicts, ElementsAre(HasSubstr("key: FILE")));
+}
+
+TEST(Authority, ThatDiffersIsRolledOver) {
+  const Current own = made_of(parsed(kStudy));
+  const Difference brought =
+      difference(parsed(with_authority("Zmlyc3Q=", "", "ca.key")), {{"study", own}}, false);
+  ASSERT_EQ(brought.changes.size(), 1U);
+  EXPECT_EQ(brought.changes[0].kind, ChangeKind::RotateAuthority);
+  EXPECT_EQ(brought.changes[0].key_file, "ca.key");
+  EXPECT_THAT(*brought.changes[0].rotate.ca_certificates, HasSubstr("Zmlyc3Q="));
+  EXPECT_FALSE(brought.changes[0].rotate.ca_key) << "whoever makes the change reads it";
+  const auto keyless = difference(parsed(with_authority("Zmlyc3Q=")), {{"study", own}}, false);
+  EXPECT_THAT(keyless.conflicts, ElementsAre(HasSubstr("key: FILE")));
+
+  const Current other = made_of(parsed(with_authority("Zmlyc3Q=", "cm9vdA==", "ca.key")));
+  EXPECT_THAT(lines("warren: 1\nnetworks:\n  study: {ca: own}\n", other),
+              ElementsAre(HasSubstr("~ authority of study: CN=who signs -> its own")));
+  EXPECT_THAT(lines("warren: 1\nnetworks:\n  study: {}\n", other), IsEmpty());
+  EXPECT_THAT(lines(with_authority("Zmly\n        c3Q="), other), IsEmpty())
+      << "however it is broken into lines; and the chain is known";
+  const auto chain =
+      difference(parsed(with_authority("Zmlyc3Q=", "b3RoZXI=")), {{"study", other}}, false);
+  EXPECT_THAT(chain.conflicts, ElementsAre(HasSubstr("another chain")));
+}
+
+TEST(Authority, IsNamedWithThePlaceOfAMistake) {
+  const auto wrong = [](const std::string& ca) {
+    return problem("warren: 1\nnetworks:\n  a:\n    ca: " + ca + "\n");
+  };
+  EXPECT_THAT(wrong("mine"), HasSubstr("line 4, column 9: \"mine\" is no authority"));
+  EXPECT_THAT(wrong("{certificat: x}"),
+              HasSubstr("line 4, column 10: unknown key \"certificat\" in ca of network a | did "
+                        "you mean certificate?"));
+  EXPECT_THAT(wrong("{key: x}"), HasSubstr("add certificate: FILE"));
+  EXPECT_THAT(wrong("[own]"), HasSubstr("is no authority"));
+  EXPECT_THAT(wrong("{certificate: \"\"}"), HasSubstr("line 4, column 24: this is neither"));
+  EXPECT_THAT(wrong("{certificate: f, key: \"-----BEGIN PRIVATE KEY-----\"}"),
+              HasSubstr("a private key is no part of a document"));
+  EXPECT_THAT(wrong("{certificate: \"-----BEGIN CERTIFICATE----- -----END CERTIFICATE----- "
+                    "-----BEGIN EC PRIVATE KEY-----\"}"),
+              HasSubstr("a private key is no part of a document"));
+  EXPECT_EQ(parsed("warren: 1\nnetworks:\n  a: {ca: {certificate: ca.pem}}\n").networks[0].ca->file,
+            "ca.pem");
+}
+
+// YAML takes this word for nothing.
+TEST(Document, ANameMayBeNull) {
+  Document document;
+  Network& made = document.networks.emplace_back();
+  made.name = "null";
+  made.roles.push_back({.name = "null"});
+  made.peers.push_back({.name = "null", .role = "null", .person = "null"});
+  const Document again = parsed(document.write());
+  ASSERT_EQ(again.networks.size(), 1U);
+  EXPECT_EQ(again.networks[0].name, "null");
+  EXPECT_EQ(again.networks[0].roles.at(0).name, "null");
+  EXPECT_EQ(again.networks[0].peers.at(0).name, "null");
+  EXPECT_EQ(again.networks[0].peers.at(0).role, "null");
+  EXPECT_EQ(again.networks[0].peers.at(0).person, "null");
 }
 
 TEST(Difference, ShowsWhatSomebodyDidToTheHost) {

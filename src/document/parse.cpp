@@ -155,6 +155,22 @@ std::string wrong_range(const std::string& value) {
   if (value == "none" || model::AddressRange::parse(value)) return "";
   return quoted(value) + " is no range: A-B, A/N or A";
 }
+constexpr std::string_view kPemBegin = "-----BEGIN ";
+
+std::string wrong_certificates(const std::string& value) {
+  if (value.find("PRIVATE KEY") != std::string::npos) {
+    return "a private key is no part of a document";
+  }
+  const bool inside = value.find(kPemBegin) != std::string::npos;
+  const bool good = inside ? value.find("-----BEGIN CERTIFICATE-----") != std::string::npos &&
+                                 value.find("-----END CERTIFICATE-----") != std::string::npos
+                           : !value.empty();
+  return good ? "" : "this is neither a certificate (PEM) nor the name of a file with one";
+}
+std::string wrong_key_file(const std::string& value) {
+  if (value.find(kPemBegin) == std::string::npos) return value.empty() ? "no file is named" : "";
+  return "a private key is no part of a document: write the name of the file that holds it";
+}
 std::string wrong_key(const std::string& value) {
   return base::PublicKey::parse_base64(value) ? "" : quoted(value) + " is no public key";
 }
@@ -214,6 +230,7 @@ class Reader {
                          {"attach", text(made.attach)},
                          {"host-access", yes_or_no(made.host_access)},
                          {"stopped", yes_or_no(made.stopped)},
+                         {"ca", [&](const YAML::Node& n) { return authority(n, made); }},
                          {"roles", [&](const YAML::Node& n) { return roles(n, made); }},
                          {"policy",
                           [&](const YAML::Node& n) {
@@ -225,6 +242,26 @@ class Reader {
     // Rules name roles, wherever those stand.
     if (policy_node) WARREN_TRY(policy(*policy_node, made));
     out.networks.push_back(std::move(made));
+    return {};
+  }
+
+  static base::Status authority(const YAML::Node& node, Network& out) {
+    const Word where = word_of(node);
+    out.ca.emplace();
+    if (node.IsScalar() && where.text == "own") return {};
+    if (!node.IsMap()) {
+      return at(where, quoted(where.text) + " is no authority",
+                "write own, or below it: certificate: FILE, key: FILE");
+    }
+    std::optional<std::string> certificate;
+    WARREN_TRY(read_map(node, "ca of network " + out.name,
+                        {{"certificate", text(certificate, wrong_certificates)},
+                         {"key", text(out.ca->key_file, wrong_key_file)}}));
+    if (!certificate) {
+      return at(where, "it is not said which authority this is", "add certificate: FILE");
+    }
+    const bool inside = certificate->find(kPemBegin) != std::string::npos;
+    (inside ? out.ca->certificates : out.ca->file) = *certificate;
     return {};
   }
 

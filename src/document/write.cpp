@@ -17,8 +17,11 @@ namespace {
 std::string quoted_if_needed(const std::string& value) {
   constexpr std::string_view kSafe =
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789./_+=-:";
+  // What YAML takes for nothing at all; every other word is read as the text it is.
+  const bool nothing = value == "null" || value == "Null" || value == "NULL";
   const bool plain = !value.empty() && value.find_first_not_of(kSafe) == std::string::npos &&
-                     value.front() != '-' && value.front() != ':' && value.back() != ':';
+                     value.front() != '-' && value.front() != ':' && value.back() != ':' &&
+                     !nothing;
   if (plain) return value;
   std::string out = "\"";
   for (const char c : value) {
@@ -66,6 +69,23 @@ class Writer {
   std::string text_;
 };
 
+void write_authority(const Network& network, Writer& out) {
+  if (!network.ca) return;
+  if (network.ca->certificates.empty() && network.ca->file.empty()) return out.line(2, "ca", "own");
+  out.line(2, "ca");
+  if (!network.ca->file.empty()) out.value(3, "certificate", network.ca->file);
+  if (!network.ca->certificates.empty()) {
+    out.line(3, "certificate", "|");
+    const std::string& pem = network.ca->certificates;
+    for (std::size_t begin = 0; begin < pem.size();) {
+      const std::size_t end = std::min(pem.find('\n', begin), pem.size());
+      out.raw(4, pem.substr(begin, end - begin));
+      begin = end + 1;
+    }
+  }
+  out.value(3, "key", network.ca->key_file);
+}
+
 void write_policy(const Network& network, Writer& out) {
   if (!network.policy) return;
   if (network.policy->empty()) return out.line(2, "policy", "none");
@@ -74,7 +94,7 @@ void write_policy(const Network& network, Writer& out) {
 }
 
 void write_network(const Network& network, Writer& out) {
-  out.line(1, network.name);
+  out.line(1, quoted_if_needed(network.name));
   out.value(2, "subnet", network.subnet);
   out.value(2, "subnet6", network.subnet6);
   out.number(2, "port", network.port);
@@ -92,6 +112,7 @@ void write_network(const Network& network, Writer& out) {
   out.value(2, "attach", network.attach);
   out.yes_or_no(2, "host-access", network.host_access);
   out.yes_or_no(2, "stopped", network.stopped);
+  write_authority(network, out);
   if (!network.roles.empty()) out.line(2, "roles");
   for (const api::RoleAdd& role : network.roles) {
     out.line(3, quoted_if_needed(role.name));
@@ -163,6 +184,11 @@ Network describe(const Current& current) {
   out.attach = unless_empty(view.attach);
   if (view.host_access) out.host_access = true;
   out.stopped = view.stopped;
+  if (!current.authorities.authorities.empty()) {
+    const api::AuthorityView& signs = current.authorities.authorities.front();
+    out.ca.emplace();
+    if (signs.brought) out.ca->certificates = signs.certificates;
+  }
   for (const api::RoleView& role : current.roles.roles) {
     const bool made = std::ranges::find(view.roles, role.name) != view.roles.end();
     if (!made) continue;

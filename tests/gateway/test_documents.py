@@ -111,6 +111,72 @@ def test_mistakes_are_named_and_change_nothing(world, gateway):
     assert all(r["result"] != "ok" for r in records if r["number"] > last)
 
 
+def certificate_authority(folder, name):
+    """The paths of an authority that somebody else made: its certificate and its key."""
+    lab.require("openssl")
+    paths = folder / f"{name}.crt", folder / f"{name}.key"
+    made = subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+         "-subj", f"/CN={name}", "-days", "900", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
+         "-out", str(paths[0]), "-keyout", str(paths[1])], capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    return paths
+
+
+def subjects(gateway):
+    authorities = gateway.ask("ca", "show", gateway.network("a"))["authorities"]
+    return [authority["chain"][0]["subject"] for authority in authorities]
+
+
+def test_authorities_are_part_of_a_document(world, gateway):
+    folder = world.folder
+    first = certificate_authority(folder, "first")
+    certificate_authority(folder, "second")
+    file = folder / "study.yaml"
+
+    def written(authority):
+        file.write_text(document(gateway, f"    ca: {authority}\n"))
+        return str(file)
+
+    # Refused with its place, and before anything is made.
+    for authority, said in (
+        ("{certificate: first.crt, kye: first.key}", "did you mean key?"),
+        ("{certificate: first.crt}", "key: FILE"),
+        ("{certificate: first.crt, key: nosuch.key}", "nosuch.key"),
+        ("{certificate: first.key, key: first.key}", "no certificate in"),
+    ):
+        refused = gateway.call("apply", "-f", written(authority))
+        assert refused.returncode not in (0, 125) and said in refused.stderr, refused.stderr
+        assert gateway.ask("network", "list")["networks"] == []
+
+    def applied(*options):
+        done = gateway.call("apply", "-f", str(file), *options)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    written("{certificate: first.crt, key: first.key}")
+    assert "+ network" in applied()
+    assert subjects(gateway) == ["CN=first"]
+    assert applied() == "nothing to do\n"
+    first[1].unlink()  # the key is needed no more
+    assert applied() == "nothing to do\n"
+    exported = gateway.call("export", gateway.network("a")).stdout
+    assert first[0].read_text().splitlines()[1] in exported and "PRIVATE" not in exported
+    file.write_text(exported)
+    assert applied("--prune") == "nothing to do\n"
+
+    written("{certificate: second.crt, key: second.key}")
+    assert "~ authority of" in applied()
+    assert subjects(gateway)[0] == "CN=second"
+    assert applied() == "nothing to do\n"
+    written("own")
+    assert "CN=second -> its own" in applied()
+    assert "authority" in subjects(gateway)[0]
+    assert applied() == "nothing to do\n"
+    exported = gateway.call("export", gateway.network("a")).stdout
+    assert "    ca: own\n" in exported and "PRIVATE" not in exported
+
+
 def test_ten_thousand_peers_from_one_file(world, gateway):
     keys = [base64.b64encode(os.urandom(32)).decode() for _ in range(10_000)]
     peers = "".join(f"      p{i}: {{key: {key}}}\n" for i, key in enumerate(keys))

@@ -3,6 +3,8 @@
 // What there is and what is wanted are compared here, and every change is one call of the API that
 // any other command could make. A change that the daemon refuses ends it; what was done before it
 // is listed, and the same command goes on from there.
+#include <algorithm>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <set>
@@ -17,6 +19,7 @@
 #include "apps/warren/cli.hpp"
 #include "apps/warren/text.hpp"
 #include "document/document.hpp"
+#include "model/conf_key.hpp"
 #include "model/forward.hpp"
 #include "os/file.hpp"
 
@@ -39,9 +42,48 @@ struct ApplyChoice {
 base::Result<document::Document> read_document(const std::string& file) {
   const std::string name = file == "-" ? "/dev/stdin" : file;
   WARREN_TRY_ASSIGN(const std::string text, os::read_file(name, document::kMaxDocumentBytes));
+  const std::string where = file == "-" ? "standard input" : file;
   auto parsed = document::Document::parse(text);
-  if (!parsed) return std::move(parsed).error().within(file == "-" ? "standard input" : file);
+  if (!parsed) return std::move(parsed).error().within(where);
+  const std::filesystem::path folder = std::filesystem::path(name).parent_path();
+  for (document::Network& network : parsed->networks) {
+    if (!network.ca) continue;
+    const auto beside = [&](std::string& other) {
+      if (file != "-" && !other.empty()) other = (folder / other).string();
+    };
+    beside(network.ca->file);
+    if (network.ca->key_file) beside(*network.ca->key_file);
+    if (network.ca->file.empty()) continue;
+    auto read = read_pem(network.ca->file, "certificate of the authority of " + network.name);
+    if (!read) return std::move(read).error().within(where);
+    if (read->find("-----BEGIN CERTIFICATE-----") == std::string::npos) {
+      return base::make_error(base::ErrorKind::Invalid,
+                              where + ": there is no certificate in " + network.ca->file,
+                              "the authority of " + network.name + " is to be brought in PEM");
+    }
+    network.ca->certificates = std::move(*read);
+  }
   return parsed;
+}
+
+/// Reads the keys that changes bring, before any of them is made.
+base::Status bring_keys(document::Difference& difference) {
+  for (Change& change : difference.changes) {
+    if (change.key_file.empty()) continue;
+    const std::string what = "key of the authority of " + change.network;
+    auto& key =
+        change.kind == ChangeKind::CreateNetwork ? change.create.ca_key : change.rotate.ca_key;
+    WARREN_TRY_ASSIGN(key, read_pem(change.key_file, what));
+  }
+  return {};
+}
+
+void wipe_keys(document::Difference& difference) {
+  for (Change& change : difference.changes) {
+    for (auto* key : {&change.create.ca_key, &change.rotate.ca_key}) {
+      if (*key) model::wipe_text(**key);
+    }
+  }
 }
 
 base::Result<document::Current> current_of(const client::Daemon& daemon,
@@ -52,6 +94,7 @@ base::Result<document::Current> current_of(const client::Daemon& daemon,
   WARREN_TRY_ASSIGN(current.roles, daemon.list_roles(network.name));
   WARREN_TRY_ASSIGN(current.policy, daemon.show_policy(network.name));
   WARREN_TRY_ASSIGN(current.peers, daemon.list_peers(network.name));
+  WARREN_TRY_ASSIGN(current.authorities, daemon.show_authorities(network.name));
   WARREN_TRY_ASSIGN(current.verify, daemon.verify(network.name));
   for (const api::ForwardView& forward : forwards.forwards) {
     if (forward.network == network.name) current.forwards.forwards.push_back(forward);
@@ -108,6 +151,8 @@ base::Status make(const client::Daemon& daemon, const Change& change) {
       return done(daemon.create_network(change.create));
     case ChangeKind::SetNetwork:
       return done(daemon.set_network(network, change.set));
+    case ChangeKind::RotateAuthority:
+      return done(daemon.rotate_authority(network, change.rotate));
     case ChangeKind::StopNetwork:
       return done(daemon.switch_network(network, "stop"));
     case ChangeKind::StartNetwork:
@@ -176,10 +221,8 @@ bool removes_something(const document::Difference& difference) {
   });
 }
 
-base::Status apply(const Invocation& invocation, const ApplyChoice& choice) {
-  const client::Daemon daemon = daemon_of(invocation);
-  WARREN_TRY_ASSIGN(const document::Difference difference, compare(daemon, choice));
-  WARREN_TRY(refuse_conflicts(difference));
+base::Status carry_out(const Invocation& invocation, const ApplyChoice& choice,
+                       const client::Daemon& daemon, const document::Difference& difference) {
   print(invocation, difference);
   if (difference.changes.empty()) {
     if (!invocation.json) fmt::print("nothing to do\n");
@@ -198,6 +241,16 @@ base::Status apply(const Invocation& invocation, const ApplyChoice& choice) {
   }
   if (!invocation.json) fmt::print("done\n");
   return {};
+}
+
+base::Status apply(const Invocation& invocation, const ApplyChoice& choice) {
+  const client::Daemon daemon = daemon_of(invocation);
+  WARREN_TRY_ASSIGN(document::Difference difference, compare(daemon, choice));
+  WARREN_TRY(refuse_conflicts(difference));
+  base::Status done = bring_keys(difference);
+  if (done) done = carry_out(invocation, choice, daemon, difference);
+  wipe_keys(difference);
+  return done;
 }
 
 base::Status diff(Invocation& invocation, const ApplyChoice& choice) {
