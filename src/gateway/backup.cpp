@@ -86,9 +86,10 @@ base::Status check_complete(const backup::Contents& contents) {
   for (const backup::File& file : contents.files) {
     const bool settings =
         file.name == "settings/warren.yaml" || file.name.starts_with("settings/conf.d/");
-    if (settings || file.name.find('/') == std::string::npos) continue;
+    const bool of_host = std::ranges::find(kLeftOut, file.name) != kLeftOut.end();
+    if (settings || (!of_host && file.name.find('/') == std::string::npos)) continue;
     return make_error(ErrorKind::Invalid,
-                      "the backup holds " + file.name + ", which no state directory has");
+                      "the backup holds " + file.name + ", which no backup has");
   }
   return {};
 }

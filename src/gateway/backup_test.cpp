@@ -148,6 +148,18 @@ TEST_F(Hosts, WhatIsNoGoodChangesNothing) {
   EXPECT_FALSE(fs::exists(scratch_ / "b/state"));
 }
 
+TEST_F(Hosts, ABackupThatHoldsWhatIsOfAHostIsRefused) {
+  for (const char* name : {"lock", "host.json", "warren.db-wal", "restore-unfinished"}) {
+    backup::Contents contents = *gather();
+    contents.files.push_back({.name = name, .content = ""});
+    const auto refused = restore(contents);
+    ASSERT_FALSE(refused) << name;
+    EXPECT_EQ(refused.error().kind, ErrorKind::Invalid);
+    EXPECT_THAT(refused.error().message, HasSubstr(name));
+    EXPECT_THAT(below("b"), IsEmpty());
+  }
+}
+
 TEST_F(Hosts, SettingsOfSomebodyAreLeftAlone) {
   put("b/etc/warren.yaml", "endpoint: b\n");
   const auto done = restore(*gather());
