@@ -14,6 +14,10 @@ namespace warren::client {
 /// Set when the gateway is there and only has too much to do: what it wants to be left alone for.
 [[nodiscard]] std::optional<base::Duration> wanted_pause(const base::Result<HttpAnswer>& answer);
 
+/// Of what a gateway says, what may be shown: at most kMaxMessageBytes, lines stay, and nothing
+/// that a terminal obeys.
+[[nodiscard]] std::string printable(std::string_view text);
+
 /// The error of an answer whose status is not 200.
 [[nodiscard]] base::Error answer_error(const HttpAnswer& answer, std::string_view who);
 
@@ -25,7 +29,7 @@ template <typename T>
   if (!document) {
     return base::make_error(base::ErrorKind::Failed,
                             std::string(who) + " gave an answer that this program does not read: " +
-                                document.error().message,
+                                printable(document.error().message),
                             "use the same version of warren on both sides");
   }
   return document;

@@ -106,9 +106,10 @@ void Follow::run() {
       }
       // Answered early for no reason: somebody else asks with our key, or too many wait.
       const bool early = !changed && !request && os::now() - asked < longest_wait() / 2;
-      const base::Duration rest = !early              ? base::Duration(0)
-                                  : answer->come_back ? kComeBack
-                                                      : kEarlyPause;
+      // Each change is written to the disk, and the run told.
+      const base::Duration calm =
+          std::max(kChangePause - (os::now() - asked), base::Duration::zero());
+      const base::Duration rest = !early ? calm : answer->come_back ? kComeBack : kEarlyPause;
       if (!pause(std::min(rest, longest_wait()))) return;
       continue;
     }

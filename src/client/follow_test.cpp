@@ -5,6 +5,7 @@
 
 #include "api/json.hpp"
 #include "client/join.hpp"
+#include "client/limits.hpp"
 #include "os/file.hpp"
 #include "os/process.hpp"
 #include "pki/authority.hpp"
@@ -69,6 +70,10 @@ class FollowTest : public ::testing::Test {
     EXPECT_TRUE(heard) << heard.error().message;
     return heard ? std::move(*heard) : Heard{};
   }
+  [[nodiscard]] std::string conf_endpoint() const {
+    const auto conf = model::WgConf::parse(os::read_file(conf_).value_or(""), conf_);
+    return conf && conf->peers.size() == 1 ? conf->peers[0].endpoint->host : std::string();
+  }
   void set_endpoint(const std::string& host) {
     server_.on_io([&] {
       server::testing::require(
@@ -92,6 +97,25 @@ TEST_F(FollowTest, TellsAChangeAndKeepsTheProfile) {
   EXPECT_THAT(*os::read_file(conf_), HasSubstr("Endpoint = 127.0.0.9:"));
   const auto note = read_note(conf_.substr(0, conf_.rfind('/')), "lab");
   EXPECT_EQ((*note)->revision, heard.state->revision);
+}
+
+TEST_F(FollowTest, AGatewayThatAlwaysSaysSomethingNewIsHeardNowAndThen) {
+  join_and_follow();
+  const base::Instant began = os::now();
+  unsigned heard = 0;
+  for (int i = 1; i <= 100; ++i) {
+    set_endpoint("127.0.1." + std::to_string(i));
+    while (os::wait_readable(listener_, std::chrono::milliseconds(5)).value_or(false)) {
+      if (hear().state) ++heard;
+    }
+  }
+  const auto fits = static_cast<unsigned>((os::now() - began) / kChangePause);
+  EXPECT_LE(heard, fits + 2);
+  // The last word is heard all the same.
+  while (conf_endpoint() != "127.0.1.100" && os::now() - began < std::chrono::seconds(30)) {
+    if (os::wait_readable(listener_, std::chrono::milliseconds(20)).value_or(false)) (void)hear();
+  }
+  EXPECT_EQ(conf_endpoint(), "127.0.1.100");
 }
 
 TEST_F(FollowTest, EditsStayUntilTheGatewaysWordChanges) {

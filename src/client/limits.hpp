@@ -33,10 +33,16 @@ inline constexpr base::Duration kLastBusyPause = std::chrono::seconds(8);
 inline constexpr base::Duration kSilentWait = std::chrono::seconds(3);
 /// Two that ask with one key end each other's wait; this keeps them from doing it all the time.
 inline constexpr base::Duration kEarlyPause = std::chrono::seconds(10);
+/// A gateway that says something new all the time is not heard more often than this.
+inline constexpr base::Duration kChangePause = std::chrono::milliseconds(250);
 /// A gateway that gives no certificate is asked for one again after this.
 inline constexpr base::Duration kCertificatePause = std::chrono::minutes(1);
 inline constexpr std::size_t kMaxAddresses = 16;  ///< of one gateway name, tried in turn
 inline constexpr std::size_t kMaxAnswerBytes = std::size_t{16} << 20;
+/// Of an answer in one read.
+inline constexpr std::size_t kReadAtOnce = std::size_t{64} << 10;
+/// What of a gateway's error is shown.
+inline constexpr std::size_t kMaxMessageBytes = 4096;
 inline constexpr std::size_t kMaxEnrolAnswerBytes = std::size_t{64} << 10;
 /// A stream of events that says nothing for so long has no server any more.
 inline constexpr base::Duration kEventSilence = std::chrono::seconds(45);
