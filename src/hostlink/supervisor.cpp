@@ -288,6 +288,7 @@ base::Status Supervisor::tell_names(const Names& names) {
   if (const base::Status set = set_names(*service, names, kProgramPatience); !set) {
     notice("DNS was not changed: " + set.error().message);
     std::ignore = clear_names(*service, kProgramPatience);
+    told_names_.reset();  // what is new next is a reason to try again
     return {};
   }
   name_service_ = std::move(service);
