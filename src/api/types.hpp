@@ -42,6 +42,7 @@
 //   GET    /networks/N/crl.pem, crl.der             (no JSON: the lists of revoked certificates)
 //   GET    /doctor/certificates                     -> DoctorReport
 //   GET    /doctor/ports                            -> DoctorReport (the public ports, tried)
+//   GET    /doctor/names                            -> DoctorReport (names inside, asked)
 //   POST   /reload                                  -> Empty        (re-reads the settings)
 //   GET    /audit?limit=N                           -> AuditList    (the newest, newest first)
 //   GET    /audit?after=K&limit=N                   -> AuditList    (behind record K, oldest first)

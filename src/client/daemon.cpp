@@ -123,6 +123,10 @@ base::Result<api::DoctorReport> Daemon::check_ports() const {
   return call<api::DoctorReport>("GET", "/v1/doctor/ports");
 }
 
+base::Result<api::DoctorReport> Daemon::check_names() const {
+  return call<api::DoctorReport>("GET", "/v1/doctor/names");
+}
+
 base::Result<api::VerifyReport> Daemon::verify(const std::string& network) const {
   return call<api::VerifyReport>(
       "GET", network.empty() ? std::string("/v1/verify") : network_path(network) + "/verify");

@@ -62,6 +62,7 @@ class Daemon {
   [[nodiscard]] base::Result<api::VerifyReport> verify(const std::string& network) const;
   /// Whether each public port is listened on, and reached from outside.
   [[nodiscard]] base::Result<api::DoctorReport> check_ports() const;
+  [[nodiscard]] base::Result<api::DoctorReport> check_names() const;
   [[nodiscard]] base::Result<api::ForwardList> list_forwards() const;
   [[nodiscard]] base::Result<api::ForwardView> add_forward(const std::string& network,
                                                            const api::ForwardAdd& request) const;

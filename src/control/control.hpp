@@ -219,6 +219,8 @@ class Control {
   /// is over, NotFound: its record is gone.
   [[nodiscard]] base::Result<api::MemberState> member_state(const Member& member);
   /// The member goes by itself: every way in is closed and its record removed; its key is not
+  /// Whether each network that has names answers for them, and those whom it asks answer it.
+  [[nodiscard]] base::Result<api::DoctorReport> check_names();
   /// refused.
   [[nodiscard]] base::Result<api::MemberLeft> leave(const Member& member);
   /// Called after each change of what `member_state` says: to one peer, else to all of a network.

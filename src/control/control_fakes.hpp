@@ -168,10 +168,21 @@ class FakeNames final : public NameServers {
   std::string problem(model::NetworkId network) const override {
     return served.contains(network) ? "" : "nobody answers";
   }
-  std::string warning(const model::NameZone&) const override { return {}; }
+  std::vector<std::string> warnings(const model::NameZone&) const override { return {}; }
   std::vector<std::string> differences(const model::NameZone& zone) override {
     if (served.contains(zone.network)) return {};
     return {"missing: the name server"};
+  }
+  std::vector<NameFinding> examine(const std::vector<model::NameZone>& zones) override {
+    std::vector<NameFinding> out;
+    for (const model::NameZone& zone : zones) {
+      out.push_back({.network = zone.network_name,
+                     .what = "name server of network " + zone.network_name,
+                     .state = served.contains(zone.network) ? "good" : "bad",
+                     .text = "",
+                     .remedy = ""});
+    }
+    return out;
   }
 
   bool installed = true;

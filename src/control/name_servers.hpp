@@ -11,6 +11,15 @@
 
 namespace warren::control {
 
+/// What `warren doctor names` says of one thing.
+struct NameFinding {
+  std::string network;
+  std::string what;   ///< "name server of network lab"
+  std::string state;  ///< "good", "weak" or "bad"
+  std::string text;
+  std::string remedy;
+};
+
 class NameServers {
  public:
   virtual ~NameServers() = default;
@@ -26,10 +35,13 @@ class NameServers {
   virtual void changed(model::NetworkId network) = 0;
   /// Why the names of a network are not answered; empty: they are, as far as is known.
   [[nodiscard]] virtual std::string problem(model::NetworkId network) const = 0;
-  /// What of other names may surprise; empty: nothing.
-  [[nodiscard]] virtual std::string warning(const model::NameZone& zone) const = 0;
+  /// What may surprise: other names that are not answered, a host that cannot be told.
+  [[nodiscard]] virtual std::vector<std::string> warnings(const model::NameZone& zone) const = 0;
   /// Asks the server, and reads back what it was told: what differs from the zone.
   [[nodiscard]] virtual std::vector<std::string> differences(const model::NameZone& zone) = 0;
+  /// Asks all servers, and all whom they ask, at once; what was found of each.
+  [[nodiscard]] virtual std::vector<NameFinding> examine(
+      const std::vector<model::NameZone>& zones) = 0;
 };
 
 }  // namespace warren::control

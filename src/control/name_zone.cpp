@@ -47,12 +47,12 @@ base::Status Control::Impl::set_forwarders(const std::vector<std::string>& texts
   WARREN_TRY(set_dns(texts, parsed).within("forwarders"));
   for (const base::IpAddress& address : parsed.dns) {
     const bool own = address == network.gateway4() || address == network.gateway6();
-    if (!own && !address.is_loopback() && !address.is_link_local()) continue;
+    if (!own && !address.is_link_local()) continue;
     return make_error(
         ErrorKind::Invalid,
         fmt::format("forwarder {} cannot be asked from inside the network{}", address.to_string(),
                     own ? ": it is the gateway's own address there" : ""),
-        "give the address of a name server that the network reaches, inside or by NAT");
+        "give the address of a name server inside, in the world or on this host's loopback");
   }
   network.forwarders = std::move(parsed.dns);
   return {};
@@ -139,19 +139,9 @@ std::vector<std::string> Control::Impl::name_warnings(const model::Network& netw
   if (std::string problem = deps.names->problem(network.id); !problem.empty()) {
     out.push_back("names: " + problem);
   }
-  for (const base::IpAddress& forwarder : network.forwarders) {
-    const auto& subnet = forwarder.is_v4() ? network.subnet4 : network.subnet6;
-    if (network.nat || (subnet && subnet->contains(forwarder))) continue;
-    out.push_back(
-        fmt::format("names: forwarder {} cannot be asked: it is outside the network, which "
-                    "has no way out",
-                    forwarder.to_string()));
-  }
   const auto zone = name_zone(network.id);
   if (!zone) return out;
-  if (std::string warning = deps.names->warning(*zone); !warning.empty()) {
-    out.push_back("names: " + warning);
-  }
+  for (const std::string& warning : deps.names->warnings(*zone)) out.push_back("names: " + warning);
   return out;
 }
 
@@ -162,6 +152,24 @@ void Control::Impl::verify_names(const model::Network& network, api::VerifyRepor
   for (std::string& what : deps.names->differences(*zone)) {
     report.differences.push_back({network.name, "names", std::move(what), ""});
   }
+}
+
+base::Result<api::DoctorReport> Control::check_names() {
+  std::vector<model::NameZone> zones;
+  for (const auto& [id, stored] : impl_->state.networks) {
+    if (auto zone = impl_->name_zone(id)) zones.push_back(std::move(*zone));
+  }
+  api::DoctorReport report;
+  if (impl_->deps.names == nullptr) return report;
+  for (NameFinding& found : impl_->deps.names->examine(zones)) {
+    api::DoctorReport::Finding& finding = report.findings.emplace_back();
+    finding.network = std::move(found.network);
+    finding.what = std::move(found.what);
+    finding.state = std::move(found.state);
+    finding.text = std::move(found.text);
+    finding.remedy = std::move(found.remedy);
+  }
+  return report;
 }
 
 std::optional<model::NameZone> Control::name_zone(model::NetworkId network) const {

@@ -115,14 +115,40 @@ TEST(Names, ForwardersAreThoseThatCanBeAsked) {
     return world.set({.forwarders = std::vector<std::string>{address}});
   };
   EXPECT_THAT(set("192.0.2.53")->forwarders, ElementsAre("192.0.2.53"));
-  for (const char* bad : {"127.0.0.53", "::1", "fe80::1", "10.20.0.1", "0.0.0.0", "dns.example"}) {
+  for (const char* bad : {"fe80::1", "10.20.0.1", "0.0.0.0", "dns.example"}) {
     EXPECT_EQ(set(bad).error().kind, ErrorKind::Invalid) << bad;
   }
   EXPECT_EQ(world.control->name_zone(world.id())->forwarders.size(), 1U);
-  EXPECT_THAT(world.control->show_network("lab")->warnings, IsEmpty());
-  EXPECT_THAT(world.set({.nat = false})->warnings,
-              ElementsAre(HasSubstr("forwarder 192.0.2.53 cannot be asked")));
-  EXPECT_THAT(set("10.20.0.9")->warnings, IsEmpty());
+  // Which of them the network reaches itself; the gateway asks the others for it.
+  const auto reaches = [&](const char* address) {
+    return world.control->name_zone(world.id())->reaches(*base::IpAddress::parse(address));
+  };
+  EXPECT_TRUE(reaches("192.0.2.53"));
+  EXPECT_FALSE(reaches("127.0.0.53"));
+  EXPECT_THAT(set("127.0.0.53")->forwarders, ElementsAre("127.0.0.53"));
+  EXPECT_THAT(world.set({.nat = false})->warnings, IsEmpty());
+  EXPECT_FALSE(reaches("192.0.2.53"));
+  EXPECT_TRUE(reaches("10.20.0.9"));
+  EXPECT_FALSE(reaches("::1"));
+}
+
+TEST(Names, TheHostAsksWhereItHasAccess) {
+  World world;
+  EXPECT_EQ(world.control->name_zone(world.id())->host_link, "");
+  ASSERT_TRUE(world.set({.host_access = true}));
+  EXPECT_EQ(world.control->name_zone(world.id())->host_link, world.id().uplink_name());
+  ASSERT_TRUE(world.set({.host_access = false}));
+  EXPECT_EQ(world.control->name_zone(world.id())->host_link, "");
+}
+
+TEST(Names, AreExaminedWhereThereAreSome) {
+  World world;
+  ASSERT_TRUE(world.control->create_network("uid 0", {.name = "mute", .subnet = "10.21.0.0/24"}));
+  const auto found = world.control->check_names();
+  ASSERT_TRUE(found) << found.error().message;
+  ASSERT_THAT(found->findings, SizeIs(1));
+  EXPECT_EQ(found->findings[0].network, "lab");
+  EXPECT_EQ(found->findings[0].state, "good");
 }
 
 TEST(Names, NoneStandsForTwo) {

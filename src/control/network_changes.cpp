@@ -124,6 +124,8 @@ base::Result<api::NetworkView> Control::Impl::set_network(const Request& request
   base::Status applied = reconcile_host();
   if (applied && next.nat && !before.nat) applied = check_way_out(next, warnings);
   if (applied && names_change) applied = apply_names(next.id);
+  // Whom the name server asks, and who asks it, follows from the paths; they stand without it.
+  if (applied && !names_change && next.names) std::ignore = apply_names(next.id);
   if (applied) {
     api::NetworkView view = network_view(next);
     std::ranges::move(warnings, std::back_inserter(view.warnings));

@@ -44,6 +44,25 @@ inline constexpr int kNameChangeShare = 10;
 
 /// A settings file may measure this much.
 inline constexpr std::size_t kSettingsBytes = 1 << 20;
+/// What relays to resolvers of the host carry at a time: of one network, and of all.
+inline constexpr std::size_t kRelayQuestions = 64;
+inline constexpr unsigned kRelayQuestionsOfAll = 256;
+inline constexpr int kRelayConnections = 8;
+inline constexpr unsigned kRelayConnectionsOfAll = 32;
+/// Relays of one network: resolvers that it asks through them.
+inline constexpr std::size_t kRelaysPerNetwork = 3;
+/// A question or answer over UDP; a larger one is not carried.
+inline constexpr std::size_t kRelayDatagram = 4096;
+/// How long a resolver may take to answer, and a connection to it be silent.
+inline constexpr base::Duration kRelayPatience = std::chrono::seconds(5);
+inline constexpr base::Duration kRelayIdle = std::chrono::seconds(10);
+/// After a failure to receive or to accept.
+inline constexpr base::Duration kRelayPause = std::chrono::milliseconds(100);
+
+/// `doctor names`: so many questions are on their way at once, and no more are asked after this.
+inline constexpr std::size_t kNamesDoctorQuestions = 256;
+inline constexpr base::Duration kNamesDoctor = std::chrono::seconds(3);
+
 /// A file of the state directory, other than the database, that goes into a backup.
 inline constexpr std::size_t kBackupFileBytes = 16 << 20;
 /// How often old records of the audit are looked for.

@@ -8,9 +8,14 @@
 // server answers. Everything else goes through `changed`: gathered, one network at a time, so that
 // a thousand servers that start with the daemon do not keep it from its other work.
 //
-// Whom the host asks is read from its resolv.conf. What is there on the loopback (a resolver of the
-// host's own) cannot be asked from a network's namespace; systemd-resolved writes down whom it asks
-// itself. Where nobody is left no other names are answered: nothing goes a way that nobody chose.
+// Whom the host asks is read from its resolv.conf, again and again. What is there on the loopback
+// (a resolver of the host's own) is asked by a relay (forwarder_ways.hpp). Where nobody is named no
+// other names are answered: nothing goes a way that nobody chose.
+//
+// With host access the host is told to ask here for the network's names. Nothing may go round in
+// circles by that: a server that the host was told of is none that the host is asked for
+// (resolvconf writes it into resolv.conf), and what the host knows of one network is withheld from
+// the others.
 #include "gateway/names_supervisor.hpp"
 
 #include <algorithm>
@@ -21,6 +26,8 @@
 #include "os/clock.hpp"
 #include "os/file.hpp"
 #include "services/dnsmasq.hpp"
+#include "services/host_domain.hpp"
+#include "services/host_names.hpp"
 #include "services/limits.hpp"
 
 namespace warren::gateway {
@@ -31,17 +38,15 @@ using base::make_error;
 
 namespace {
 
-/// The first that names somebody who can be asked.
-std::vector<base::IpAddress> resolvers_of_the_host() {
-  std::vector<std::string> files = {"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"};
-  if (const char* chosen = std::getenv("WARREN_RESOLV_CONF"); chosen != nullptr) files = {chosen};
-  for (const std::string& file : files) {
-    const auto text = os::read_file(file, services::kResolvConfBytes);
-    if (!text) continue;
-    auto found = services::reachable_resolvers(*text);
-    if (!found.empty()) return found;
-  }
-  return {};
+/// Those that it was told of here are not its own.
+std::vector<base::IpAddress> resolvers_of_the_host(const std::set<base::IpAddress>& told) {
+  const char* chosen = std::getenv("WARREN_RESOLV_CONF");
+  const auto text =
+      os::read_file(chosen != nullptr ? chosen : "/etc/resolv.conf", services::kResolvConfBytes);
+  if (!text) return {};
+  std::vector<base::IpAddress> found = services::resolvers_in(*text);
+  std::erase_if(found, [&](const base::IpAddress& address) { return told.contains(address); });
+  return found;
 }
 
 }  // namespace
@@ -52,7 +57,7 @@ NameSupervisor::NameSupervisor(boost::asio::io_context& io, base::Log& log, std:
       run_dir_(std::move(run_dir)),
       changed_timer_(io),
       delay_(kNameChangeDelay),
-      resolvers_(resolvers_of_the_host()) {}
+      resolvers_(resolvers_of_the_host({})) {}
 
 base::Status NameSupervisor::end_unwanted(const std::set<model::NetworkId>& wanted) {
   std::string failures;
@@ -69,7 +74,13 @@ base::Status NameSupervisor::end_unwanted(const std::set<model::NetworkId>& want
 }
 
 void NameSupervisor::look_at_resolvers() {
-  std::vector<base::IpAddress> found = resolvers_of_the_host();
+  std::set<base::IpAddress> told;
+  for (const auto& [id, served] : served_) {
+    told.insert(served->told_host.begin(), served->told_host.end());
+    const bool host_may_know = served->host_lacks_a_keeper && services::find_name_service("");
+    if (host_may_know || !served->ways.problem().empty()) changed(id);
+  }
+  std::vector<base::IpAddress> found = resolvers_of_the_host(told);
   if (found == resolvers_) return;
   resolvers_ = std::move(found);
   for (const auto& [id, served] : served_) changed(id);
@@ -84,6 +95,39 @@ std::vector<base::IpAddress> NameSupervisor::forwarders_of(const model::NameZone
   return zone.ask_the_host ? resolvers_ : zone.forwarders;
 }
 
+std::vector<std::string> NameSupervisor::domains_of_others(model::NetworkId network) const {
+  std::vector<std::string> out;
+  for (const auto& [id, served] : served_) {
+    if (id != network && !served->told_host.empty()) out.push_back(served->domain);
+  }
+  return out;
+}
+
+void NameSupervisor::follow_host_access(const model::NameZone& zone, Served& served) {
+  const std::vector<base::IpAddress> before = std::move(served.told_host);
+  const std::string& record = served.server.files().host_domain;
+  served.told_host.clear();
+  served.host_problem.clear();
+  served.host_lacks_a_keeper = false;
+  served.domain = zone.domain;
+  base::Status done;
+  if (zone.host_link.empty()) {
+    done = services::untell_host(record);
+  } else if (const auto told = services::tell_host(
+                 record, {.link = zone.host_link, .servers = zone.listen, .domain = zone.domain});
+             told) {
+    served.told_host = zone.listen;
+  } else {
+    done = told.error();
+    served.host_lacks_a_keeper = told.error().kind == ErrorKind::NotFound;
+  }
+  if (!done) served.host_problem = done.error().message;
+  if (served.told_host == before) return;
+  for (const auto& [id, other] : served_) {
+    if (id != zone.network) changed(id);
+  }
+}
+
 base::Result<NameSupervisor::Served*> NameSupervisor::bring(const model::NameZone& zone) {
   auto found = served_.find(zone.network);
   if (found == served_.end()) {
@@ -96,7 +140,9 @@ base::Result<NameSupervisor::Served*> NameSupervisor::bring(const model::NameZon
   Served& served = *found->second;
   served.watch.stop();  // its descriptor may go
   const pid_t before = served.server.process().pid;
-  const auto brought = served.server.serve(zone, forwarders_of(zone));
+  const auto brought = served.server.serve(
+      zone, {.servers = served.ways.make(io_, zone, forwarders_of(zone), relay_load_),
+             .withheld = domains_of_others(zone.network)});
   const os::Child& process = served.server.process();
   if (process.pidfd) {
     const model::NetworkId id = zone.network;
@@ -104,6 +150,7 @@ base::Result<NameSupervisor::Served*> NameSupervisor::bring(const model::NameZon
   }
   if (!brought) return brought.error();
   served.problem.clear();
+  follow_host_access(zone, served);
   if (*brought && process.pid != before) {
     served.started = os::now();
     say(LogLevel::Info, "names of network " + served.name + " are answered by process " +
@@ -143,7 +190,11 @@ base::Status NameSupervisor::stop(model::NetworkId network) {
   found->second->watch.stop();
   found->second->retry.cancel();
   WARREN_TRY(found->second->server.stop().within("stop the name server of " + found->second->name));
+  const bool was_told = !found->second->told_host.empty();
   served_.erase(found);
+  for (const auto& [id, other] : served_) {
+    if (was_told) changed(id);  // what was withheld from them
+  }
   return {};
 }
 
@@ -221,11 +272,31 @@ std::string NameSupervisor::problem(model::NetworkId network) const {
   return "the server ends again and again; its messages are in " + served.server.files().log;
 }
 
-std::string NameSupervisor::warning(const model::NameZone& zone) const {
-  if (!zone.ask_the_host || !resolvers_.empty()) return {};
-  return "other names are not answered: no name server of this host can be asked from inside the "
-         "network; name one: warren network set " +
-         zone.network_name + " --forwarder ADDRESS";
+std::vector<std::string> NameSupervisor::forwarder_warnings(const model::NameZone& zone) const {
+  std::vector<std::string> out;
+  if (zone.ask_the_host && resolvers_.empty()) {
+    out.push_back(
+        "other names are not answered: this host's resolv.conf names nobody who could be "
+        "asked; name one: warren network set " +
+        zone.network_name + " --forwarder ADDRESS");
+  }
+  const auto found = served_.find(zone.network);
+  if (found != served_.end() && !found->second->ways.problem().empty()) {
+    out.push_back("not all forwarders can be asked: " + found->second->ways.problem());
+  }
+  return out;
+}
+
+std::vector<std::string> NameSupervisor::warnings(const model::NameZone& zone) const {
+  std::vector<std::string> out = forwarder_warnings(zone);
+  const auto found = served_.find(zone.network);
+  if (found == served_.end()) return out;
+  const Served& served = *found->second;
+  if (!zone.host_link.empty() && !served.host_problem.empty()) {
+    out.push_back("this host has a route but does not resolve names below " + zone.domain + ": " +
+                  served.host_problem + "; ask " + zone.listen.front().to_string() + " for them");
+  }
+  return out;
 }
 
 std::vector<std::string> NameSupervisor::differences(const model::NameZone& zone) {

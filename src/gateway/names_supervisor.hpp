@@ -16,6 +16,7 @@
 #include "base/result.hpp"
 #include "control/name_servers.hpp"
 #include "gateway/delay_timer.hpp"
+#include "gateway/forwarder_ways.hpp"
 #include "gateway/read_watch.hpp"
 #include "services/name_server.hpp"
 
@@ -39,8 +40,9 @@ class NameSupervisor final : public control::NameServers {
   base::Status stop(model::NetworkId network) override;
   void changed(model::NetworkId network) override;
   [[nodiscard]] std::string problem(model::NetworkId network) const override;
-  [[nodiscard]] std::string warning(const model::NameZone& zone) const override;
+  [[nodiscard]] std::vector<std::string> warnings(const model::NameZone& zone) const override;
   std::vector<std::string> differences(const model::NameZone& zone) override;
+  std::vector<control::NameFinding> examine(const std::vector<model::NameZone>& zones) override;
 
  private:
   struct Served {
@@ -56,9 +58,22 @@ class NameSupervisor final : public control::NameServers {
     base::Instant started{};
     unsigned failures = 0;  ///< ends in a row of servers that did not live long
     std::string problem;
+    ForwarderWays ways;
+    std::string host_problem;  ///< why the host does not ask here; empty: it does, or shall not
+    bool host_lacks_a_keeper = false;        ///< of its name servers, who could be told
+    std::vector<base::IpAddress> told_host;  ///< the servers that the host was told of
+    std::string domain;
   };
 
   void serve_changed();
+  [[nodiscard]] std::vector<std::string> forwarder_warnings(const model::NameZone& zone) const;
+  [[nodiscard]] bool is_running(model::NetworkId network) const;
+  [[nodiscard]] control::NameFinding finding_of_server(const model::NameZone& zone) const;
+  /// nullopt: the host shall not ask here.
+  [[nodiscard]] std::optional<control::NameFinding> finding_of_host(
+      const model::NameZone& zone) const;
+  /// Tells the host who answers for the network's names, or that nobody does.
+  void follow_host_access(const model::NameZone& zone, Served& served);
   /// Brings one server to its zone; what fails is tried again later.
   void refresh(model::NetworkId network);
   [[nodiscard]] base::Result<Served*> bring(const model::NameZone& zone);
@@ -66,6 +81,8 @@ class NameSupervisor final : public control::NameServers {
   void handle_exit(model::NetworkId network);
   void retry_later(model::NetworkId network, Served& served);
   [[nodiscard]] std::vector<base::IpAddress> forwarders_of(const model::NameZone& zone) const;
+  /// Domains of other networks for which the host asks their name servers.
+  [[nodiscard]] std::vector<std::string> domains_of_others(model::NetworkId network) const;
   void say(base::LogLevel level, const std::string& message) {
     log_.write(level, "gateway", message);
   }
@@ -78,7 +95,8 @@ class NameSupervisor final : public control::NameServers {
   std::set<model::NetworkId> changed_;
   DelayTimer changed_timer_;
   base::Duration delay_;
-  std::vector<base::IpAddress> resolvers_;  ///< of the host, as far as networks can ask them
+  std::vector<base::IpAddress> resolvers_;  ///< of the host, but for those it was told of here
+  std::shared_ptr<RelayLoad> relay_load_ = std::make_shared<RelayLoad>();
 };
 
 }  // namespace warren::gateway

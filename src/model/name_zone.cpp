@@ -51,6 +51,8 @@ NameZone make_name_zone(const Network& network, const std::vector<const Peer*>& 
   zone.domain = domain_of(network.name);
   zone.forwarders = network.forwarders;
   zone.ask_the_host = network.forwarders.empty() && network.nat;
+  zone.leads_out = network.nat;
+  if (network.host_access) zone.host_link = network.id.uplink_name();
   for (const auto& address : {network.gateway4(), network.gateway6()}) {
     if (address) zone.listen.push_back(*address);
   }
@@ -70,6 +72,13 @@ NameZone make_name_zone(const Network& network, const std::vector<const Peer*>& 
   }
   add_services(services, by_name, zone);
   return zone;
+}
+
+bool NameZone::reaches(const base::IpAddress& server) const {
+  if (server.is_loopback()) return false;
+  return leads_out || std::ranges::any_of(subnets, [&](const base::Prefix& subnet) {
+           return subnet.contains(server);
+         });
 }
 
 base::Status check_member_name(std::string_view name, const std::vector<Service>& services) {

@@ -49,6 +49,11 @@ struct NameZone {
   /// Who is asked for all other names; nobody where both are empty and false.
   std::vector<base::IpAddress> forwarders;
   bool ask_the_host = false;  ///< whom the gateway's host asks
+  bool leads_out = false;     ///< the network has a way to servers that are not inside
+  std::string host_link;  ///< by which the host asks here for names of `domain`; empty: it does not
+
+  /// Whether the network reaches a server by itself.
+  [[nodiscard]] bool reaches(const base::IpAddress& server) const;
 };
 
 /// The zone of a network with these members (those that are in force) and services. Nobody outside

@@ -62,15 +62,18 @@ std::string dnsmasq_hosts(const model::NameZone& zone) {
   return out;
 }
 
-std::string dnsmasq_servers(const std::vector<base::IpAddress>& forwarders) {
+std::string dnsmasq_servers(const AskedServers& asked) {
   std::string out;
-  for (const base::IpAddress& forwarder : forwarders) {
-    out.append("server=").append(forwarder.to_string()).append("\n");
+  for (const base::IpAddress& server : asked.servers) {
+    out.append("server=").append(server.to_string()).append("\n");
+  }
+  for (const std::string& domain : asked.withheld) {
+    out.append("server=/").append(domain).append("/\n");
   }
   return out;
 }
 
-std::vector<base::IpAddress> reachable_resolvers(std::string_view resolv_conf) {
+std::vector<base::IpAddress> resolvers_in(std::string_view resolv_conf) {
   constexpr std::string_view kKey = "nameserver";
   std::vector<base::IpAddress> out;
   for (std::size_t begin = 0; begin < resolv_conf.size();) {
@@ -80,8 +83,8 @@ std::vector<base::IpAddress> reachable_resolvers(std::string_view resolv_conf) {
     if (!line.starts_with(kKey) || line.size() == kKey.size()) continue;
     const std::string_view value = trimmed(line.substr(kKey.size()));
     const auto address = base::IpAddress::parse(value.substr(0, value.find_first_of(" \t#")));
-    if (!address || address->is_loopback() || address->is_link_local() ||
-        address->is_unspecified() || address->is_multicast()) {
+    if (!address || address->is_link_local() || address->is_unspecified() ||
+        address->is_multicast()) {
       continue;
     }
     if (std::ranges::find(out, *address) == out.end()) out.push_back(*address);

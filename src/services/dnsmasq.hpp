@@ -23,11 +23,14 @@ struct DnsmasqPlace {
                                                 const DnsmasqPlace& place);
 /// Read again on SIGHUP: who has which names.
 [[nodiscard]] std::string dnsmasq_hosts(const model::NameZone& zone);
-/// Read again on SIGHUP: who is asked for the names of others.
-[[nodiscard]] std::string dnsmasq_servers(const std::vector<base::IpAddress>& forwarders);
+/// Read again on SIGHUP: who is asked for the names of others, and for which ones nobody is.
+struct AskedServers {
+  std::vector<base::IpAddress> servers;
+  std::vector<std::string> withheld;  ///< domains
+};
+[[nodiscard]] std::string dnsmasq_servers(const AskedServers& asked);
 
-/// The name servers of a resolv.conf that can be asked from another network namespace: none of the
-/// loopback's, nor of one link's.
-[[nodiscard]] std::vector<base::IpAddress> reachable_resolvers(std::string_view resolv_conf);
+/// The name servers of a resolv.conf, in its order, each once; without those of one link.
+[[nodiscard]] std::vector<base::IpAddress> resolvers_in(std::string_view resolv_conf);
 
 }  // namespace warren::services

@@ -48,26 +48,28 @@ TEST(Dnsmasq, AnAddressIsCalledAsItsMemberAndNotAsAService) {
 }
 
 TEST(Dnsmasq, AsksTheForwardersAlone) {
-  EXPECT_EQ(dnsmasq_servers({address("192.0.2.53"), address("2001:db8::53")}),
-            "server=192.0.2.53\nserver=2001:db8::53\n");
+  EXPECT_EQ(dnsmasq_servers({.servers = {address("192.0.2.53"), address("2001:db8::53")},
+                             .withheld = {"other.internal"}}),
+            "server=192.0.2.53\nserver=2001:db8::53\nserver=/other.internal/\n");
   EXPECT_EQ(dnsmasq_servers({}), "");
 }
 
-TEST(Resolvers, ThoseOfTheHostAloneAreLeftOut) {
-  EXPECT_THAT(reachable_resolvers("# a comment\n"
-                                  "search example.org\n"
-                                  "nameserver 127.0.0.53\n"
-                                  " nameserver\t192.0.2.53 # main\r\n"
-                                  "nameserver fe80::1%eth0\n"
-                                  "nameserver fe80::1\n"
-                                  "nameserver ::1\n"
-                                  "nameserver 0.0.0.0\n"
-                                  "nameserver 2001:db8::53\n"
-                                  "nameserver 192.0.2.53\n"
-                                  "nameservers 192.0.2.54\n"
-                                  "nameserver"),
-              ElementsAre(address("192.0.2.53"), address("2001:db8::53")));
-  EXPECT_THAT(reachable_resolvers(""), IsEmpty());
+TEST(Resolvers, AreThoseThatTheHostAsks) {
+  EXPECT_THAT(resolvers_in("# a comment\n"
+                           "search example.org\n"
+                           "nameserver 127.0.0.53\n"
+                           " nameserver\t192.0.2.53 # main\r\n"
+                           "nameserver fe80::1%eth0\n"
+                           "nameserver fe80::1\n"
+                           "nameserver ::1\n"
+                           "nameserver 0.0.0.0\n"
+                           "nameserver 2001:db8::53\n"
+                           "nameserver 192.0.2.53\n"
+                           "nameservers 192.0.2.54\n"
+                           "nameserver"),
+              ElementsAre(address("127.0.0.53"), address("192.0.2.53"), address("::1"),
+                          address("2001:db8::53")));
+  EXPECT_THAT(resolvers_in(""), IsEmpty());
 }
 
 }  // namespace

@@ -2,9 +2,11 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <array>
+#include <cerrno>
 #include <cstring>
 
 #include "os/clock.hpp"
@@ -156,31 +158,92 @@ base::Result<std::vector<base::IpAddress>> read_answer(base::Bytes message, std:
   return out;
 }
 
+namespace {
+
+/// A question on its way.
+class Asking {
+ public:
+  explicit Asking(const NameQuestion& question) : server_(question.server) {
+    auto socket = connected_socket(*question.netns, question.server);
+    if (!socket) {
+      fail(socket.error().message);
+      return;
+    }
+    socket_ = std::move(*socket);
+    os::SystemRandom random;
+    id_ = static_cast<std::uint16_t>(random.u32() & 0xffff);
+    const auto bytes = write_question(id_, question.name, server_.family());
+    if (::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) < 0) refuse();
+  }
+  [[nodiscard]] bool waits() const { return static_cast<bool>(socket_); }
+  [[nodiscard]] int descriptor() const { return socket_.get(); }
+  void handle_readable() {
+    std::array<std::uint8_t, kMaxMessage> buffer{};
+    const ssize_t got = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (got < 0) return refuse();  // nobody listens there
+    auto answer = read_answer(base::Bytes(buffer).first(static_cast<std::size_t>(got)), id_,
+                              server_.family());
+    if (!answer && answer.error().kind == ErrorKind::Invalid) return;  // not to this question
+    out_.came = true;
+    if (!answer) return fail(answer.error().message);
+    out_.addresses = std::move(*answer);
+    socket_.reset();
+  }
+  [[nodiscard]] NameAnswer take() {
+    if (waits()) fail("the name server at " + server_.to_string() + " does not answer");
+    return std::move(out_);
+  }
+
+ private:
+  void fail(std::string why) {
+    out_.why = std::move(why);
+    socket_.reset();
+  }
+  void refuse() { fail(base::os_error("ask " + server_.to_string()).message); }
+
+  base::IpAddress server_;
+  os::Fd socket_;
+  std::uint16_t id_ = 0;
+  NameAnswer out_;
+};
+
+}  // namespace
+
+std::vector<NameAnswer> ask_names(const std::vector<NameQuestion>& questions,
+                                  base::Duration at_most) {
+  std::vector<Asking> all;
+  all.reserve(questions.size());
+  for (const NameQuestion& question : questions) all.emplace_back(question);
+  const base::Instant deadline = os::now() + at_most;
+  for (;;) {
+    std::vector<pollfd> waiting;
+    std::vector<Asking*> whose;
+    for (Asking& one : all) {
+      if (!one.waits()) continue;
+      waiting.push_back({.fd = one.descriptor(), .events = POLLIN, .revents = 0});
+      whose.push_back(&one);
+    }
+    const std::int64_t left = (deadline - os::now()).count();
+    if (waiting.empty() || left <= 0) break;
+    const timespec room{.tv_sec = left / 1'000'000'000, .tv_nsec = left % 1'000'000'000};
+    if (::ppoll(waiting.data(), waiting.size(), &room, nullptr) < 0 && errno != EINTR) break;
+    for (std::size_t at = 0; at < waiting.size(); ++at) {
+      if (waiting[at].revents != 0) whose[at]->handle_readable();
+    }
+  }
+  std::vector<NameAnswer> out;
+  for (Asking& one : all) out.push_back(one.take());
+  return out;
+}
+
 base::Result<std::vector<base::IpAddress>> ask_name(const os::Fd& netns,
                                                     const base::IpAddress& server,
                                                     std::string_view name, base::Duration at_most) {
-  WARREN_TRY_ASSIGN(const os::Fd socket, connected_socket(netns, server));
-  os::SystemRandom random;
-  const auto id = static_cast<std::uint16_t>(random.u32() & 0xffff);
-  const auto question = write_question(id, name, server.family());
-  if (::send(socket.get(), question.data(), question.size(), MSG_NOSIGNAL) < 0) {
-    return base::os_error("ask " + server.to_string());
-  }
-  const base::Instant deadline = os::now() + at_most;
-  for (;;) {
-    const base::Duration left = std::max(deadline - os::now(), base::Duration::zero());
-    WARREN_TRY_ASSIGN(const bool came, os::wait_readable(socket, left));
-    if (!came) {
-      return make_error(ErrorKind::Unavailable,
-                        "the name server at " + server.to_string() + " does not answer");
-    }
-    std::array<std::uint8_t, kMaxMessage> buffer{};
-    const ssize_t got = ::recv(socket.get(), buffer.data(), buffer.size(), 0);
-    if (got < 0) return base::os_error("ask " + server.to_string());  // nobody listens there
-    auto answer =
-        read_answer(base::Bytes(buffer).first(static_cast<std::size_t>(got)), id, server.family());
-    if (answer || answer.error().kind != ErrorKind::Invalid) return answer;
-  }
+  auto answers =
+      ask_names({{.netns = &netns, .server = server, .name = std::string(name)}}, at_most);
+  if (!answers[0].why.empty()) return make_error(ErrorKind::Unavailable, answers[0].why);
+  return std::move(answers[0].addresses);
 }
 
 }  // namespace warren::services

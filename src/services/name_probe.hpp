@@ -21,6 +21,21 @@ namespace warren::services {
                                                                   std::string_view name,
                                                                   base::Duration at_most);
 
+/// One of many questions that are asked at once.
+struct NameQuestion {
+  const os::Fd* netns = nullptr;
+  base::IpAddress server;
+  std::string name;  ///< empty: the root
+};
+struct NameAnswer {
+  bool came = false;  ///< whatever it says: somebody is there
+  std::string why;    ///< it did not come, or says no more than this
+  std::vector<base::IpAddress> addresses;
+};
+/// Asks all, and waits for all together; the answers are in the order of the questions.
+[[nodiscard]] std::vector<NameAnswer> ask_names(const std::vector<NameQuestion>& questions,
+                                                base::Duration at_most);
+
 // The two halves of it, without the socket.
 [[nodiscard]] std::vector<std::uint8_t> write_question(std::uint16_t id, std::string_view name,
                                                        base::Family family);

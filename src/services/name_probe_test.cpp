@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "os/netns.hpp"
+
 namespace warren::services {
 namespace {
 
@@ -47,6 +49,21 @@ TEST(NameProbe, IsNotMistakenByOtherMessages) {
     EXPECT_FALSE(read_answer(base::Bytes(whole).first(size), kId, Family::V4)) << size;
   }
   EXPECT_FALSE(read_answer(answer(0, 9), kId, Family::V4));
+}
+
+TEST(NameProbe, TellsOfEachOfManyWhetherAnybodyIsThere) {
+  const auto here = os::current_netns();
+  ASSERT_TRUE(here) << here.error().message;
+  // Nobody answers there: at most a refusal, which is told as well.
+  const auto address = *base::IpAddress::parse("127.0.53.99");
+  const auto answers = ask_names({{.netns = &*here, .server = address, .name = "a.lab"},
+                                  {.netns = &*here, .server = address, .name = ""}},
+                                 std::chrono::milliseconds(50));
+  ASSERT_EQ(answers.size(), 2U);
+  for (const NameAnswer& answer : answers) {
+    EXPECT_FALSE(answer.came);
+    EXPECT_NE(answer.why, "");
+  }
 }
 
 }  // namespace

@@ -34,6 +34,7 @@
 #include "os/log_file.hpp"
 #include "os/netns.hpp"
 #include "services/dnsmasq.hpp"
+#include "services/host_domain.hpp"
 #include "services/limits.hpp"
 #include "services/name_probe.hpp"
 
@@ -50,6 +51,7 @@ constexpr std::size_t kIdDigits = 8;
 constexpr mode_t kDirectoryMode = 0750;
 constexpr mode_t kFileMode = 0644;  // below a directory that others cannot enter
 constexpr std::size_t kRecordBytes = 100;
+constexpr std::size_t kMessageBytes = 300;
 constexpr std::size_t kAccountBytes = 16 << 10;
 
 struct Account {
@@ -176,7 +178,8 @@ NameServerFiles NameServerFiles::of(const std::string& run_dir, model::NetworkId
           .servers = directory + "/servers",
           .resolv_conf = directory + "/resolv.conf",
           .record = directory + "/process",
-          .log = directory + "/log"};
+          .log = directory + "/log",
+          .host_domain = directory + "/host"};
 }
 
 std::vector<model::NetworkId> recorded_name_servers(const std::string& run_dir) {
@@ -200,6 +203,7 @@ base::Result<bool> end_recorded_name_server(const std::string& run_dir, model::N
   const NameServerFiles files = NameServerFiles::of(run_dir, id);
   const auto process = recorded_process(files.record);
   if (process) WARREN_TRY(end(*process).within("end the name server of " + id.interface_name()));
+  WARREN_TRY(untell_host(files.host_domain));
   remove_directory(files.directory);
   return process.has_value();
 }
@@ -210,15 +214,14 @@ NameServer::NameServer(NameServerProgram program, const std::string& run_dir, mo
       files_(NameServerFiles::of(run_dir, id)),
       network_(std::move(network)) {}
 
-NameServer::Told NameServer::told_by(const model::NameZone& zone,
-                                     const std::vector<base::IpAddress>& forwarders) const {
+NameServer::Told NameServer::told_by(const model::NameZone& zone, const AskedServers& asked) const {
   Told out;
   out.configuration = dnsmasq_configuration(zone, {.hosts = files_.hosts,
                                                    .servers = files_.servers,
                                                    .user = program_.user,
                                                    .group = program_.group});
   out.hosts = dnsmasq_hosts(zone);
-  out.servers = dnsmasq_servers(forwarders);
+  out.servers = dnsmasq_servers(asked);
   out.resolv_conf = "search " + zone.domain + "\n";
   for (const base::IpAddress& address : zone.listen) {
     out.resolv_conf += "nameserver " + address.to_string() + "\n";
@@ -262,9 +265,8 @@ bool NameServer::adopt(const std::string& configuration) {
   return told_.configuration == configuration;
 }
 
-base::Result<bool> NameServer::serve(const model::NameZone& zone,
-                                     const std::vector<base::IpAddress>& forwarders) {
-  const Told next = told_by(zone, forwarders);
+base::Result<bool> NameServer::serve(const model::NameZone& zone, const AskedServers& asked) {
+  const Told next = told_by(zone, asked);
   listen_ = zone.listen;
   domain_ = zone.domain;
   WARREN_TRY(prepare_directory());
@@ -277,19 +279,24 @@ base::Result<bool> NameServer::serve(const model::NameZone& zone,
   }
   looked_for_one_ = true;
   if (process_.pidfd && told_.configuration != next.configuration) WARREN_TRY(end_process());
-  const bool reads_again = told_.hosts != next.hosts || told_.servers != next.servers;
+  // Until it was told: a file may be written, and the next one not.
+  reads_again_ = reads_again_ || told_.hosts != next.hosts || told_.servers != next.servers;
   WARREN_TRY(write_changed(next));
   if (!process_.pidfd) {
     WARREN_TRY(spawn());
+    reads_again_ = false;
     return true;
   }
-  if (reads_again || is_another) {  // the last program may have ended between file and signal
-    if (auto sent = os::send_signal(process_.pidfd, SIGHUP);
-        !sent && sent.error().os_errno != ESRCH) {
-      return std::move(sent).error();
-    }
-  }
+  // One that was adopted: the last program may have ended between file and signal.
+  if (reads_again_ || is_another) WARREN_TRY(tell_to_read());
   return is_another;
+}
+
+base::Status NameServer::tell_to_read() {
+  auto sent = os::send_signal(process_.pidfd, SIGHUP);
+  if (!sent && sent.error().os_errno != ESRCH) return sent;
+  reads_again_ = false;
+  return {};
 }
 
 base::Status NameServer::spawn() {
@@ -360,12 +367,21 @@ base::Status NameServer::wait_until_it_answers() const {
     answered = answers();
     if (answered) return {};
   } while (os::now() < deadline);
-  const std::string log = content_of(files_.log);
-  const std::size_t last = log.find_last_not_of('\n');
-  const std::size_t begin = last == std::string::npos ? 0 : log.rfind('\n', last) + 1;
-  const std::string said = log.substr(begin, last - begin + 1);
+  const std::string said = last_message();
   return std::move(answered).error().with_hint(said.empty() ? "its messages are in " + files_.log
                                                             : "it said: " + said);
+}
+
+std::string NameServer::last_message() const {
+  const std::string log = content_of(files_.log);
+  const std::size_t last = log.find_last_not_of('\n');
+  if (last == std::string::npos) return {};
+  const std::size_t begin = log.rfind('\n', last) + 1;  // none: 0
+  std::string said = log.substr(begin, std::min(last - begin + 1, kMessageBytes));
+  // It may repeat what a member asked for.
+  std::ranges::replace_if(
+      said, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
+  return said;
 }
 
 std::vector<std::string> NameServer::differences() const {
@@ -385,6 +401,7 @@ std::vector<std::string> NameServer::differences() const {
 
 base::Status NameServer::stop() {
   WARREN_TRY(end_process());
+  WARREN_TRY(untell_host(files_.host_domain));
   remove_directory(files_.directory);
   return {};
 }

@@ -14,6 +14,7 @@
 #include "base/result.hpp"
 #include "model/name_zone.hpp"
 #include "os/process.hpp"
+#include "services/dnsmasq.hpp"
 
 namespace warren::services {
 
@@ -36,14 +37,15 @@ struct NameServerFiles {
   std::string resolv_conf;  ///< for programs inside the namespace
   std::string record;
   std::string log;
+  std::string host_domain;  ///< what the host was told (host_domain.hpp)
 
   [[nodiscard]] static NameServerFiles of(const std::string& run_dir, model::NetworkId id);
 };
 [[nodiscard]] std::string name_server_directory(const std::string& run_dir);
 /// The networks that have such a directory.
 [[nodiscard]] std::vector<model::NetworkId> recorded_name_servers(const std::string& run_dir);
-/// Ends the server of a record, waits until it is gone, and removes the directory. True when a
-/// process was ended.
+/// Ends the server of a record, waits until it is gone, undoes what the host was told, and removes
+/// the directory. True when a process was ended.
 [[nodiscard]] base::Result<bool> end_recorded_name_server(const std::string& run_dir,
                                                           model::NetworkId id);
 
@@ -56,18 +58,19 @@ class NameServer {
   NameServer(const NameServer&) = delete;
   NameServer& operator=(const NameServer&) = delete;
 
-  /// Makes the server answer this zone, and ask these for all other names: adopts the one that
+  /// Makes the server answer this zone, and ask these for other names: adopts the one that
   /// runs, replaces it when it listens elsewhere, starts one when there is none, and tells it what
   /// is new. True when `process` is another one than before.
-  [[nodiscard]] base::Result<bool> serve(const model::NameZone& zone,
-                                         const std::vector<base::IpAddress>& forwarders);
+  [[nodiscard]] base::Result<bool> serve(const model::NameZone& zone, const AskedServers& asked);
   /// Asks it once for the gateway's name, on each of its addresses.
   [[nodiscard]] base::Status answers() const;
   /// The same until it answers; says why it does not otherwise.
   [[nodiscard]] base::Status wait_until_it_answers() const;
+  /// The last line that it wrote, fit for a terminal; empty: none.
+  [[nodiscard]] std::string last_message() const;
   /// What the files say differs from what it was told, or from what it answers.
   [[nodiscard]] std::vector<std::string> differences() const;
-  /// Ends the process and removes every file.
+  /// Ends the process, undoes what the host was told, and removes every file.
   [[nodiscard]] base::Status stop();
   /// Ends the process; `serve` starts another one.
   [[nodiscard]] base::Status end_process();
@@ -86,10 +89,10 @@ class NameServer {
     std::string servers;
     std::string resolv_conf;
   };
-  [[nodiscard]] Told told_by(const model::NameZone& zone,
-                             const std::vector<base::IpAddress>& forwarders) const;
+  [[nodiscard]] Told told_by(const model::NameZone& zone, const AskedServers& asked) const;
   [[nodiscard]] base::Status prepare_directory() const;
   [[nodiscard]] base::Status write_changed(const Told& next);
+  [[nodiscard]] base::Status tell_to_read();
   /// True when a server with this configuration runs and is ours now.
   [[nodiscard]] bool adopt(const std::string& configuration);
   [[nodiscard]] base::Status spawn();
@@ -101,6 +104,7 @@ class NameServer {
   bool ours_ = false;  ///< a child of this process, to be reaped
   bool looked_for_one_ = false;
   Told told_;
+  bool reads_again_ = false;  ///< a file is new that the process was not told to read
   std::vector<base::IpAddress> listen_;
   std::string domain_;
 };

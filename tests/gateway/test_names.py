@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import time
@@ -13,18 +14,29 @@ import lab
 from lab import WARREN, is_alive, wait_until
 from test_members import Home
 
-# Asks SERVER for NAME of TYPE; prints {"code": …, "answers": [text …]}, or {"code": "silent"}.
+# Asks SERVER ("tcp ADDRESS": over TCP) for NAME of TYPE; prints {"code": …, "answers": [text …]}, or {"code": "silent"}.
 ASK = """
 import ipaddress, json, socket, struct, sys
 server, name, kind = sys.argv[1:]
 types = {"A": 1, "PTR": 12, "AAAA": 28, "SRV": 33}
-s = socket.socket(socket.AF_INET6 if ":" in server else socket.AF_INET, socket.SOCK_DGRAM)
-s.settimeout(3)
+stream = server.startswith("tcp ")
+server = server.split()[-1]
+s = socket.socket(socket.AF_INET6 if ":" in server else socket.AF_INET,
+                  socket.SOCK_STREAM if stream else socket.SOCK_DGRAM)
+s.settimeout(6)
 labels = b"".join(bytes([len(l)]) + l.encode() for l in name.split(".") if l) + b"\\0"
-s.sendto(struct.pack(">6H", 7, 0x100, 1, 0, 0, 0) + labels + struct.pack(">HH", types[kind], 1),
-         (server, 53))
+q = struct.pack(">6H", 7, 0x100, 1, 0, 0, 0) + labels + struct.pack(">HH", types[kind], 1)
 try:
+    s.connect((server, 53))
+    s.sendall(struct.pack(">H", len(q)) + q if stream else q)
     m = s.recv(4096)
+    if stream:
+        while len(m) < 2 or len(m) - 2 < struct.unpack(">H", m[:2])[0]:
+            more = s.recv(4096)
+            if not more:
+                raise OSError("cut off")
+            m += more
+        m = m[2:]
 except OSError:
     print(json.dumps({"code": "silent", "answers": []}))
     sys.exit()
@@ -54,8 +66,16 @@ for _ in range(count):
     at += size
 print(json.dumps({"code": flags & 15, "answers": answers}))
 """
+# Takes the place of a name server that ended.
+BLOCK = """
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("10.20.0.1", 53))
+print("there")
+sys.stdin.read()
+"""
 PYTHON = "/usr/bin/python3"
-NO_SUCH_NAME, REFUSED = 3, 5
+FAILURE, NO_SUCH_NAME, REFUSED = 2, 3, 5
 
 
 def ask(host, server, name, kind="A"):
@@ -72,7 +92,13 @@ class Names:
         self.name = self.gateway.network("a")
         world.folder.chmod(0o755)  # for the account that dnsmasq runs as
         self.gateway.environment["WARREN_RESOLV_CONF"] = str(world.folder / "resolv.conf")
-        (world.folder / "resolv.conf").write_text("nameserver 127.0.0.53\n")
+        self.resolvers("127.0.0.53")
+
+    def resolvers(self, *addresses):
+        """Whom the gateway's host asks."""
+        new = self.world.folder / "resolv.conf.new"
+        new.write_text("".join(f"nameserver {address}\n" for address in addresses))
+        new.rename(self.world.folder / "resolv.conf")
 
     def begin(self, *options):
         self.gateway.start()
@@ -92,6 +118,10 @@ class Names:
     def ask(self, host, name, kind="A", server=None):
         return ask(host, server or self.gateway.show("a")["gateway"], name, kind)
 
+    def ask_now(self, host, name):
+        """Also while no daemon runs."""
+        return ask(host, "10.20.0.1", name)
+
     def expect_soon(self, host, name, answer, seconds=1.0):
         """Within a second of what changed it; how long it took (a machine may be busy)."""
         began = time.monotonic()
@@ -109,22 +139,43 @@ def names(world):
     return Names(world)
 
 
+class Resolver:
+    """A name server of a host: knows example.org, and notes all it is asked."""
+
+    def __init__(self, host, address, answer, log, *options):
+        self.host, self.address, self.answer, self.log = host, address, answer, log
+        self.program = subprocess.Popen(
+            host.inside("dnsmasq", "-k", "--conf-file=/dev/null", "--no-resolv", "--no-hosts",
+                        "--pid-file=", "--bind-interfaces", f"--listen-address={address}",
+                        f"--address=/example.org/{answer}", "--log-queries",
+                        f"--log-facility={log}", *options),
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(lambda: ask(host, address, "example.org") == [answer], "the resolver answers")
+
+    def end(self):
+        self.program.terminate()
+        self.program.wait(timeout=10)
+
+
 @pytest.fixture
-def forwarder(names):
-    """A name server in the internet: knows example.org and notes all it is asked."""
-    folder = names.world.folder
-    log = folder / "forwarder.log"
-    program = subprocess.Popen(
-        names.world.members[0].inside(
-            "dnsmasq", "-k", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--pid-file=",
-            "--bind-interfaces", "--listen-address=192.0.2.2", "--address=/example.org/203.0.113.7",
-            "--log-queries", f"--log-facility={log}"),
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_until(lambda: ask(names.world.members[0], "192.0.2.2", "example.org") == ["203.0.113.7"],
-               "the forwarder answers")
-    yield log
-    program.terminate()
-    program.wait(timeout=10)
+def resolver(names):
+    """Starts resolvers; `resolver(host, address, answer)`."""
+    made = []
+
+    def start(host, address, answer, *options):
+        log = names.world.folder / f"resolver{len(made)}.log"
+        made.append(Resolver(host, address, answer, log, *options))
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.end()
+
+
+@pytest.fixture
+def forwarder(names, resolver):
+    """The log of a name server in the internet."""
+    return resolver(names.world.members[0], "192.0.2.2", "203.0.113.7").log
 
 
 def test_members_have_names_from_their_first_to_their_last_second(names):
@@ -179,20 +230,250 @@ def test_names_of_the_network_never_leave_it(names, forwarder):
 
 
 def test_others_are_asked_as_the_host_asks_them(names, forwarder):
+    names.resolvers()
     names.begin()
     bob = names.world.members[1]
     bob.join("a", "bob")
-    # A resolver of the host's own is out of reach from the network: nobody is asked instead.
     assert names.ask(bob, "example.org") == REFUSED
     [warning] = names.gateway.show("a")["warnings"]
     assert "--forwarder" in warning
     assert names.gateway.ask("status")["daemon"]["problems"] == []
-    (names.world.folder / "resolv.conf").write_text("nameserver 192.0.2.2\n")
+    names.resolvers("192.0.2.2")
     wait_until(lambda: names.ask(bob, "example.org") == ["203.0.113.7"], "the host's is asked")
     assert names.gateway.show("a")["warnings"] == []
     assert names.set("--no-nat").returncode == 0
     wait_until(lambda: names.ask(bob, "example.org") == REFUSED, "no way out, no names from there")
     assert names.ask(bob, "bob") == [names.gateway.peer("a", "bob")["address"]]
+    # Unless that is what its administrator says: the host asks, and the network has no other way.
+    assert names.set("--forwarder", "192.0.2.2").returncode == 0
+    assert names.gateway.show("a")["warnings"] == []
+    wait_until(lambda: names.ask(bob, "example.org") == ["203.0.113.7"], "it is asked by the host")
+    assert bob.attempt("ping", "-c", "1", "-W", "1", "-I", bob.interface,
+                       "192.0.2.2").returncode != 0
+
+
+def test_a_resolver_on_the_hosts_loopback_is_asked(names, resolver):
+    gateway, bob = names.world.gateway, names.world.members[1]
+    local = resolver(gateway, "127.0.0.53", "203.0.113.9")
+    other = resolver(gateway, "127.0.0.1", "203.0.113.8")
+    names.begin()
+    bob.join("a", "bob")
+    shown = gateway.show("a")
+    assert shown["warnings"] == []
+    wait_until(lambda: names.ask(bob, "example.org") == ["203.0.113.9"], "the host's own is asked")
+    # The name server's own memory answers the second time; over TCP and for other names it asks.
+    stream = f"tcp {shown['gateway']}"
+    assert names.ask(bob, "deep.example.org", server=stream) == ["203.0.113.9"]
+    assert names.ask(bob, "AAAA.example.org") == ["203.0.113.9"]
+    assert "deep.example.org" in local.log.read_text()
+    assert names.full("bob") not in local.log.read_text()
+    # It listens where nobody but the name server comes: inside, and on the loopback there.
+    listening = gateway.run("ip", "netns", "exec", f"warren-{names.name}", "ss", "-Hlntu")
+    addresses = {line.split()[4].rsplit(":", 1)[0].strip("[]") for line in listening.splitlines()
+                 if line.split()[4].endswith(":53")}
+    assert addresses == {"127.0.53.1", shown["gateway"], shown["gateway6"]}
+    # Another one, without a restart.
+    names.resolvers("127.0.0.1")
+    wait_until(lambda: names.ask(bob, "other.example.org") == ["203.0.113.8"], "it follows")
+    # One that is silent is no reason to wait.
+    other.end()
+    assert names.ask(bob, "third.example.org") == FAILURE
+    # Without a way out only where it is said, and then still.
+    assert names.set("--no-nat").returncode == 0
+    wait_until(lambda: names.ask(bob, "fourth.example.org") == REFUSED, "nobody is asked")
+    assert names.set("--forwarder", "127.0.0.53").returncode == 0
+    wait_until(lambda: names.ask(bob, "fifth.example.org") == ["203.0.113.9"], "it is asked again")
+    # A daemon that is killed takes the way along, and the next one brings it back.
+    gateway.end(signal.SIGKILL)
+    assert names.ask_now(bob, "sixth.example.org") in ("silent", FAILURE, REFUSED)
+    assert names.ask_now(bob, names.full("bob")) == [
+        line.split("=")[1].strip().split("/")[0] for line in bob.profile.read_text().splitlines()
+        if line.startswith("Address")][:1]
+    gateway.start()
+    wait_until(lambda: names.ask(bob, "sixth.example.org") == ["203.0.113.9"], "it is back")
+    assert gateway.ask("verify")["differences"] == []
+    # Nor does it outlive its network.
+    assert gateway.call("network", "restart", names.name).returncode == 0
+    wait_until(lambda: names.ask(bob, "seventh.example.org") == ["203.0.113.9"],
+               "after a restart, when the member has a session again", 60)
+    gateway.ask("network", "delete", names.name, "--yes")
+
+
+KEEPER = """#!/bin/sh
+# Keeps what it is told in a file per record, and counts how often it is asked.
+cd "{folder}"
+echo "$0 $@" >> asked
+case "$(basename "$0") $1" in
+  "resolvectl revert" | "resolvconf -d") rm -f "kept-$2" ;;
+  "resolvectl"*) echo "$@" >> "kept-$2" ;;
+  "resolvconf -a") cat > "kept-$2" ;;
+esac
+"""
+
+
+class Keeper:
+    """Whoever keeps the name servers of the gateway's host: what it was told."""
+
+    def __init__(self, names, program):
+        if program == "resolvectl" and not pathlib.Path("/run/systemd/resolve").exists():
+            pytest.skip("needs a host on which systemd-resolved runs, or did")
+        if program == "resolvconf" and shutil.which("resolvectl"):
+            pytest.skip("this host has resolvectl, which comes before resolvconf")
+        self.names, self.kind = names, program
+        self.folder = names.world.folder / "keeper"
+        self.folder.mkdir()
+        self.path = self.folder / program
+        names.gateway.environment["PATH"] = f"{self.folder}:{os.environ['PATH']}"
+        self.install()
+
+    def install(self):
+        self.path.write_text(KEEPER.format(folder=self.folder))
+        self.path.chmod(0o755)
+
+    def kept(self):
+        return "".join(path.read_text() for path in self.folder.glob("kept-*"))
+
+    def asked(self):
+        return len((self.folder / "asked").read_text().splitlines())
+
+    def expected(self):
+        shown = self.names.gateway.show("a")
+        link = shown["interface_name"].replace("wr", "wh")
+        if self.kind == "resolvconf":
+            return f"nameserver {shown['gateway']}\n"
+        return (f"dns {link} {shown['gateway']} {shown['gateway6']}\n"
+                f"domain {link} ~{self.names.name}.internal\ndefault-route {link} false\n")
+
+
+@pytest.fixture(params=["resolvectl", "resolvconf"])
+def keeper(names, request):
+    return Keeper(names, request.param)
+
+
+def test_the_host_with_access_asks_for_names(names, keeper):
+    gateway, bob = names.gateway, names.world.members[1]
+    names.begin("--host-access")
+    assert keeper.kept() == keeper.expected() and gateway.show("a")["warnings"] == []
+    bob.join("a", "bob")
+    address = gateway.peer("a", "bob")["address"]
+    names.expect_soon(gateway, names.full("bob"), [address])
+    gateway.run("ping", "-W", "2", "-c", "1", address)
+    # It is told once, whoever comes and goes, and a successor knows.
+    asked = keeper.asked()
+    gateway.ask("peer", "rename", "bob", "bert", "--network", names.name)
+    names.expect_soon(gateway, names.full("bert"), [address])
+    gateway.end(signal.SIGKILL)
+    gateway.start()
+    names.expect_soon(gateway, names.full("bert"), [address])
+    assert (keeper.asked(), keeper.kept()) == (asked, keeper.expected())
+    # It is undone when the command returns, whichever command that is.
+    for off, on in ((("set", "--no-host-access"), ("set", "--host-access")),
+                    (("set", "--no-names"), ("set", "--names")), (("stop",), ("start",))):
+        gateway.ask("network", off[0], names.name, *off[1:])
+        assert keeper.kept() == "", off
+        gateway.ask("network", on[0], names.name, *on[1:])
+        wait_until(lambda: keeper.kept() == keeper.expected(), on)
+    gateway.ask("network", "delete", names.name, "--yes")
+    assert keeper.kept() == ""
+    # And after a kill.
+    gateway.create("a", "--names", "--host-access")
+    assert keeper.kept() != ""
+    gateway.end(signal.SIGKILL)
+    assert gateway.call("cleanup").returncode == 0
+    assert keeper.kept() == ""
+
+
+def test_a_host_that_cannot_be_told_says_so(names, keeper):
+    if shutil.which("resolvectl") or shutil.which("resolvconf"):
+        pytest.skip("this host has somebody who keeps its name servers")
+    keeper.path.unlink()
+    names.begin("--host-access")
+    [warning] = names.gateway.show("a")["warnings"]
+    assert f"{names.name}.internal" in warning and "/etc/resolv.conf" in warning
+    assert "neither systemd-resolved nor resolvconf" in warning and "10.20.0.1" in warning
+    assert "weak" in names.gateway.call("doctor", "names").stdout
+    keeper.install()
+    wait_until(lambda: keeper.kept() == keeper.expected(), "it is told when it is there")
+    assert names.gateway.show("a")["warnings"] == []
+    # One that fails is told of, and nothing else fails.
+    names.gateway.ask("network", "set", names.name, "--no-host-access")
+    keeper.path.write_text("#!/bin/sh\necho the disk is full >&2\nexit 3\n")
+    shown = names.gateway.ask("network", "set", names.name, "--host-access")
+    assert "the disk is full" in "".join(shown["warnings"])
+    assert names.ask(names.gateway, names.full("gateway")) == [shown["gateway"]]
+
+
+def test_what_the_host_knows_of_one_network_is_not_told_in_another(names, keeper, resolver):
+    # The host's resolver answers for the first network, as one that was told of it does.
+    known = names.full("bob")
+    local = resolver(names.gateway, "127.0.0.53", "203.0.113.9", f"--address=/{known}/10.20.0.9")
+    names.begin()
+    other = names.gateway.network("b")
+    names.gateway.create("b", "--names", subnet="10.21.0.0/24")
+    shown = names.gateway.show("b")
+
+    def asked_inside(name):
+        done = names.gateway.call("network", "exec", other, "--", PYTHON, "-c", ASK,
+                                  shown["gateway"], name, "A")
+        answer = json.loads(done.stdout)
+        return answer["answers"] if answer["code"] == 0 else answer["code"]
+
+    wait_until(lambda: asked_inside("example.org") == ["203.0.113.9"], "the host is asked")
+    names.gateway.ask("network", "set", names.name, "--host-access")
+    wait_until(lambda: asked_inside(known) == NO_SUCH_NAME, "it is withheld", 20)
+    before = local.log.read_text().count(known)
+    assert asked_inside(known) == NO_SUCH_NAME
+    assert local.log.read_text().count(known) == before, "nobody is asked"
+    assert names.ask(names.gateway, names.full("gateway")) == ["10.20.0.1"]
+
+
+def test_doctor_tells_what_is_the_matter_with_names(names, resolver):
+    gateway, bob = names.gateway, names.world.members[1]
+    local = resolver(gateway, "127.0.0.53", "203.0.113.9")
+    names.begin()
+    bob.join("a", "bob")
+    names.expect_soon(bob, "bob", [gateway.peer("a", "bob")["address"]])
+
+    def findings():
+        done = gateway.call("--json", "doctor", "names")
+        report = json.loads(done.stdout)["findings"]
+        assert (done.returncode == 0) == all(one["state"] != "bad" for one in report)
+        return {one["what"]: one for one in report}
+
+    server = f"name server of network {names.name}"
+    forwarder = f"forwarder 127.0.0.53 of network {names.name}"
+    found = findings()
+    assert {what: one["state"] for what, one in found.items()} == {server: "good",
+                                                                   forwarder: "good"}
+    assert "10.20.0.1" in found[server]["text"]
+    local.end()
+    found = findings()
+    assert found[server]["state"] == "good" and found[forwarder]["state"] == "bad"
+    assert "--forwarder" in found[forwarder]["remedy"]
+    # One that hangs.
+    os.kill(names.pid, signal.SIGSTOP)
+    assert "does not answer" in findings()[server]["text"]
+    os.kill(names.pid, signal.SIGCONT)
+    # One whose port somebody else has inside.
+    pid = names.pid
+    gateway.process.send_signal(signal.SIGSTOP)  # so that it does not start another one first
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not is_alive(pid), "it ended")
+    blocker = subprocess.Popen(
+        gateway.inside("ip", "netns", "exec", f"warren-{names.name}", PYTHON, "-uc", BLOCK),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert blocker.stdout.readline() == "there\n"
+        gateway.process.send_signal(signal.SIGCONT)
+        wait_until(lambda: "in use" in findings()[server]["text"], findings, 20)
+        found = findings()[server]
+        assert found["state"] == "bad" and "sport = :53" in found["remedy"]
+    finally:
+        gateway.process.send_signal(signal.SIGCONT)
+        blocker.communicate()
+    wait_until(lambda: findings()[server]["state"] == "good", findings, 40)
+    assert names.set("--no-names").returncode == 0
+    assert findings() == {} and "--names" in gateway.call("doctor", "names").stdout
 
 
 def test_a_killed_name_server_is_back_within_a_second(names):
@@ -296,7 +577,13 @@ def test_services_are_named_and_told(names, home):
     taken = names.gateway.call("invite", "mqtt", "--network", names.name)
     assert taken.returncode == 6 and "service" in taken.stderr
     # What changes reaches a member that runs: it is in the profile of the next program.
-    holding = home.begin(names.name, "--wait-ready", "10s", "--", "cat")
+    holding = home.begin(names.name, "--wait-ready", "10s", "--", "sh", "-c", "echo up; exec cat")
+    assert holding.stdout.readline() == "up\n"
+    tell = ("--", "sh", "-c", "echo $MQTT_BROKER:$MQTT_BROKER_PORT")
+    second = home.warren("attach", names.name, *tell)
+    assert second.stdout == f"mqtt.{names.name}.internal:1883\n", second.stderr
+    second = home.warren("attach", "-e", "MQTT_BROKER=other", names.name, *tell)
+    assert second.stdout == "other:1883\n", second.stderr
     policy.write_text(SERVICES.replace("1883", "8883"))
     names.gateway.ask("policy", "set", names.name, str(policy))
     wait_until(lambda: "MQTT_BROKER_PORT=8883" in home.warren("env", names.name).stdout,

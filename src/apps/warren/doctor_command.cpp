@@ -62,9 +62,11 @@ int examine(const Invocation& invocation) {
   return works ? kDone : kFailed;
 }
 
-/// Asks the daemon, which may look at the host's packet filters.
-base::Status examine_ports(Invocation& invocation) {
-  WARREN_TRY_ASSIGN(const api::DoctorReport report, daemon_of(invocation).check_ports());
+/// What the daemon found, which may look where this program may not.
+base::Status show_findings(Invocation& invocation, const base::Result<api::DoctorReport>& asked,
+                           const char* if_none) {
+  if (!asked) return asked.error();
+  const api::DoctorReport& report = *asked;
   const bool works = std::ranges::none_of(
       report.findings, [](const auto& finding) { return finding.state == "bad"; });
   if (!works) invocation.exit_code = kFailed;
@@ -76,7 +78,7 @@ base::Status examine_ports(Invocation& invocation) {
     fmt::print("{:<5} {}: {}\n", finding.state, finding.what, finding.text);
     if (!finding.remedy.empty()) fmt::print("      hint: {}\n", finding.remedy);
   }
-  if (report.findings.empty()) fmt::print("this gateway serves nothing: no port is public\n");
+  if (report.findings.empty()) fmt::print("{}\n", if_none);
   return {};
 }
 
@@ -96,7 +98,19 @@ void add_doctor_command(CLI::App& app, Invocation& invocation) {
       "Names the rule that firewalld, ufw, iptables or nftables needs. Exit code 0 when all are "
       "open, 1 when not. Example: warren doctor ports");
   ports->callback([&invocation] {
-    const base::Status done = examine_ports(invocation);
+    const base::Status done = show_findings(invocation, daemon_of(invocation).check_ports(),
+                                            "this gateway serves nothing: no port is public");
+    if (!done) finish(invocation, done);
+  });
+  CLI::App* names = doctor->add_subcommand(
+      "names", "Ask the name server of each network, and those whom it asks for other names");
+  names->footer(
+      "Says what to do where one does not answer. Exit code 0 when all do, 1 when not. "
+      "Example: warren doctor names");
+  names->callback([&invocation] {
+    const base::Status done =
+        show_findings(invocation, daemon_of(invocation).check_names(),
+                      "no network has names: warren network set NETWORK --names");
     if (!done) finish(invocation, done);
   });
 }

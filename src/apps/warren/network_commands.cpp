@@ -174,8 +174,9 @@ void add_create(CLI::App& network, Invocation& invocation) {
   auto* attach = command->add_option(
       "--attach", given->attach,
       "a bridge or interface of this host: members are part of its segment and its subnet");
-  auto* host_access = command->add_flag("--host-access", given->host_access,
-                                        "this host itself reaches the members");
+  auto* host_access =
+      command->add_flag("--host-access", given->host_access,
+                        "this host itself reaches the members, with --names by name");
   command->footer(
       "Example: warren network create lab --subnet 10.20.0.0/24 --endpoint vpn.example.org");
   command->callback([=, &invocation] {
