@@ -60,6 +60,7 @@ class Forwarder {
   void start_session(const Waiting& waiting, os::Fd socket);
   void send_inside(Session& session, const std::vector<std::uint8_t>& datagram);
   void handle_relays(std::size_t first_poll);
+  void pass_last();
   void handle_sessions(std::size_t first_poll);
   void answer_sender(const SessionKey& key, Session& session);
   [[nodiscard]] std::vector<SocketAddress> targets(const os::Fd& socket, std::uint16_t port) const;
@@ -182,6 +183,25 @@ void Forwarder::handle_relays(std::size_t first_poll) {
   }
 }
 
+/// The program is gone; what it has said is still on its way, as with any program that ends.
+void Forwarder::pass_last() {
+  config_.listeners.clear();
+  waiting_.clear();
+  const base::Instant deadline = os::now() + kForwarderFarewell;
+  relays_.remove_if([](const TcpRelay& relay) { return !relay.is_connected(); });
+  while (!relays_.empty()) {
+    const base::Duration left = deadline - os::now();
+    if (left <= base::Duration(0)) return;
+    polls_.clear();
+    for (const TcpRelay& relay : relays_) polls_.push_back(relay.last_poll());
+    const auto left_ms = std::chrono::ceil<std::chrono::milliseconds>(left).count();
+    if (poll(polls_.data(), polls_.size(), static_cast<int>(left_ms)) < 0 && errno != EINTR) return;
+    auto entry = polls_.cbegin();
+    relays_.remove_if(
+        [&](TcpRelay& relay) { return (entry++)->revents != 0 && !relay.pass_last(); });
+  }
+}
+
 void Forwarder::answer_sender(const SessionKey& key, Session& session) {
   std::array<std::uint8_t, kMaxDatagram> datagram;
   const ssize_t got = recv(session.inside.get(), datagram.data(), datagram.size(), MSG_DONTWAIT);
@@ -234,7 +254,7 @@ void Forwarder::run() {
     // What exists is handled before what is new: the entries are in this order.
     handle_sessions(first_session);
     handle_relays(first_relay);
-    if (polls_[0].revents != 0 && !handle_socket()) return;
+    if (polls_[0].revents != 0 && !handle_socket()) return pass_last();
     for (std::size_t i = 0; i < config_.listeners.size(); ++i) {
       if (polls_[1 + i].revents == 0) continue;
       config_.exposures[i].tcp ? accept_client(i) : receive_datagram(i);

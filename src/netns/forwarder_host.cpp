@@ -27,7 +27,10 @@ ForwarderHost::~ForwarderHost() {
   loop_.cancel(restart_);
   if (!child_.pidfd) return;
   loop_.forget(child_.pidfd.get());
-  static_cast<void>(os::send_signal(child_.pidfd, SIGKILL));
+  // Init is gone, so it ends by itself, when what the program said last has been passed on.
+  const base::Duration most = kForwarderFarewell + kForwarderFarewell / 4;
+  const bool ended = os::wait_readable(child_.pidfd, most).value_or(false);
+  if (!ended) static_cast<void>(os::send_signal(child_.pidfd, SIGKILL));
   static_cast<void>(os::wait_for(child_));
 }
 

@@ -43,6 +43,8 @@ inline constexpr base::Duration kStopFarewell = std::chrono::seconds(5);
 /// Connections, and senders of datagrams, that exposed ports carry at the same time.
 inline constexpr std::size_t kMaxForwards = 256;
 inline constexpr int kExposeBacklog = 128;
+/// How long what a program said before it ended may take to reach who is connected to its ports.
+inline constexpr base::Duration kForwarderFarewell = std::chrono::seconds(3);
 inline constexpr std::size_t kRelayBuffer = 64 << 10;
 inline constexpr std::size_t kMaxDatagram = 64 << 10;
 /// A sender of datagrams that nothing was heard of for so long is forgotten.

@@ -67,6 +67,13 @@ bool TcpRelay::move(Direction& way, const os::Fd& from, const os::Fd& to) {
   return true;
 }
 
+pollfd TcpRelay::last_poll() const {
+  if (outwards_.waiting.empty()) return {.fd = inside_.get(), .events = POLLIN, .revents = 0};
+  return {.fd = client_.get(), .events = POLLOUT, .revents = 0};
+}
+
+bool TcpRelay::pass_last() { return move(outwards_, inside_, client_) && !outwards_.shut_down; }
+
 bool TcpRelay::handle(const pollfd& client, const pollfd& inside) {
   if (!inside_) return false;
   if (!connected_) {

@@ -20,6 +20,12 @@ class TcpRelay {
   /// Moves what can be moved, given the two entries. False: the connection is over.
   [[nodiscard]] bool handle(const pollfd& client, const pollfd& inside);
 
+  [[nodiscard]] bool is_connected() const { return connected_; }
+  /// Once the program is gone: what to wait for until all that it said is passed on.
+  [[nodiscard]] pollfd last_poll() const;
+  /// Passes it on; false when that was all.
+  [[nodiscard]] bool pass_last();
+
  private:
   struct Direction {
     std::vector<std::uint8_t> waiting;  ///< read and not written yet

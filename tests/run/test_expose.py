@@ -180,6 +180,36 @@ def test_a_killed_forwarder_is_replaced(lab):
     wait_until(lambda: lab.own_processes() == idle, "nothing is left")
 
 
+LAST_WORDS = """
+import socket, sys
+s = socket.create_server(("127.0.0.1", 80))
+print("ready", flush=True)
+c, _ = s.accept()
+c.recv(1)
+print("asked", flush=True)
+sys.stdin.read()
+c.sendall(b"last words")
+"""
+
+
+def test_what_a_program_says_before_it_ends_arrives(lab):
+    child = lab.begin("/usr/bin/python3", "-c", LAST_WORDS, options=("--expose", "8080:80"), stdin=subprocess.PIPE)
+    assert child.stdout.readline() == "ready\n", child.stderr.read()
+    client = lab.start(lab.in_host("/usr/bin/python3", "-c", "import socket\n"
+                       "s = socket.create_connection(('127.0.0.1', 8080), 30)\ns.sendall(b'?')\n"
+                       "print(s.makefile('rb').read())"), stdout=subprocess.PIPE, text=True)
+    assert child.stdout.readline() == "asked\n"
+    state = lab.state()
+    spaces = namespaces_of(state["init"])
+    (forwarder,) = set(children_of(state["pid"])) - {state["init"], str(lab.engine(state["pid"]))}
+    os.kill(int(forwarder), signal.SIGSTOP)  # a busy machine
+    child.stdin.close()
+    wait_until(lambda: not anyone_in({"pid": spaces["pid"]}), "the program has ended")
+    os.kill(int(forwarder), signal.SIGCONT)
+    assert client.stdout.readline() == "b'last words'\n"
+    assert child.wait(10) == 0
+
+
 @pytest.mark.parametrize("text, why", [
     ("8080", "it names one port"), ("a:80", "`a` is not [ADDRESS:]PORT"),
     ("8080:x", "`x` is not a port"), ("8080:80/sctp", "`sctp` is not tcp or udp"),
