@@ -18,7 +18,7 @@ class TunAccess:
         subprocess.run(["mount", "--bind", self.folder, self.folder], check=True)
         subprocess.run(["mount", "--make-private", self.folder], check=True)
         open(f"{self.folder}/ns", "w").close()
-        script = (f"mount -t tmpfs -o mode=755 tmpfs {self.folder}/../mounts && "
+        script = (f"mount -t tmpfs -o mode=755 tmpfs {self.folder} && "
                   f"mknod -m 666 {self.folder}/tun c 10 200 && mount --bind {self.folder}/tun /dev/net/tun")
         subprocess.run(["unshare", f"--mount={self.folder}/ns", "sh", "-c", script], check=True)
 

@@ -223,6 +223,16 @@ def test_the_pid_file_of_a_killed_run_goes_with_the_next_look(lab):
     pid_file.unlink()
 
 
+def test_a_pid_file_that_is_anothers_by_now_stays(lab):
+    pid_file = lab.home / "taken.pid"
+    done = warren(lab, "run", "--detach", "--pid-file", pid_file, "lab", "--", "sleep", "300")
+    assert done.returncode == 0 and pid_file.read_text() == lab.state()["pid"] + "\n", done
+    pid_file.write_text("1\n")
+    assert warren(lab, "stop", "lab").returncode == 0
+    assert pid_file.read_text() == "1\n"
+    pid_file.unlink()
+
+
 def test_detach_says_why_it_could_not_start(lab):
     log = lab.home / "x.log"
     done = warren(lab, "run", "-d", "--log", log, "lab", "--", "no-such-program")

@@ -24,6 +24,7 @@ namespace {
 
 constexpr char kStarted = 0;
 constexpr std::size_t kMaxReport = 8192;
+constexpr std::size_t kMaxPidFile = 64;
 
 /// "CODE KIND\0message\0hint".
 std::string write_report(const netns::RunEnd& end) {
@@ -59,6 +60,13 @@ base::Status prepare_child(const netns::RunConfig& config, const DetachOptions& 
       .within("write the pid file");
 }
 
+/// Unless somebody else has taken the file meanwhile.
+void remove_pid_file(const std::string& path) {
+  if (path.empty()) return;
+  const auto text = os::read_file(path, kMaxPidFile);
+  if (text && *text == std::to_string(getpid()) + "\n") unlink(path.c_str());
+}
+
 [[noreturn]] void be_supervisor(netns::RunConfig config, const DetachOptions& options,
                                 os::Fd pipe) {
   netns::RunEnd end;
@@ -70,12 +78,13 @@ base::Status prepare_child(const netns::RunConfig& config, const DetachOptions& 
   if (base::Status ready = prepare_child(config, options); !ready) {
     end.why = std::move(ready).error();
   } else {
+    const std::string pid_file = config.pid_file;
     config.on_started = [&] {
       static_cast<void>(write(pipe.get(), &kStarted, 1) < 0);
       pipe.reset();
     };
     end = netns::run(std::move(config));
-    if (!options.pid_file.empty()) unlink(options.pid_file.c_str());
+    remove_pid_file(pid_file);
   }
   if (pipe) {
     const std::string text = write_report(end);
