@@ -182,13 +182,13 @@ void add_policy_routes(RouteTable& routes, control::Control& control) {
       {"GET", "/v1/verify", Reach::Filtered, kReads, "What differs from what is declared"},
       [&](const Call& call) { return control.verify(call.scope.network.value_or("")); });
   routes.add<void, api::DoctorReport>(
+      {"GET", "/v1/doctor/ports", Reach::Gateway, kReads,
+       "Whether each public port is listened on, and reached from outside"},
+      [&](const Call&) { return control.check_ports(); });
   routes.add<void, api::DoctorReport>(
       {"GET", "/v1/doctor/names", Reach::Gateway, kReads,
        "Whether names inside the networks are answered, and those who are asked answer"},
       [&](const Call&) { return control.check_names(); });
-      {"GET", "/v1/doctor/ports", Reach::Gateway, kReads,
-       "Whether each public port is listened on, and reached from outside"},
-      [&](const Call&) { return control.check_ports(); });
   routes.add<void, api::VerifyReport>(
       {"GET", "/v1/networks/{network}/verify", Reach::Network, kReads,
        "What of a network differs from what is declared"},
