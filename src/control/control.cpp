@@ -40,14 +40,7 @@ base::Status Control::Impl::start() {
       host_problem = cut.error().message;
     }
   }
-  for (const auto& [id, stored] : state.networks) {
-    if (unapplied.contains(id) || stored.network.stopped) continue;
-    unseen.insert(id);
-    if (const base::Status running = start_engine(id); !running) {
-      engineless.insert(id);
-      problems[id] = with_remedy(running.error());
-    }
-  }
+  start_engines();
   for (const auto& [id, stored] : state.networks) {
     if (deps.names != nullptr && stored.network.names) deps.names->changed(id);
   }

@@ -61,6 +61,14 @@ class EngineControl {
   /// kept running (restarted with configuration and hints) until `stop`.
   [[nodiscard]] virtual base::Status start(const store::StoredNetwork& network,
                                            const std::vector<EnginePeer>& peers) = 0;
+  /// As `start`, in two halves, so that several engines start at once: the first sets the start
+  /// going, the second returns when the engine runs. No other call for the network in between; after
+  /// an error of the first there is no second.
+  [[nodiscard]] virtual base::Status begin_start(const store::StoredNetwork& network,
+                                                 const std::vector<EnginePeer>& peers) {
+    return start(network, peers);
+  }
+  [[nodiscard]] virtual base::Status finish_start(model::NetworkId) { return {}; }
   /// Ends the engine; returns when the process is gone. NotFound: there is none, which is as good.
   [[nodiscard]] virtual base::Status stop(model::NetworkId network) = 0;
   /// Adds a peer, or sets the allowed IPs of one that is there. An error means: not added.

@@ -1,14 +1,18 @@
 // What the host and the engines must be, computed from the state.
 //
-// Reconciling is for all networks at once, so one that cannot be made would keep the others from
-// being right. Networks whose objects are all in place are never touched while the culprit is
-// looked for: only those that need a change are candidates for being left out. First each candidate
-// alone, which finds a single culprit; if there are several, the candidates are added one by one.
+// Reconciling is for all networks at once. A network that cannot be made is left out, and what was
+// made of it removed. Where it is not known whose failure it is, one network would keep the others
+// from being right: then the culprit is looked for. Networks whose objects are all in place are
+// never touched meanwhile: only those that need a change are candidates for being left out. First
+// each candidate alone, which finds a single culprit; if there are several, the candidates are
+// added one by one.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <deque>
 
 #include "control/impl.hpp"
+#include "control/limits.hpp"
 #include "control/names.hpp"
 #include "plan/steps.hpp"
 
@@ -58,12 +62,19 @@ base::Status Control::Impl::reconcile_host() {
 void Control::Impl::reconcile_what_can_be() {
   known_segments = present_segments();
   const std::vector<plan::HostNetwork> all = desired_host();
-  const auto whole = plan::reconcile(deps.host, all);
-  if (whole) return;
   const auto leave_out = [&](const plan::HostNetwork& network, const std::string& why) {
     unapplied.insert(network.id);
     problems[network.id] = why;
   };
+  const auto whole = plan::reconcile_each(deps.host, all);
+  if (whole) {
+    for (const plan::LeftOut& failed : *whole) {
+      const auto network = std::ranges::find(all, failed.netns, &plan::HostNetwork::netns_name);
+      if (network != all.end()) leave_out(*network, with_remedy(failed.error));
+    }
+    if (!whole->empty()) reconcile_the_rest();
+    return;
+  }
   const auto candidates = incomplete(deps.host, all);
   if (!candidates || candidates->empty()) {
     // The host cannot be read, or what cannot be done concerns no network (a removal).
@@ -84,6 +95,10 @@ void Control::Impl::reconcile_what_can_be() {
     good.pop_back();
     leave_out(candidate, with_remedy(done.error()));
   }
+  reconcile_the_rest();
+}
+
+void Control::Impl::reconcile_the_rest() {
   if (const base::Status rest = reconcile_host(); !rest) {
     host_to_reconcile = true;
     host_problem = with_remedy(rest.error());
@@ -99,15 +114,46 @@ EnginePeer Control::Impl::engine_peer(const model::Peer& peer) {
   return out;
 }
 
-base::Status Control::Impl::start_engine(model::NetworkId id) {
-  if (state.networks.at(id).network.stopped) return {};
+std::vector<EnginePeer> Control::Impl::members_for_engine(model::NetworkId id) const {
   std::vector<EnginePeer> peers;
   const base::WallTime now = deps.clock.wall();
   for (const auto& [peer_id, peer] : index.in(id)) {
     const bool member = peer->state == model::PeerState::Enrolled && !peer->is_over(now);
     if (member) peers.push_back(engine_peer(*peer));
   }
-  return deps.engines.start(state.networks.at(id), peers).within("start its engine");
+  return peers;
+}
+
+base::Status Control::Impl::start_engine(model::NetworkId id) {
+  const store::StoredNetwork& stored = state.networks.at(id);
+  if (stored.network.stopped) return {};
+  return deps.engines.start(stored, members_for_engine(id)).within("start its engine");
+}
+
+void Control::Impl::start_engines() {
+  std::deque<model::NetworkId> starting;
+  const auto note = [this](model::NetworkId id, base::Status running) {
+    if (running) return;
+    engineless.insert(id);
+    problems[id] = with_remedy(std::move(running).within("start its engine").error());
+  };
+  const auto finish_first = [&] {
+    const model::NetworkId id = starting.front();
+    starting.pop_front();
+    note(id, deps.engines.finish_start(id));
+  };
+  for (const auto& [id, stored] : state.networks) {
+    if (unapplied.contains(id) || stored.network.stopped) continue;
+    unseen.insert(id);
+    base::Status begun = deps.engines.begin_start(stored, members_for_engine(id));
+    if (begun) {
+      starting.push_back(id);
+    } else {
+      note(id, std::move(begun));
+    }
+    if (starting.size() >= kEnginesStartedTogether) finish_first();
+  }
+  while (!starting.empty()) finish_first();
 }
 
 }  // namespace warren::control

@@ -66,7 +66,13 @@ struct Control::Impl : Memory {
   [[nodiscard]] base::Status reconcile_host();
   /// Brings up as many networks as can be; the others go to `unapplied` with their problem.
   void reconcile_what_can_be();
+  /// Without those in `unapplied`; a failure is kept to be tried again.
+  void reconcile_the_rest();
   [[nodiscard]] base::Status start_engine(model::NetworkId id);
+  /// Those of all networks that the host has, several at once; what fails goes to `engineless`.
+  void start_engines();
+  /// The members that the network's engine is to know.
+  [[nodiscard]] std::vector<EnginePeer> members_for_engine(model::NetworkId id) const;
   [[nodiscard]] static EnginePeer engine_peer(const model::Peer& peer);
 
   // --- networks.cpp ---

@@ -51,6 +51,9 @@ inline constexpr std::chrono::hours kCertificateForgotten{48};
 /// A peer whose last handshake is younger is connected (WireGuard's reject-after-time).
 inline constexpr std::chrono::seconds kConnectedFor{180};
 
+/// Engines whose processes start while the daemon waits for the first of them.
+inline constexpr std::size_t kEnginesStartedTogether = 8;
+
 /// For how long it is believed that nobody on a segment has an address.
 inline constexpr std::chrono::seconds kSegmentBelieved{10};
 /// Addresses of a segment that are asked for together when one is to be handed out.

@@ -17,8 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 void end_engines(const std::string& run_dir, CleanupReport& report) {
-  for (const model::NetworkId id : recorded_networks(run_dir)) {
-    const auto ended = end_recorded(run_dir, id);
+  for (const auto& [id, ended] : end_all_recorded(run_dir, recorded_networks(run_dir))) {
     if (!ended)
       report.problems.push_back(ended.error().message);
     else

@@ -228,6 +228,7 @@ base::Result<std::unique_ptr<Daemon>> Daemon::create(boost::asio::io_context& io
                                                      const StoreFactory& open_store) {
   WARREN_TRY_ASSIGN(Settings settings, effective_settings(options));
   WARREN_TRY(keep_needed_capabilities());
+  raise_descriptor_limit();
   std::signal(SIGPIPE, SIG_IGN);  // a log reader that went away must not end the daemon
   auto state = StateDirectory::open(options.state_dir);
   if (!state) return std::move(state).error().within("run the daemon");

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
+#include <optional>
+#include <span>
 
 #include <nlohmann/json.hpp>
 
@@ -81,27 +83,58 @@ std::vector<model::NetworkId> recorded_networks(const std::string& run_dir) {
   return out;
 }
 
-base::Result<bool> end_recorded(const std::string& run_dir, model::NetworkId id) {
-  const EngineFiles files = EngineFiles::of(run_dir, id);
+namespace {
+
+/// The killed process of a record; nullopt: none was running.
+base::Result<std::optional<os::Fd>> kill_recorded(const EngineFiles& files, model::NetworkId id) {
   const auto record = read_record(files);
-  bool ended = false;
-  if (record) {
-    auto process = os::open_pidfd(record->pid, record->start_time);
-    if (process) {
-      WARREN_TRY(os::send_signal(*process, SIGKILL).within("end engine " + id.interface_name()));
-      WARREN_TRY_ASSIGN(const bool gone, os::wait_readable(*process, kEngineStop));
-      if (!gone)
-        return base::make_error(base::ErrorKind::Failed,
-                                "end engine " + id.interface_name() + ": process " +
-                                    std::to_string(record->pid) + " does not end");
-      ended = true;
-    } else if (process.error().kind != base::ErrorKind::NotFound &&
-               process.error().os_errno != ESRCH) {
-      return std::move(process).error();
-    }
+  if (!record) return std::optional<os::Fd>();
+  auto process = os::open_pidfd(record->pid, record->start_time);
+  if (process) {
+    WARREN_TRY(os::send_signal(*process, SIGKILL).within("end engine " + id.interface_name()));
+    return std::optional(std::move(*process));
+  }
+  const bool gone =
+      process.error().kind == base::ErrorKind::NotFound || process.error().os_errno == ESRCH;
+  if (!gone) return std::move(process).error();
+  return std::optional<os::Fd>();
+}
+
+/// Waits for the end of what was killed, then removes the files.
+base::Result<bool> finish_recorded(const EngineFiles& files, model::NetworkId id,
+                                   const base::Result<std::optional<os::Fd>>& killed) {
+  if (!killed) return killed.error();
+  if (*killed) {
+    WARREN_TRY_ASSIGN(const bool gone, os::wait_readable(**killed, kEngineStop));
+    if (!gone)
+      return base::make_error(base::ErrorKind::Failed,
+                              "end engine " + id.interface_name() + ": its process does not end");
   }
   files.remove();
-  return ended;
+  return killed->has_value();
+}
+
+}  // namespace
+
+std::vector<EndedEngine> end_all_recorded(const std::string& run_dir,
+                                          const std::vector<model::NetworkId>& networks) {
+  std::vector<EndedEngine> out;
+  std::vector<base::Result<std::optional<os::Fd>>> killed;
+  for (std::size_t first = 0; first < networks.size(); first += kEnginesEndedTogether) {
+    const auto some = std::span(networks).subspan(
+        first, std::min(kEnginesEndedTogether, networks.size() - first));
+    killed.clear();
+    for (const model::NetworkId id : some)
+      killed.push_back(kill_recorded(EngineFiles::of(run_dir, id), id));
+    for (std::size_t at = 0; at < some.size(); ++at)
+      out.push_back(
+          {some[at], finish_recorded(EngineFiles::of(run_dir, some[at]), some[at], killed[at])});
+  }
+  return out;
+}
+
+base::Result<bool> end_recorded(const std::string& run_dir, model::NetworkId id) {
+  return std::move(end_all_recorded(run_dir, {id}).front().ended);
 }
 
 }  // namespace warren::gateway

@@ -39,6 +39,13 @@ struct EngineRecord {
 /// The networks that have a record in this run directory.
 [[nodiscard]] std::vector<model::NetworkId> recorded_networks(const std::string& run_dir);
 
+struct EndedEngine {
+  model::NetworkId network;
+  base::Result<bool> ended;  ///< as of `end_recorded`
+};
+/// As `end_recorded` of each; they end at once, not one after the other.
+[[nodiscard]] std::vector<EndedEngine> end_all_recorded(
+    const std::string& run_dir, const std::vector<model::NetworkId>& networks);
 /// Kills the engine of a record, waits until it is gone, and removes its files. True when a
 /// process was ended; no record and a dead process are no errors.
 [[nodiscard]] base::Result<bool> end_recorded(const std::string& run_dir, model::NetworkId id);

@@ -31,9 +31,10 @@ base::Result<std::string> find_engine_program() {
 
 base::Status EngineSupervisor::end_unwanted(const std::set<model::NetworkId>& wanted) {
   std::string failures;
-  for (const model::NetworkId id : recorded_networks(environment_.run_dir)) {
-    if (wanted.contains(id)) continue;
-    if (auto ended = end_recorded(environment_.run_dir, id); !ended)
+  std::vector<model::NetworkId> unwanted = recorded_networks(environment_.run_dir);
+  std::erase_if(unwanted, [&](model::NetworkId id) { return wanted.contains(id); });
+  for (const auto& [id, ended] : end_all_recorded(environment_.run_dir, unwanted)) {
+    if (!ended)
       failures += (failures.empty() ? "" : "; ") + ended.error().message;
     else if (*ended)
       environment_.log.write(base::LogLevel::Info, "gateway",
@@ -45,13 +46,29 @@ base::Status EngineSupervisor::end_unwanted(const std::set<model::NetworkId>& wa
 
 base::Status EngineSupervisor::start(const store::StoredNetwork& network,
                                      const std::vector<control::EnginePeer>& peers) {
+  WARREN_TRY(begin_start(network, peers));
+  return finish_start(network.network.id);
+}
+
+base::Status EngineSupervisor::begin_start(const store::StoredNetwork& network,
+                                           const std::vector<control::EnginePeer>& peers) {
   const model::NetworkId id = network.network.id;
-  if (engines_.contains(id))
+  if (engines_.contains(id) || starting_.contains(id))
     return make_error(ErrorKind::Conflict,
                       "the engine of network " + network.network.name + " runs already");
   auto engine = std::make_unique<NetworkEngine>(environment_, network, peers);
-  WARREN_TRY(engine->start());
-  engines_[id] = std::move(engine);
+  WARREN_TRY(engine->begin_start());
+  starting_[id] = std::move(engine);
+  return {};
+}
+
+base::Status EngineSupervisor::finish_start(model::NetworkId network) {
+  auto engine = starting_.extract(network);
+  if (engine.empty())
+    return make_error(ErrorKind::Internal,
+                      "no engine of network " + network.hex() + " is starting");
+  WARREN_TRY(engine.mapped()->finish_start());
+  engines_.insert(std::move(engine));
   return {};
 }
 

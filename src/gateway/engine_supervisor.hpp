@@ -29,6 +29,9 @@ class EngineSupervisor final : public control::EngineControl {
 
   base::Status start(const store::StoredNetwork& network,
                      const std::vector<control::EnginePeer>& peers) override;
+  base::Status begin_start(const store::StoredNetwork& network,
+                           const std::vector<control::EnginePeer>& peers) override;
+  base::Status finish_start(model::NetworkId network) override;
   /// Also ends the recorded engine of a network that this daemon never started.
   base::Status stop(model::NetworkId network) override;
   base::Status add_peer(model::NetworkId network, const control::EnginePeer& peer) override;
@@ -49,7 +52,9 @@ class EngineSupervisor final : public control::EngineControl {
   [[nodiscard]] base::Result<NetworkEngine*> find(model::NetworkId network);
 
   EngineEnvironment environment_;
-  std::map<model::NetworkId, std::unique_ptr<NetworkEngine>> engines_;
+  using Engines = std::map<model::NetworkId, std::unique_ptr<NetworkEngine>>;
+  Engines engines_;
+  Engines starting_;  ///< between the halves of their start
 };
 
 }  // namespace warren::gateway

@@ -15,6 +15,8 @@ inline constexpr base::Duration kEngineExchange = std::chrono::seconds(2);
 inline constexpr base::Duration kEngineStart = std::chrono::seconds(5);
 /// From the request to end until the engine is killed.
 inline constexpr base::Duration kEngineStop = std::chrono::seconds(2);
+/// Engines that are killed before the first of them is waited for.
+inline constexpr std::size_t kEnginesEndedTogether = 64;
 /// How long an engine may take to accept a new opener, and how often it is asked meanwhile.
 inline constexpr base::Duration kAdoption = std::chrono::seconds(2);
 inline constexpr base::Duration kAdoptionPause = std::chrono::milliseconds(20);

@@ -80,6 +80,11 @@ NetworkEngine::NetworkEngine(EngineEnvironment environment, const store::StoredN
       restart_timer_(environment_.io) {}
 
 base::Status NetworkEngine::start() {
+  WARREN_TRY(begin_start());
+  return finish_start();
+}
+
+base::Status NetworkEngine::begin_start() {
   auto adopted = adopt();
   if (adopted && *adopted) return {};
   if (!adopted) {
@@ -89,12 +94,19 @@ base::Status NetworkEngine::start() {
     descriptors_ = {};
     WARREN_TRY(end_recorded(environment_.run_dir, id_));
   }
-  auto status = launch();
-  if (!status) {
-    descriptors_ = {};
-    files_.remove();
-  }
-  return status;
+  return leave_nothing(begin_launch());
+}
+
+base::Status NetworkEngine::finish_start() {
+  if (state_ == EngineState::Running) return {};
+  return leave_nothing(finish_launch());
+}
+
+base::Status NetworkEngine::leave_nothing(base::Status why) {
+  if (why) return why;
+  descriptors_ = {};
+  files_.remove();
+  return why;
 }
 
 base::Status NetworkEngine::stop() {
@@ -193,9 +205,17 @@ base::Status NetworkEngine::correct_configuration() {
 // ---- a new process -----------------------------------------------------------------------------
 
 base::Status NetworkEngine::launch() {
+  WARREN_TRY(begin_launch());
+  return finish_launch();
+}
+
+base::Status NetworkEngine::begin_launch() {
   const std::string what = "start the engine of network " + network_;
   WARREN_TRY(open_descriptors().within(what));
-  WARREN_TRY(spawn().within(what));
+  return spawn().within(what);
+}
+
+base::Status NetworkEngine::finish_launch() {
   auto configured = apply(wanted_.whole(opener_.mark()), kEngineStart);
   if (configured) configured = watch();
   if (!configured) {
@@ -204,7 +224,7 @@ base::Status NetworkEngine::launch() {
     forget_process();
     return std::move(configured)
         .error()
-        .within(what)
+        .within("start the engine of network " + network_)
         .with_hint("its messages are in " + files_.log);
   }
   state_ = EngineState::Running;

@@ -43,6 +43,10 @@ class NetworkEngine {
 
   /// Adopts the engine of a former daemon, or starts one. On an error nothing is left.
   [[nodiscard]] base::Status start();
+  /// The two halves of `start`: the second waits for what the first has set going, so that several
+  /// engines start at once.
+  [[nodiscard]] base::Status begin_start();
+  [[nodiscard]] base::Status finish_start();
   /// Ends the process, waits for it, removes every file.
   [[nodiscard]] base::Status stop();
 
@@ -69,6 +73,11 @@ class NetworkEngine {
   [[nodiscard]] base::Status correct_configuration();
 
   [[nodiscard]] base::Status launch();
+  [[nodiscard]] base::Status begin_launch();
+  /// Hands over the configuration.
+  [[nodiscard]] base::Status finish_launch();
+  /// After a start that failed.
+  [[nodiscard]] base::Status leave_nothing(base::Status why);
   [[nodiscard]] base::Status open_descriptors();
   [[nodiscard]] base::Status open_tun();
   /// A further queue of the tun, which this process does not keep.

@@ -1,7 +1,10 @@
 #include "gateway/privileges.hpp"
 
+#include <sys/resource.h>
+
 #include <array>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include <cap-ng.h>
@@ -52,6 +55,13 @@ base::Status keep_needed_capabilities() {
   if (capng_apply(may_bound ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS) != 0)
     return make_error(ErrorKind::Failed, "give up the capabilities that are not needed");
   return {};
+}
+
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  std::ignore = setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 }  // namespace warren::gateway

@@ -17,4 +17,7 @@ namespace warren::gateway {
 /// NotPermitted: one of the first two is missing.
 [[nodiscard]] base::Status keep_needed_capabilities();
 
+/// As many open files as this process may have: a network takes seven of them.
+void raise_descriptor_limit();
+
 }  // namespace warren::gateway
