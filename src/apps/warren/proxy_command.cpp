@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "apps/warren/cli.hpp"
+#include "apps/warren/directories.hpp"
 #include "apps/warren/run_config.hpp"
 #include "netns/proxy.hpp"
 
@@ -70,6 +71,7 @@ int proxy_it(const Invocation& invocation, const ProxyArguments& arguments) {
     report(invocation, config.error());
     return kRunFailed;
   }
+  config->run.shared_keys = shared_key_directory(invocation);
   say_what_it_is(config->run);
   if (config->run.argv.empty()) {
     config->on_serving = [](const netns::ProxyUrls& urls) {
