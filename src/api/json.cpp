@@ -1,10 +1,10 @@
 // Strict JSON over nlohmann-json.
 //
-// Reading: depth is counted on the text before anything is built; the parser is told to note keys
-// given twice (it would silently keep the last); then a Reader goes through the type's list of
-// fields, takes each from the object and finally refuses whatever key is left. The first problem
-// wins and is reported with its path ("networks[2].port"). Writing goes through the same list.
-// nlohmann-json throws only where it runs out of memory or is misused; both entry points catch.
+// Reading: the text becomes a tree (json_tree.cpp), which is bounded and has no key twice; then a
+// Reader goes through the type's list of fields, takes each from the object and finally refuses
+// whatever key is left. The first problem wins and is reported with its path ("networks[2].port").
+// Writing goes through the same list. nlohmann-json throws only where it runs out of memory or is
+// misused; both entry points catch.
 #include "api/json.hpp"
 
 #include <algorithm>
@@ -14,10 +14,10 @@
 #include <exception>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <vector>
 
 #include "api/fields.hpp"
+#include "api/json_tree.hpp"
 
 namespace warren::api {
 
@@ -208,85 +208,6 @@ class Reader {
   Json::const_iterator next_ = object_.begin();
 };
 
-/// The keys of one object so far. Objects have few keys, and there are many of them.
-class KeysSeen {
- public:
-  /// False: it was there already.
-  bool add(const std::string& key) {
-    if (count_ >= kFew) return many_.insert(key).second && !among_few(key);
-    if (among_few(key)) return false;
-    if (few_.size() == count_) few_.emplace_back();
-    few_[count_++] = key;  // keeps the memory that the last object's key had
-    return true;
-  }
-  void clear() {
-    count_ = 0;
-    many_.clear();
-  }
-  [[nodiscard]] std::size_t size() const { return count_ + many_.size(); }
-
- private:
-  static constexpr std::size_t kFew = 48;
-  bool among_few(const std::string& key) const {
-    const auto end = few_.begin() + static_cast<std::ptrdiff_t>(count_);
-    return std::find(few_.begin(), end, key) != end;
-  }
-  std::vector<std::string> few_;
-  std::size_t count_ = 0;
-  std::set<std::string> many_;
-};
-
-/// The deepest nesting of the text: brackets outside strings. Exact for valid JSON, and at least
-/// the depth that a parser would reach for any other text.
-std::size_t nesting(std::string_view text) {
-  std::size_t depth = 0;
-  std::size_t deepest = 0;
-  bool in_string = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      deepest = std::max(deepest, ++depth);
-    } else if ((c == '}' || c == ']') && depth > 0) {
-      --depth;
-    }
-  }
-  return deepest;
-}
-
-base::Result<Json> parse(std::string_view text) {
-  if (text.size() > kMaxDocumentBytes) return invalid("the document is too large");
-  if (nesting(text) > kMaxDepth) return invalid("the document is nested too deeply");
-  std::array<KeysSeen, kMaxDepth + 1> open_objects;
-  std::size_t depth = 0;
-  std::optional<std::string> twice;
-  bool crowded = false;
-  const auto on_event = [&](int, Json::parse_event_t event, Json& parsed) {
-    if (event == Json::parse_event_t::object_start) open_objects[++depth].clear();
-    if (event == Json::parse_event_t::object_end) --depth;
-    if (event == Json::parse_event_t::key) {
-      const auto& name = parsed.get_ref<const std::string&>();
-      // The parser looks through all keys of an object for each that it adds: the rest it drops.
-      if (open_objects[depth].size() == kMaxKeys) {
-        crowded = true;
-        return false;
-      }
-      if (!open_objects[depth].add(name)) twice = name;
-    }
-    return true;
-  };
-  Json json = Json::parse(text, on_event, false);
-  if (json.is_discarded()) return invalid("the document is not valid JSON");
-  if (!json.is_object()) return invalid("the document is not a JSON object");
-  if (crowded) return invalid("an object has more than " + std::to_string(kMaxKeys) + " keys");
-  if (twice) return invalid("key \"" + twice->substr(0, 100) + "\" is given twice");
-  return json;
-}
-
 base::Status check_schema(const Json& json) {
   const auto schema = json.find("schema");
   if (schema == json.end()) return invalid("key \"schema\" is missing");
@@ -298,7 +219,7 @@ base::Status check_schema(const Json& json) {
 
 template <typename T>
 base::Result<T> read_document(std::string_view text) {
-  WARREN_TRY_ASSIGN(const Json json, parse(text));
+  WARREN_TRY_ASSIGN(const Json json, parse_tree(text));
   WARREN_TRY(check_schema(json));
   std::optional<base::Error> error;
   T document{};
@@ -323,7 +244,7 @@ struct ErrorBody {
 };
 
 std::optional<base::Error> read_error(std::string_view text) {
-  const auto json = parse(text);
+  const auto json = parse_tree(text);
   if (!json || !check_schema(*json)) return std::nullopt;
   const auto body = json->find("error");
   if (json->size() != 2 || body == json->end() || !body->is_object()) return std::nullopt;

@@ -100,6 +100,7 @@ asio::awaitable<beast::error_code> ask(Stream& stream, const HttpRequest& reques
   // A server that refuses early has answered although it did not read everything: look.
   const beast::error_code write_error = error;
   beast::flat_buffer buffer;
+  buffer.reserve(kReadAtOnce);  // otherwise it is filled 512 bytes at a time
   http::response_parser<http::empty_body> head;
   head.body_limit(max_bytes);
   if (request.take) {

@@ -20,7 +20,13 @@ std::string line_of(const std::vector<std::string>& row, const std::vector<std::
   std::string line;
   for (std::size_t i = 0; i < row.size(); ++i) {
     const bool last = i + 1 == row.size();
-    line += last ? row[i] : fmt::format("{:<{}}  ", row[i], widths[i]);
+    const bool plain = std::ranges::all_of(row[i], [](char c) { return c >= ' ' && c < 0x7f; });
+    if (last || plain) {
+      line += row[i];
+      if (!last) line.append(widths[i] - row[i].size() + 2, ' ');
+    } else {
+      line += fmt::format("{:<{}}  ", row[i], widths[i]);
+    }
   }
   return line;
 }
