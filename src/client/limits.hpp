@@ -41,8 +41,6 @@ inline constexpr std::size_t kMaxAddresses = 16;  ///< of one gateway name, trie
 inline constexpr std::size_t kMaxAnswerBytes = std::size_t{16} << 20;
 /// Of an answer in one read.
 inline constexpr std::size_t kReadAtOnce = std::size_t{64} << 10;
-/// Of an answer in one read.
-inline constexpr std::size_t kReadAtOnce = std::size_t{64} << 10;
 /// What of a gateway's error is shown.
 inline constexpr std::size_t kMaxMessageBytes = 4096;
 inline constexpr std::size_t kMaxEnrolAnswerBytes = std::size_t{64} << 10;
