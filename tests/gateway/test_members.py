@@ -22,8 +22,10 @@ class Home:
         self.folder = self.host.folder
         self.runtime = self.folder / "run"
         self.runtime.mkdir(parents=True, mode=0o700)
+        # A host has a /run of its own, where root's keys in use are known.
         self.environment = {**os.environ, "XDG_CONFIG_HOME": str(self.folder),
-                            "HOME": str(self.folder), "XDG_RUNTIME_DIR": str(self.runtime)}
+                            "HOME": str(self.folder), "XDG_RUNTIME_DIR": str(self.runtime),
+                            "WARREN_RUN_DIR": str(self.folder / "host-run")}
         self.programs = []
 
     def warren(self, *words, **options):

@@ -118,11 +118,15 @@ compression = false
     def start_server(self, port):
         conf = self.directory / f"ocserv{port}.conf"
         conf.write_text(self.server_conf(port))
-        log = open(self.directory / f"ocserv{port}.log", "ab")
+        path = self.directory / f"ocserv{port}.log"
+        log = open(path, "ab")
+        began = path.stat().st_size
         self.servers[port] = self.start(self.in_far(*unpacked("ocserv"), "-f", "-d", "1", "-c", conf),
                                         stdout=log, stderr=log)
         log.close()
-        wait_until(lambda: f":{port}" in output(*self.in_far("ss", "-ltn")), lambda: self.server_log(port))
+        # It listens before the part of it that knows passwords does.
+        wait_until(lambda: f":{port}" in output(*self.in_far("ss", "-ltn"))
+                   and b"sec-mod initialized" in path.read_bytes()[began:], lambda: self.server_log(port), 30)
 
     def server_log(self, port=PASSWORD_PORT):
         return (self.directory / f"ocserv{port}.log").read_text(errors="replace")[-3000:]
