@@ -78,7 +78,7 @@ struct Fields : CertificateFields<Visitor> {
   void of(PolicyTest*, D& d) {
     v.required("from", d.from);
     v.required("to", d.to);
-    v.required("port", d.port);
+    v.optional("port", d.port);
   }
 
   template <typename D>
@@ -162,6 +162,7 @@ struct Fields : CertificateFields<Visitor> {
     v.required("address", d.address);
     v.required("address6", d.address6);
     v.required("to_port", d.to_port);
+    v.optional("public_addresses", d.public_addresses);
   }
 
   template <typename D>
@@ -339,6 +340,11 @@ struct Fields : CertificateFields<Visitor> {
   }
 
   template <typename D>
+  void of(Reloaded*, D& d) {
+    v.required("at_next_start", d.at_next_start);
+  }
+
+  template <typename D>
   void of(AuditSpan*, D& d) {
     v.required("before", d.before);
     v.required("anchor", d.anchor);
@@ -349,6 +355,7 @@ struct Fields : CertificateFields<Visitor> {
   template <typename D>
   void of(AuditList*, D& d) {
     v.required("records", d.records);
+    v.optional("through", d.through);
   }
 
   template <typename D>

@@ -43,7 +43,7 @@
 //   GET    /doctor/certificates                     -> DoctorReport
 //   GET    /doctor/ports                            -> DoctorReport (the public ports, tried)
 //   GET    /doctor/names                            -> DoctorReport (names inside, asked)
-//   POST   /reload                                  -> Empty        (re-reads the settings)
+//   POST   /reload                                  -> Reloaded     (re-reads the settings)
 //   GET    /audit?limit=N                           -> AuditList    (the newest, newest first)
 //   GET    /audit?after=K&limit=N                   -> AuditList    (behind record K, oldest first)
 //   GET    /audit/span                              -> AuditSpan
@@ -125,8 +125,8 @@ struct PolicyView {
 /// "gateway", "internet", a peer or a role; "tcp/22", "udp/53" or "icmp".
 struct PolicyTest {
   std::string from;
-  std::string to;
-  std::string port;
+  std::string to;    ///< a service of the policy stands for who offers it
+  std::string port;  ///< "tcp/22", or a service; empty: those of the service in `to`
 };
 struct PolicyAnswer {
   std::string network;
@@ -254,6 +254,9 @@ struct ForwardView {
   std::string address;  ///< of the peer; empty: none
   std::string address6;
   std::uint16_t to_port = 0;
+  /// "host:port" of each address that answers: the endpoint where it is one, and the host's own on
+  /// the links that lead out, of the families that the member has.
+  std::vector<std::string> public_addresses;
 };
 struct ForwardList {
   std::vector<ForwardView> forwards;
@@ -354,6 +357,11 @@ struct Status {
   std::vector<std::string> problems;
 };
 
+/// What came of reading the settings again.
+struct Reloaded {
+  std::vector<std::string> at_next_start;  ///< keys that changed and that a start alone reads
+};
+
 struct AuditEntry {
   std::uint64_t number = 0;  ///< 1, 2, 3 … without gaps
   std::int64_t time = 0;
@@ -373,6 +381,8 @@ struct AuditSpan {
 };
 struct AuditList {
   std::vector<AuditEntry> records;
+  /// Nothing up to this record is missing here that the asker may see: behind it goes who follows.
+  std::optional<std::uint64_t> through;
 };
 
 /// A token for somebody who administers this gateway from elsewhere.

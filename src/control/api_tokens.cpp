@@ -33,56 +33,7 @@ base::Status check_token_name(const std::string& name) {
                     fmt::format("use a-z, 0-9, '-', '_' and '.', at most {}", kMaxApiTokenName));
 }
 
-std::string_view kind_of(const store::AuditRecord& record) {
-  if (!record.result.starts_with("ok")) return "refused";
-  if (record.action == "peer.connect") return "connect";
-  if (record.action == "peer.disconnect") return "disconnect";
-  if (record.action == "peer.enrol") return "enrol";
-  constexpr std::array<std::string_view, 4> kRevocations = {
-      "peer.revoke", "peer.revoke-everywhere", "person.revoke", "person.revoke-everywhere"};
-  if (std::ranges::find(kRevocations, record.action) != kRevocations.end()) return "revoke";
-  return "change";
-}
-
-api::Event event_of(const store::AuditEntry& entry) {
-  const store::AuditRecord& record = entry.record;
-  api::Event event{.number = entry.number,
-                   .time = record.time.seconds(),
-                   .kind = std::string(kind_of(record)),
-                   .actor = record.actor,
-                   .action = record.action,
-                   .target = record.target,
-                   .network = {},
-                   .peer = {},
-                   .result = record.result};
-  event.network = network_of(record.action, record.target);
-  const std::string start = event.network + "/";
-  if (!event.network.empty() && record.action.starts_with("peer.") &&
-      record.target.starts_with(start)) {
-    const std::string peer = record.target.substr(start.size());
-    event.peer = peer.substr(0, peer.find(' '));
-  }
-  return event;
-}
-
 }  // namespace
-
-// "lab", "lab/laptop", "lab (3 peers)", and "8080/tcp to lab/web" of a forward. What does not look
-// like this is the gateway's alone.
-std::string network_of(const std::string& action, const std::string& target) {
-  constexpr std::array<std::string_view, 7> kOfNetworks = {
-      "network.", "peer.", "peers.", "role.", "policy.", "ca.", "certificate."};
-  std::string_view rest = target;
-  if (action == "forward.add") {
-    const std::size_t to = target.find(" to ");
-    rest = to == std::string::npos ? std::string_view() : rest.substr(to + 4);
-  } else if (action != "person.revoke" &&
-             std::ranges::none_of(kOfNetworks, [&](auto s) { return action.starts_with(s); })) {
-    return {};
-  }
-  const std::string name(rest.substr(0, rest.find_first_of("/ ")));
-  return model::check_network_name(name) ? name : std::string();
-}
 
 api::TokenView Control::Impl::token_view(const store::ApiToken& token) const {
   api::TokenView view{.name = token.name,
@@ -187,18 +138,5 @@ std::string Control::network_name(model::NetworkId id) const {
   const auto network = impl_->state.networks.find(id);
   return network == impl_->state.networks.end() ? std::string() : network->second.network.name;
 }
-
-base::Result<std::vector<api::Event>> Control::events_after(std::uint64_t number,
-                                                            std::size_t limit) {
-  WARREN_TRY_ASSIGN(const auto entries,
-                    impl_->deps.store.audit_after(number, std::min(limit, kMaxAuditAnswer))
-                        .within("read the audit"));
-  std::vector<api::Event> events;
-  events.reserve(entries.size());
-  for (const store::AuditEntry& entry : entries) events.push_back(event_of(entry));
-  return events;
-}
-
-void Control::on_record(std::function<void()> recorded) { impl_->recorded = std::move(recorded); }
 
 }  // namespace warren::control

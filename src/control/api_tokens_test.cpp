@@ -88,39 +88,5 @@ TEST(ApiTokens, WhatIsRefusedChangesNothing) {
   EXPECT_EQ(audit->records.size(), 7U) << "each refusal is recorded";
 }
 
-TEST(ApiTokens, RecordsBecomeEventsOfTheirNetworks) {
-  Gateway gateway;
-  int told = 0;
-  gateway.control->on_record([&told] { ++told; });
-  ASSERT_TRUE(gateway.create("lab"));
-  gateway.add_member("lab", "laptop");
-  EXPECT_FALSE(gateway.create("lab"));
-  ASSERT_TRUE(gateway.control->revoke("uid 0", "lab", "laptop"));
-  EXPECT_EQ(told, 6) << "that every way in is closed is a record of its own";
-  const auto events = gateway.control->events_after(0, 100);
-  ASSERT_TRUE(events);
-  std::vector<std::string> kinds;
-  for (const api::Event& event : *events) {
-    kinds.push_back(event.kind);
-    EXPECT_EQ(event.network, "lab");
-  }
-  EXPECT_THAT(kinds,
-              ::testing::ElementsAre("change", "change", "enrol", "refused", "revoke", "change"));
-  EXPECT_EQ((*events)[4].peer, "laptop");
-  EXPECT_EQ(gateway.control->events_after((*events)[3].number, 100)->size(), 2U);
-}
-
-TEST(ApiTokens, ARecordIsOfTheNetworkThatItsTargetNames) {
-  EXPECT_EQ(network_of("peer.revoke", "lab/laptop"), "lab");
-  EXPECT_EQ(network_of("peers.add", "lab (3 peers)"), "lab");
-  EXPECT_EQ(network_of("network.create", "lab"), "lab");
-  EXPECT_EQ(network_of("forward.add", "8080/tcp to lab/web"), "lab");
-  EXPECT_EQ(network_of("person.revoke", "lab/ann"), "lab");
-  EXPECT_EQ(network_of("person.revoke-everywhere", "ann"), "");
-  EXPECT_EQ(network_of("forward.delete", "8080/tcp"), "");
-  EXPECT_EQ(network_of("token.create", "lab"), "");
-  EXPECT_EQ(network_of("network.create", "../x"), "");
-}
-
 }  // namespace
 }  // namespace warren::control

@@ -187,20 +187,6 @@ base::Result<api::NetworkView> Control::restart_network(const std::string& actor
 
 api::ForwardList Control::list_forwards() { return impl_->list_forwards(); }
 
-base::Result<api::ForwardView> Control::add_forward(const std::string& actor,
-                                                    const std::string& network,
-                                                    const api::ForwardAdd& request) {
-  const Request what{actor, "forward.add", request.from + " to " + network + "/" + request.peer};
-  return impl_->audited(what, "forward " + one_line(request.from, 80),
-                        [&] { return impl_->add_forward(what, network, request); });
-}
-
-base::Status Control::delete_forward(const std::string& actor, const std::string& from) {
-  const Request what{actor, "forward.delete", from};
-  return impl_->audited(what, "delete the forward " + one_line(from, 80),
-                        [&] { return impl_->delete_forward(what, from); });
-}
-
 base::Result<api::RoleList> Control::list_roles(const std::string& network) {
   return impl_->list_roles(network);
 }
@@ -379,51 +365,6 @@ base::Result<api::VerifyReport> Control::repair(const std::string& actor,
 }
 
 api::Status Control::status() { return impl_->status(); }
-
-namespace {
-
-std::string chain_text(const store::ChainHash& hash) {
-  return hash == store::ChainHash{} ? std::string() : base::to_hex(hash);
-}
-
-api::AuditList audit_list(const std::vector<store::AuditEntry>& entries) {
-  api::AuditList list;
-  for (const auto& [number, record, chain] : entries) {
-    list.records.push_back({.number = number,
-                            .time = record.time.seconds(),
-                            .time_ns = record.time.ns,
-                            .actor = record.actor,
-                            .action = record.action,
-                            .target = record.target,
-                            .result = record.result,
-                            .chain = chain_text(chain)});
-  }
-  return list;
-}
-
-}  // namespace
-
-base::Result<api::AuditList> Control::audit(std::size_t limit) {
-  WARREN_TRY_ASSIGN(const auto entries,
-                    impl_->deps.store.audit(std::min(limit, kMaxAuditAnswer)).within("read audit"));
-  return audit_list(entries);
-}
-
-base::Result<api::AuditList> Control::audit_after(std::uint64_t number, std::size_t limit) {
-  WARREN_TRY_ASSIGN(
-      const auto entries,
-      impl_->deps.store.audit_after(number, std::min(limit, kMaxAuditAnswer)).within("read audit"));
-  return audit_list(entries);
-}
-
-base::Result<api::AuditSpan> Control::audit_span() {
-  WARREN_TRY_ASSIGN(const store::AuditSpan span,
-                    impl_->deps.store.audit_span().within("read audit"));
-  return api::AuditSpan{.before = span.before,
-                        .anchor = base::to_hex(span.anchor),
-                        .last = span.last,
-                        .head = base::to_hex(span.head)};
-}
 
 bool Control::retry_pending() {
   const bool ended = impl_->end_memberships();

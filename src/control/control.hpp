@@ -71,6 +71,8 @@ class EngineControl {
   [[nodiscard]] virtual base::Status finish_start(model::NetworkId) { return {}; }
   /// Ends the engine; returns when the process is gone. NotFound: there is none, which is as good.
   [[nodiscard]] virtual base::Status stop(model::NetworkId network) = 0;
+  /// The network is no more: whatever is kept for its next engine may go.
+  virtual void forget(model::NetworkId) {}
   /// Adds a peer, or sets the allowed IPs of one that is there. An error means: not added.
   [[nodiscard]] virtual base::Status add_peer(model::NetworkId network, const EnginePeer& peer) = 0;
   /// Adds several; an error means: some of them, or none, were added.
@@ -134,6 +136,13 @@ struct Administrator {
   std::array<std::uint8_t, 32> secret_hash{};
 };
 
+/// Records as events, oldest first.
+struct EventPage {
+  std::vector<api::Event> events;
+  std::uint64_t through = 0;  ///< the last record that was looked at
+  bool more = false;          ///< there may be others behind it
+};
+
 /// The network that a record of the audit is about; empty: the gateway as a whole.
 [[nodiscard]] std::string network_of(const std::string& action, const std::string& target);
 
@@ -185,8 +194,10 @@ class Control {
   [[nodiscard]] base::Result<api::ForwardView> add_forward(const std::string& actor,
                                                            const std::string& network,
                                                            const api::ForwardAdd& request);
-  /// `from` is "8080/tcp". Its connections end.
-  [[nodiscard]] base::Status delete_forward(const std::string& actor, const std::string& from);
+  /// `from` is "8080/tcp". Its connections end. With a network: of that one alone; another's forward
+  /// is as if it were not there.
+  [[nodiscard]] base::Status delete_forward(const std::string& actor, const std::string& from,
+                                            const std::optional<std::string>& network = {});
   [[nodiscard]] base::Result<api::RoleList> list_roles(const std::string& network);
   [[nodiscard]] base::Result<api::RoleView> add_role(const std::string& actor,
                                                      const std::string& network,
@@ -306,12 +317,19 @@ class Control {
   [[nodiscard]] base::Result<api::AuditList> audit(std::size_t limit);
   /// Those behind record `number`, oldest first.
   [[nodiscard]] base::Result<api::AuditList> audit_after(std::uint64_t number, std::size_t limit);
+  /// The same two of one network alone, without the chain, which is of all. An older network of the
+  /// same name is another one. Of each call a bounded number of records is looked at.
+  [[nodiscard]] base::Result<api::AuditList> audit_of(const std::string& network,
+                                                      std::size_t limit);
+  [[nodiscard]] base::Result<api::AuditList> audit_of_after(const std::string& network,
+                                                            std::uint64_t number,
+                                                            std::size_t limit);
   [[nodiscard]] base::Result<api::AuditSpan> audit_span();
   /// Forgets the records that are older than this, and records how many they were.
   [[nodiscard]] base::Result<std::uint64_t> forget_audit(base::Duration keep);
-  /// Records as events, oldest first: those behind record `number`.
-  [[nodiscard]] base::Result<std::vector<api::Event>> events_after(std::uint64_t number,
-                                                                   std::size_t limit);
+  /// Of the `limit` records behind record `number` those of this network, or (empty) all.
+  [[nodiscard]] base::Result<EventPage> events_after(std::uint64_t number, std::size_t limit,
+                                                     const std::string& network = {});
   /// Called after records were added to the audit.
   void on_record(std::function<void()> recorded);
 

@@ -59,7 +59,30 @@ api::ForwardView Control::Impl::forward_view(const model::Forward& forward) cons
           .peer = peer.name,
           .address = text_of(peer.address4),
           .address6 = text_of(peer.address6),
-          .to_port = forward.to_port};
+          .to_port = forward.to_port,
+          .public_addresses = {}};
+}
+
+void Control::Impl::add_public_addresses(std::vector<api::ForwardView>& forwards) const {
+  // Where the host cannot be asked the endpoint is all that is known.
+  const auto own = deps.host.public_addresses();
+  for (api::ForwardView& view : forwards) {
+    const auto network = std::ranges::find_if(state.networks, [&](const auto& entry) {
+      return entry.second.network.name == view.network;
+    });
+    const auto port = model::PublicPort::parse(view.from);
+    if (network == state.networks.end() || !port) continue;
+    const auto add = [&](const base::IpAddress& address) {
+      if ((address.is_v4() ? view.address : view.address6).empty()) return;
+      const std::string text = host_port(address.to_string(), port->port);
+      if (std::ranges::find(view.public_addresses, text) == view.public_addresses.end())
+        view.public_addresses.push_back(text);
+    };
+    if (const auto endpoint = base::IpAddress::parse(network->second.network.endpoint_host))
+      add(*endpoint);
+    if (!own) continue;
+    for (const base::IpAddress& address : *own) add(address);
+  }
 }
 
 api::ForwardList Control::Impl::list_forwards() const {
@@ -67,6 +90,7 @@ api::ForwardList Control::Impl::list_forwards() const {
   for (const auto& [from, forward] : state.forwards) {
     list.forwards.push_back(forward_view(forward));
   }
+  add_public_addresses(list.forwards);
   return list;
 }
 
@@ -111,7 +135,11 @@ base::Result<api::ForwardView> Control::Impl::add_forward(const Request& request
                                .to_port = wanted.to_port.value_or(from.port)};
   WARREN_TRY(commit({store::PutForward{forward}}, request));
   base::Status applied = reconcile_host();
-  if (applied) return forward_view(forward);
+  if (applied) {
+    std::vector<api::ForwardView> views{forward_view(forward)};
+    add_public_addresses(views);
+    return views.front();
+  }
 
   base::Error reason = std::move(applied).error();
   const Request undo{request.actor, "forward.add.undo", request.target};
@@ -125,10 +153,12 @@ base::Result<api::ForwardView> Control::Impl::add_forward(const Request& request
   return reason;
 }
 
-base::Status Control::Impl::delete_forward(const Request& request, const std::string& text) {
+base::Status Control::Impl::delete_forward(const Request& request, const std::string& text,
+                                           const std::optional<std::string>& of_network) {
   WARREN_TRY_ASSIGN(const model::PublicPort from, parse_port(text));
   const auto found = state.forwards.find(from);
-  if (found == state.forwards.end()) {
+  if (found == state.forwards.end() ||
+      (of_network && forward_view(found->second).network != *of_network)) {
     return make_error(ErrorKind::NotFound,
                       fmt::format("there is no forward of port {}", from.to_string()),
                       "`warren forward list` shows all");
@@ -156,6 +186,34 @@ base::Status Control::Impl::close_forwards(const model::Peer& peer) {
   forwards_to_close.erase(entry);
   // With the last one goes what only forwards need: the maps, and an uplink where there is no NAT.
   return network.forwards.empty() ? reconcile_host() : base::Status();
+}
+
+// The audit tells by its target whose a record is (network_of), and a port comes from the asker:
+// what is none must not pass for a target of its own.
+base::Result<api::ForwardView> Control::add_forward(const std::string& actor,
+                                                    const std::string& network,
+                                                    const api::ForwardAdd& request) {
+  const auto port = model::PublicPort::parse(request.from);
+  const Request what{
+      actor, "forward.add",
+      (port ? port->to_string() : std::string("?")) + " to " + network + "/" + request.peer};
+  return impl_->audited(what, "forward " + one_line(request.from, 80),
+                        [&] { return impl_->add_forward(what, network, request); });
+}
+
+base::Status Control::delete_forward(const std::string& actor, const std::string& from,
+                                     const std::optional<std::string>& network) {
+  const auto port = model::PublicPort::parse(from);
+  Request what{actor, "forward.delete", port ? port->to_string() : "?"};
+  const auto found = port ? impl_->state.forwards.find(*port) : impl_->state.forwards.end();
+  if (found != impl_->state.forwards.end()) {
+    const api::ForwardView view = impl_->forward_view(found->second);
+    if (network.value_or(view.network) == view.network) {
+      what.target += " to " + view.network + "/" + view.peer;
+    }
+  }
+  return impl_->audited(what, "delete the forward " + one_line(from, 80),
+                        [&] { return impl_->delete_forward(what, from, network); });
 }
 
 }  // namespace warren::control

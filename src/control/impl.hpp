@@ -111,8 +111,11 @@ struct Control::Impl : Memory {
   [[nodiscard]] base::Result<api::ForwardView> add_forward(const Request& request,
                                                            const std::string& network,
                                                            const api::ForwardAdd& wanted);
+  /// Adds the addresses that forwards answer on.
+  void add_public_addresses(std::vector<api::ForwardView>& forwards) const;
   [[nodiscard]] base::Status check_port_is_free(const model::PublicPort& port);
-  [[nodiscard]] base::Status delete_forward(const Request& request, const std::string& from);
+  [[nodiscard]] base::Status delete_forward(const Request& request, const std::string& from,
+                                            const std::optional<std::string>& network);
   [[nodiscard]] std::vector<plan::HostForward> host_forwards(model::NetworkId network) const;
   [[nodiscard]] plan::HostForward host_forward(const model::Forward& forward) const;
   /// What the host must have of a network.
@@ -157,6 +160,18 @@ struct Control::Impl : Memory {
                                              const std::vector<base::IpAddress>& addresses);
   [[nodiscard]] std::string seen_owner(const model::Network& network,
                                        const base::IpAddress& address) const;
+  /// The gateway, or the member, of another network on the same link that has the address.
+  [[nodiscard]] std::string owner_beside(const model::Network& network,
+                                         const base::IpAddress& address) const;
+  /// From an address that another network on the same link has to the last one behind it without a
+  /// gap; nullopt: none has it.
+  [[nodiscard]] std::optional<model::AddressRange> held_beside(
+      const model::Network& network, const base::IpAddress& address) const;
+  /// As next_address, and no other network on the same link has it: those are added to `taken`.
+  [[nodiscard]] base::Result<base::IpAddress> next_beside(const model::Network& network,
+                                                          const model::Role& role,
+                                                          const base::Prefix& subnet,
+                                                          std::vector<model::AddressRange>& taken);
   /// Conflict when somebody on the segment has one of the addresses.
   [[nodiscard]] base::Status check_unused(const model::Network& network,
                                           const std::vector<base::IpAddress>& addresses,
@@ -165,17 +180,17 @@ struct Control::Impl : Memory {
   [[nodiscard]] std::vector<base::IpAddress> next_to_ask(const model::Network& network,
                                                          const model::Role& role,
                                                          const base::Prefix& subnet,
-                                                         std::vector<base::IpAddress> taken);
+                                                         std::vector<model::AddressRange> taken);
   /// Asks the network's segment, if it has one, for the addresses of both families that would be
   /// next for this peer and others, unless that is known.
   [[nodiscard]] base::Status look_ahead(const model::Network& network, const model::Role& role,
                                         const model::Peer& peer,
-                                        const std::vector<base::IpAddress>& taken);
+                                        const std::vector<model::AddressRange>& taken);
   /// As next_address, and nobody on the network's segment has it.
   [[nodiscard]] base::Result<base::IpAddress> next_unused(const model::Network& network,
                                                           const model::Role& role,
                                                           const base::Prefix& subnet,
-                                                          std::vector<base::IpAddress> taken);
+                                                          std::vector<model::AddressRange> taken);
   [[nodiscard]] std::vector<base::IpAddress> attached_members(const model::Network& network) const;
   /// Lets a member come or go on its network's segment; nothing to do where there is none.
   [[nodiscard]] base::Status change_attachment(const model::Peer& peer, bool comes);
@@ -290,7 +305,7 @@ struct Control::Impl : Memory {
                                                 const base::IpAddress& address) const;
   [[nodiscard]] base::Result<base::IpAddress> next_address(
       const model::Network& network, const model::Role& role, const base::Prefix& subnet,
-      const std::vector<base::IpAddress>& also);
+      const std::vector<model::AddressRange>& also);
   /// Conflict when the role may not have so many members more.
   [[nodiscard]] base::Status check_role_room(const model::Network& network, const model::Role& role,
                                              std::size_t more = 1) const;
@@ -342,6 +357,20 @@ struct Control::Impl : Memory {
                                                            const std::string& network);
   [[nodiscard]] base::Result<model::Subject> subject(const model::Network& network,
                                                      const std::string& word) const;
+  /// Nobody of the network is called so, nor, where services count, any of them; with the nearest
+  /// name.
+  [[nodiscard]] base::Error unknown_subject(const model::Network& network, const std::string& word,
+                                            bool services_count) const;
+  /// Who is asked, and by which service where it is one that was named.
+  struct Target {
+    model::Subject subject;
+    const model::Service* service = nullptr;
+  };
+  [[nodiscard]] base::Result<Target> target(const model::Network& network,
+                                            const std::string& word) const;
+  /// What is asked for: a port, a service's ports, or those of the service that is asked.
+  [[nodiscard]] base::Result<std::vector<model::PortRange>> asked_ports(
+      const model::Network& network, const Target& of, const std::string& text) const;
   [[nodiscard]] base::Result<api::PolicyAnswer> test_policy(const std::string& network,
                                                             const api::PolicyTest& wanted) const;
 

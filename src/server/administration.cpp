@@ -43,19 +43,23 @@ class Visitor {
         stream_(stream),
         address_(address),
         source_(source_of(address)),
-        slot_(shared_->admin_per_source, source_,
-              shared_->options.limits.admin_connections_per_source),
-        entry_(shared_->admin_open, [this] { stream_.next_layer().close(); }) {}
-  [[nodiscard]] bool granted() const { return slot_.granted(); }
+        place_(shared_->admin_places, source_, shared_->options.limits.admin_connections_per_source,
+               [this] { stream_.next_layer().close(); }) {}
+  [[nodiscard]] bool granted() const { return place_.granted(); }
   [[nodiscard]] const base::IpAddress& source() const { return source_; }
 
   asio::awaitable<Response> answer(Request request) {
     if (shared_->stopped) co_return stopping();
     if (!shared_->failure_rate.allow(source_, os::now())) co_return too_many();
-    const Response response = recognise(request) ? serve(request) : without_token();
-    if (response.status == 401) co_await pause();
-    co_return response;
+    if (recognise(request)) co_return serve(request);
+    // Bounded: a source is not even looked at after some of them.
+    shared_->log.write(base::LogLevel::Warning, "server",
+                       "a request without a good token from " + address_.to_string());
+    co_await pause();
+    co_return without_token();
   }
+  /// Whose last request it was.
+  [[nodiscard]] std::string token() const { return known_ ? known_->token : std::string(); }
   /// Whoever asked last may still see what it sees.
   [[nodiscard]] bool may_go_on() const {
     return !shared_->stopped && known_ && shared_->control.is_valid(*known_);
@@ -75,6 +79,8 @@ class Visitor {
     known_ = std::move(*found);
     shared_->failure_rate.give_back(source_);
     if (!std::exchange(counted_out_, true)) shared_->admin_connection_rate.give_back(source_);
+    const Limits& limits = shared_->options.limits;
+    place_.become_known(known_->token, limits.connections_per_token, limits.holder_connections);
     return true;
   }
 
@@ -101,8 +107,7 @@ class Visitor {
   TlsStream& stream_;
   base::IpAddress address_;
   base::IpAddress source_;
-  SourceSlot slot_;
-  Entry entry_;
+  Place place_;
   std::optional<control::Administrator> known_;
   bool counted_out_ = false;  ///< its connection is not a stranger's
 };
@@ -127,7 +132,8 @@ asio::awaitable<void> serve_administration(SharedPtr shared, tcp::socket socket)
   if (events) {
     const EventStream feed{.control = shared->control,
                            .limits = shared->options.limits,
-                           .listeners = shared->listeners,
+                           .listeners = shared->distant_listeners,
+                           .asker = visitor.token(),
                            .wish = *events,
                            .may_go_on = [&visitor] { return visitor.may_go_on(); }};
     co_await send_events(stream, feed);

@@ -25,22 +25,19 @@ class Guest {
       : shared_(std::move(shared)),
         stream_(stream),
         source_(source),
-        slot_(std::in_place, shared_->enrol_per_source, source,
-              shared_->options.limits.enrol_connections_per_source) {
-    entry_.emplace(shared_->enrol_open, [this] { stream_.next_layer().close(); });
-  }
-  [[nodiscard]] bool granted() const { return slot_->granted(); }
+        place_(shared_->enrol_places, source, shared_->options.limits.enrol_connections_per_source,
+               [this] { stream_.next_layer().close(); }) {}
+  [[nodiscard]] bool granted() const { return place_.granted(); }
   asio::awaitable<Response> answer(Request request);
 
  private:
   asio::awaitable<Response> sync(std::string body);
-  void become_member();
+  void become_member(const control::Member& member);
 
   SharedPtr shared_;
   TlsStream& stream_;
   base::IpAddress source_;
-  std::optional<SourceSlot> slot_;
-  std::optional<Entry> entry_;
+  Place place_;
 };
 
 asio::awaitable<Response> Guest::answer(Request request) {
@@ -60,12 +57,12 @@ asio::awaitable<Response> Guest::answer(Request request) {
   co_return response;
 }
 
-void Guest::become_member() {
-  if (!slot_) return;
-  shared_->connection_rate.give_back(source_);
-  slot_.reset();
-  entry_.reset();
-  entry_.emplace(shared_->members_open, [this] { stream_.next_layer().close(); });
+void Guest::become_member(const control::Member& member) {
+  if (place_.is_known()) return;
+  const Limits& limits = shared_->options.limits;
+  place_.become_known(std::to_string(member.peer.value), limits.connections_per_member,
+                      limits.member_connections);
+  if (place_.is_known()) shared_->connection_rate.give_back(source_);
 }
 
 asio::awaitable<Response> Guest::sync(std::string body) {
@@ -73,7 +70,7 @@ asio::awaitable<Response> Guest::sync(std::string body) {
   if (!wanted) co_return error_response(wanted.error());
   const auto member = shared_->control.find_member(*wanted, binding_of(stream_));
   if (!member) co_return error_response(member.error());
-  become_member();
+  become_member(*member);
   const Limits& limits = shared_->options.limits;
   const base::Instant deadline =
       os::now() +
@@ -88,7 +85,7 @@ asio::awaitable<Response> Guest::sync(std::string body) {
   while (true) {
     auto state = shared_->control.member_state(*member);
     if (!state) co_return error_response(state.error());
-    const bool full = shared_->waiting.size() >= limits.waiting_members;
+    const bool full = !place_.is_known() || shared_->waiting.size() >= limits.waiting_members;
     const bool over = replaced || wanted->certificate_request || os::now() >= deadline;
     if (over || full || state->revision != wanted->revision) {
       state->come_back = full && !over;

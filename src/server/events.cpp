@@ -3,16 +3,16 @@
 namespace warren::server {
 
 base::Result<std::string> next_events(const EventStream& stream, std::uint64_t& after, bool& more) {
-  WARREN_TRY_ASSIGN(const std::vector<api::Event> events,
-                    stream.control.events_after(after, stream.limits.events_at_once));
+  WARREN_TRY_ASSIGN(
+      const control::EventPage page,
+      stream.control.events_after(after, stream.limits.events_at_once, stream.wish.network));
   std::string text;
-  for (const api::Event& event : events) {
-    after = event.number;
-    if (!stream.wish.network.empty() && event.network != stream.wish.network) continue;
+  for (const api::Event& event : page.events) {
     text += "id: " + std::to_string(event.number) + "\nevent: " + event.kind +
             "\ndata: " + api::encode(event) + "\n\n";
   }
-  more = events.size() >= stream.limits.events_at_once;
+  after = page.through;
+  more = page.more;
   return text;
 }
 

@@ -92,7 +92,8 @@ asio::awaitable<void> converse(Stream& stream, const Limits& limits, const Answe
       co_return;
     }
     auto message = to_message(response, version, keep_alive);
-    beast::get_lowest_layer(stream).expires_after(limits.write_timeout);
+    const std::chrono::seconds long_answer(message.body().size() / limits.slowest_reader);
+    beast::get_lowest_layer(stream).expires_after(limits.write_timeout + long_answer);
     auto [error, size] = co_await http::async_write(stream, message, kAwait);
     if (error || !keep_alive) co_return;
   }

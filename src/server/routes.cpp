@@ -52,31 +52,28 @@ api::Status seen_status(control::Control& control, const Scope& scope) {
 base::Result<api::AuditList> seen_audit(control::Control& control, const Call& call) {
   const std::uint64_t limit = number(call, "limit").value_or(kDefaultAuditRecords);
   const auto after = number(call, "after");
-  if (!call.scope.network) {
-    return after ? control.audit_after(*after, limit) : control.audit(limit);
+  if (const auto& network = call.scope.network) {
+    return after ? control.audit_of_after(*network, *after, limit)
+                 : control.audit_of(*network, limit);
   }
-  if (after) {
-    return base::make_error(base::ErrorKind::NotPermitted,
-                            "the chain of the audit is that of the whole gateway",
-                            "follow a network with GET /v1/events");
-  }
-  WARREN_TRY_ASSIGN(api::AuditList list, control.audit(kMaxAuditRecords));
-  std::erase_if(list.records, [&](const api::AuditEntry& record) {
-    return control::network_of(record.action, record.target) != *call.scope.network;
-  });
-  if (list.records.size() > limit) list.records.resize(limit);
-  return list;
+  return after ? control.audit_after(*after, limit) : control.audit(limit);
 }
 
-base::Status delete_seen_forward(control::Control& control, const Call& call) {
-  const std::string from = call.parameters[1] + "/" + call.parameters[0];
-  const auto forwards = control.list_forwards().forwards;
-  const auto found = std::ranges::find(forwards, from, &api::ForwardView::from);
-  if (found != forwards.end() && !call.scope.sees(found->network)) {
-    return base::make_error(base::ErrorKind::NotFound, "there is no forward of " + from,
-                            "`warren forward list` shows all");
+/// Whether the gateway's host and the members reach each other is not one network's to decide.
+base::Result<api::NetworkView> set_seen_network(control::Control& control, const Call& call,
+                                                const api::NetworkSet& asked) {
+  const std::string& name = call.parameters[0];
+  if (call.scope.network && asked.host_access) {
+    WARREN_TRY_ASSIGN(const api::NetworkView present, control.show_network(name));
+    if (present.host_access != *asked.host_access) {
+      return base::make_error(base::ErrorKind::NotPermitted,
+                              "host_access concerns the gateway's host, and this token is good "
+                              "for network " +
+                                  name + " alone",
+                              "ask whoever runs the gateway");
+    }
   }
-  return control.delete_forward(who(call), from);
+  return control.set_network(who(call), name, asked);
 }
 
 base::Result<EventWish> wanted_events(control::Control& control, const Call& call) {
@@ -116,7 +113,7 @@ void add_network_routes(RouteTable& routes, control::Control& control) {
   routes.add<api::NetworkSet, api::NetworkView>(
       {"PATCH", "/v1/networks/{network}", Reach::Network, kChanges, "Change a network"},
       [&](const Call& call, const api::NetworkSet& asked) {
-        return control.set_network(who(call), call.parameters[0], asked);
+        return set_seen_network(control, call, asked);
       });
   routes.add<void, api::Empty>(
       {"DELETE", "/v1/networks/{network}", Reach::Gateway, kChanges, "Delete a network"},
@@ -210,10 +207,13 @@ void add_forward_routes(RouteTable& routes, control::Control& control) {
       [&](const Call& call, const api::ForwardAdd& asked) {
         return control.add_forward(who(call), call.parameters[0], asked);
       });
-  routes.add<void, api::Empty>(
-      {"DELETE", "/v1/forwards/{protocol}/{port}", Reach::Filtered, kChanges,
-       "Forward a port no more"},
-      [&](const Call& call) { return delete_seen_forward(control, call); });
+  routes.add<void, api::Empty>({"DELETE", "/v1/forwards/{protocol}/{port}", Reach::Filtered,
+                                kChanges, "Forward a port no more"},
+                               [&](const Call& call) {
+                                 return control.delete_forward(
+                                     who(call), call.parameters[1] + "/" + call.parameters[0],
+                                     call.scope.network);
+                               });
 }
 
 void add_peer_routes(RouteTable& routes, control::Control& control) {
@@ -281,14 +281,13 @@ void add_peer_routes(RouteTable& routes, control::Control& control) {
       [&](const Call& call) { return control.revoke_person(who(call), "", call.parameters[0]); });
 }
 
-void add_gateway_routes(RouteTable& routes, control::Control& control,
-                        std::function<base::Status()> reload) {
+void add_gateway_routes(RouteTable& routes, control::Control& control, Reload reload) {
   routes.add<void, api::Status>(
       {"GET", "/v1/status", Reach::Filtered, kReads, "How the gateway is"},
       [&](const Call& call) { return seen_status(control, call.scope); });
-  routes.add<void, api::Empty>(
+  routes.add<void, api::Reloaded>(
       {"POST", "/v1/reload", Reach::Gateway, kChanges, "Read the settings again"},
-      [reload = std::move(reload)](const Call&) -> base::Status {
+      [reload = std::move(reload)](const Call&) -> base::Result<api::Reloaded> {
         if (reload) return reload();
         return base::make_error(base::ErrorKind::Unavailable,
                                 "this daemon has no settings to read again");
@@ -331,7 +330,7 @@ void add_token_routes(RouteTable& routes, control::Control& control) {
 
 }  // namespace
 
-Router api_routes(control::Control& control, std::function<base::Status()> reload) {
+Router api_routes(control::Control& control, Reload reload) {
   RouteTable routes;
   add_gateway_routes(routes, control, std::move(reload));
   add_network_routes(routes, control);

@@ -11,8 +11,9 @@
 //   enrolment (TLS):     connection limit → limit per source → rate of connections per source
 //                        → TLS 1.3 handshake → rate of enrolments per source (429) → requests
 //   administration (TLS): as enrolment, with limits of its own; each request proves a token
-// A member that has proved its key on a connection passes the last gate of its own (waiting.hpp)
-// and gives its place among the strangers back. Every wait for the peer has a deadline. Before a
+// A member that has proved its key on a connection, and a holder of a token, gives its place among
+// the strangers back (places.hpp); a member that waits does so behind a gate of its own
+// (waiting.hpp). Every wait for the peer has a deadline. Before a
 // connection with unread input is closed, a little of it is read and dropped, so that the refusal
 // reaches the peer instead of a reset.
 //
@@ -63,7 +64,7 @@ Response answer_api(Shared& shared, const base::Result<std::string>& actor, Requ
 
 asio::awaitable<void> serve_api(SharedPtr shared, Local::socket socket) {
   LocalStream stream(std::move(socket));
-  const Entry entry(shared->api_open, [&stream] { stream.close(); });
+  const Entry entry(shared->api_open, {}, [&stream] { stream.close(); });
   base::Result<std::string> actor = base::make_error(base::ErrorKind::Internal, "");
   if (auto peer = credentials_of(stream.socket().native_handle())) {
     actor = shared->access.check(*peer);
@@ -79,6 +80,7 @@ asio::awaitable<void> serve_api(SharedPtr shared, Local::socket socket) {
     const EventStream feed{.control = shared->control,
                            .limits = shared->options.limits,
                            .listeners = shared->listeners,
+                           .asker = *actor,
                            .wish = *events,
                            .may_go_on = [&] { return !shared->stopped; }};
     co_await send_events(stream, feed);
@@ -86,9 +88,19 @@ asio::awaitable<void> serve_api(SharedPtr shared, Local::socket socket) {
   co_await drain(stream);
 }
 
+bool has_room(Connections& open, std::size_t limit, const Local::socket&) {
+  return open.size() < limit;
+}
+bool has_room(Connections& strangers, std::size_t limit, const tcp::socket& newcomer) {
+  if (strangers.size() < limit) return true;
+  beast::error_code error;
+  const tcp::endpoint remote = newcomer.remote_endpoint(error);
+  return !error && strangers.make_room(source_of(address_of(remote)));
+}
+
 /// Accepts until stopped. `serve` makes the coroutine of one connection.
 template <typename Acceptor, typename Serve>
-asio::awaitable<void> accept_all(SharedPtr shared, Acceptor& acceptor, const Connections& open,
+asio::awaitable<void> accept_all(SharedPtr shared, Acceptor& acceptor, Connections& open,
                                  std::size_t limit, Serve serve) {
   asio::steady_timer pause(acceptor.get_executor());
   while (!shared->stopped) {
@@ -99,7 +111,7 @@ asio::awaitable<void> accept_all(SharedPtr shared, Acceptor& acceptor, const Con
       co_await pause.async_wait(kAwait);
       continue;
     }
-    if (open.size() >= limit) continue;  // closes it
+    if (!has_room(open, limit, socket)) continue;  // closes it
     asio::co_spawn(acceptor.get_executor(), serve(shared, std::move(socket)), asio::detached);
   }
 }
@@ -132,7 +144,10 @@ base::Result<std::unique_ptr<Server>> Server::create(asio::io_context& io,
   const Limits& limits = shared->options.limits;
   control.on_change(
       [waiting = &shared->waiting](auto network, auto peer) { waiting->wake(network, peer); });
-  control.on_record([listeners = &shared->listeners] { listeners->wake(); });
+  control.on_record([shared = shared.get()] {
+    shared->listeners.wake();
+    shared->distant_listeners.wake();
+  });
   const bool enrols = !shared->options.enrol_listen.empty();
   const bool administers = !shared->options.admin_listen.empty();
   // The port first: a refusal must not replace the socket file.
@@ -150,13 +165,13 @@ base::Result<std::unique_ptr<Server>> Server::create(asio::io_context& io,
                  asio::detached);
   if (enrols) {
     asio::co_spawn(io,
-                   accept_all(shared, shared->enrol_acceptor, shared->enrol_open,
+                   accept_all(shared, shared->enrol_acceptor, shared->enrol_places.strangers,
                               limits.enrol_connections, &serve_enrolment),
                    asio::detached);
   }
   if (administers) {
     asio::co_spawn(io,
-                   accept_all(shared, shared->admin_acceptor, shared->admin_open,
+                   accept_all(shared, shared->admin_acceptor, shared->admin_places.strangers,
                               limits.admin_connections, &serve_administration),
                    asio::detached);
   }
@@ -181,12 +196,12 @@ void Server::stop() {
   static_cast<void>(shared.admin_acceptor.close(ignored));
   static_cast<void>(shared.renewal.cancel(ignored));
   shared.api_open.close_all();
-  shared.enrol_open.close_all();
-  shared.members_open.close_all();
-  shared.admin_open.close_all();
+  shared.enrol_places.close_all();
+  shared.admin_places.close_all();
   shared.control.on_change(nullptr);
   shared.control.on_record(nullptr);
   shared.listeners.wake();
+  shared.distant_listeners.wake();
   shared.waiting.wake_all();
 }
 

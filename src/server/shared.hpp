@@ -2,10 +2,7 @@
 #pragma once
 
 #include <array>
-#include <functional>
-#include <map>
 #include <memory>
-#include <unordered_map>
 #include <utility>
 
 #include <boost/asio/io_context.hpp>
@@ -19,6 +16,7 @@
 #include "server/access.hpp"
 #include "server/events.hpp"
 #include "server/http.hpp"
+#include "server/places.hpp"
 #include "server/rate_limit.hpp"
 #include "server/routes.hpp"
 #include "server/server.hpp"
@@ -33,58 +31,6 @@ using TlsStream = asio::ssl::stream<beast::tcp_stream>;
 
 inline constexpr std::size_t kDrainBytes = std::size_t{256} * 1024;  // dropped before a close
 inline constexpr base::Duration kDrainTimeout = std::chrono::seconds(1);
-
-/// Open connections by number, each with the way to close it.
-class Connections {
- public:
-  std::uint64_t add(std::function<void()> close) {
-    open_.emplace(++last_, std::move(close));
-    return last_;
-  }
-  void remove(std::uint64_t id) { open_.erase(id); }
-  [[nodiscard]] std::size_t size() const { return open_.size(); }
-  void close_all() {
-    for (const auto& [id, close] : open_) close();
-  }
-
- private:
-  std::map<std::uint64_t, std::function<void()>> open_;
-  std::uint64_t last_ = 0;
-};
-
-class Entry {
- public:
-  Entry(Connections& table, std::function<void()> close)
-      : table_(table), id_(table.add(std::move(close))) {}
-  ~Entry() { table_.remove(id_); }
-  Entry(const Entry&) = delete;
-  Entry& operator=(const Entry&) = delete;
-
- private:
-  Connections& table_;
-  std::uint64_t id_;
-};
-
-using SourceCounts = std::unordered_map<base::IpAddress, std::size_t>;
-
-/// Counts a source's open connections; not granted when it has too many.
-class SourceSlot {
- public:
-  SourceSlot(SourceCounts& counts, const base::IpAddress& source, std::size_t most)
-      : counts_(counts), source_(source), granted_(counts_[source_]++ < most) {}
-  ~SourceSlot() {
-    const auto found = counts_.find(source_);
-    if (--found->second == 0) counts_.erase(found);
-  }
-  SourceSlot(const SourceSlot&) = delete;
-  SourceSlot& operator=(const SourceSlot&) = delete;
-  [[nodiscard]] bool granted() const { return granted_; }
-
- private:
-  SourceCounts& counts_;
-  base::IpAddress source_;
-  bool granted_ = false;
-};
 
 struct Shared {
   Shared(asio::io_context& io, control::Control& controlled, base::Log& log_to, Options given)
@@ -125,7 +71,8 @@ struct Shared {
   RateLimit token_rate;  ///< the hash of a token stands for its source
   control::Control& control;
   Waiting waiting;
-  EventListeners listeners;
+  EventListeners listeners;          ///< on the unix socket
+  EventListeners distant_listeners;  ///< holders of tokens, who take no place of the others
   Local::acceptor api_acceptor;
   tcp::acceptor enrol_acceptor;
   tcp::acceptor admin_acceptor;
@@ -134,11 +81,8 @@ struct Shared {
   base::WallTime tls_begins{};
   base::WallTime tls_ends{};
   Connections api_open;
-  Connections enrol_open;
-  Connections members_open;
-  Connections admin_open;
-  SourceCounts enrol_per_source;
-  SourceCounts admin_per_source;
+  Places enrol_places;  ///< the known are members
+  Places admin_places;  ///< the known are holders of tokens
   bool stopped = false;
 };
 using SharedPtr = std::shared_ptr<Shared>;

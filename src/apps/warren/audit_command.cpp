@@ -1,4 +1,5 @@
 // `warren audit`: who changed what, as a chain that can be verified.
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -52,6 +53,7 @@ base::Status follow(const Invocation& invocation, std::size_t limit) {
   const client::Daemon daemon = daemon_of(invocation);
   WARREN_TRY_ASSIGN(const api::AuditList past, daemon.audit(limit));
   std::uint64_t last = past.records.empty() ? 0 : past.records.front().number;
+  last = std::max(last, past.through.value_or(0));
   for (auto entry = past.records.rbegin(); entry != past.records.rend(); ++entry) {
     print_followed(invocation, *entry);
   }
@@ -64,6 +66,7 @@ base::Status follow(const Invocation& invocation, std::size_t limit) {
       print_followed(invocation, entry);
       last = entry.number;
     }
+    last = std::max(last, fresh->through.value_or(0));
     if (std::fflush(stdout) != 0) return {};
   }
 }
