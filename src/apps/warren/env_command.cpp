@@ -31,10 +31,15 @@ base::Result<std::optional<api::Environment>> of_profile(const std::string& name
 
 base::Result<api::Environment> find_environment(const Invocation& invocation,
                                                 const std::string& name) {
-  WARREN_TRY_ASSIGN(auto own, of_profile(name));
-  if (own) return std::move(*own);
-  auto served = daemon_of(invocation).environment(name);
-  if (served) return served;
+  const client::Daemon daemon = daemon_of(invocation);
+  // Whoever names a gateway does not mean a profile of this host.
+  const bool named = !invocation.remote.empty() && daemon.is_remote();
+  if (!named) {
+    WARREN_TRY_ASSIGN(auto own, of_profile(name));
+    if (own) return std::move(*own);
+  }
+  auto served = daemon.environment(name);
+  if (served || daemon.is_remote()) return served;
   base::Error error = std::move(served).error();
   if (error.kind == base::ErrorKind::Unavailable) {
     error.message = "there is no profile '" + name + "', and no daemon that serves it here";

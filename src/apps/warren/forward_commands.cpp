@@ -36,12 +36,21 @@ base::Status parse_target(const std::string& text, api::ForwardAdd& request) {
   return {};
 }
 
+/// Where others find it: as its network's endpoint is named, and each address.
+std::string public_of(const api::ForwardView& forward) {
+  std::string out = forward.public_address;
+  for (const std::string& address : forward.public_addresses)
+    if (address != forward.public_address) out += ", " + address;
+  return out;
+}
+
 std::string target(const api::ForwardView& forward) {
   return fmt::format("{}:{}", forward.peer, forward.to_port);
 }
 
-/// The daemon may not look into other processes; an administrator may.
-base::Error with_owner(base::Error refusal, const std::string& from) {
+/// The daemon may not look into other processes; an administrator on its host may.
+base::Error with_owner(const client::Daemon& daemon, base::Error refusal, const std::string& from) {
+  if (daemon.is_remote()) return refusal;
   const auto port = model::PublicPort::parse(from);
   if (refusal.kind != base::ErrorKind::Conflict || !port) return refusal;
   const base::Status listening = hostnet::check_listening(*port);
@@ -74,13 +83,13 @@ base::Status add(const Invocation& invocation, const std::string& network, const
   const client::Daemon daemon = daemon_of(invocation);
   WARREN_TRY_ASSIGN(const std::string chosen, pick_network(daemon, network));
   auto added = daemon.add_forward(chosen, request);
-  if (!added) return with_owner(std::move(added).error(), from);
+  if (!added) return with_owner(daemon, std::move(added).error(), from);
   const api::ForwardView& forward = *added;
   warn_of_policy(daemon, forward);
   if (invocation.json) {
     print_line(api::encode(forward));
   } else {
-    fmt::print("{} ({}) leads to {} in network {}\n", forward.from, forward.public_address,
+    fmt::print("{} ({}) leads to {} in network {}\n", forward.from, public_of(forward),
                target(forward), forward.network);
   }
   return {};
@@ -95,7 +104,7 @@ base::Status list(const Invocation& invocation) {
   Table table({"PORT", "NETWORK", "TO", "ADDRESS", "ADDRESS6", "PUBLIC"});
   for (const api::ForwardView& forward : list.forwards) {
     table.add({forward.from, forward.network, target(forward), forward.address, forward.address6,
-               forward.public_address});
+               public_of(forward)});
   }
   table.print();
   return {};

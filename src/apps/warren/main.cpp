@@ -18,6 +18,9 @@
 namespace warren::app {
 namespace {
 
+/// Commands that another program's follows, behind `--`.
+constexpr std::array<std::string_view, 4> kWithCommand = {"run", "proxy", "attach", "exec"};
+
 /// The innermost subcommand that was recognised, and its full name.
 struct Innermost {
   const CLI::App* app;
@@ -84,8 +87,14 @@ int report_usage(const CLI::App& app, Invocation& invocation, const CLI::ParseEr
       std::ranges::find_if(unread, [](const auto& word) { return word.starts_with('-'); });
   if (option != unread.end()) message = "there is no option '" + *option + "'";
   if (at.app != &app) message = at.name + ": " + message;
-  return report(invocation,
-                base::make_error(base::ErrorKind::Invalid, message, "see: " + at.name + " --help"));
+  std::string hint = "see: " + at.name + " --help";
+  const std::string_view command = std::string_view(at.name).substr(at.name.rfind(' ') + 1);
+  const bool has_command = std::ranges::find(kWithCommand, command) != kWithCommand.end();
+  const bool takes_words = !unread.empty() && !unread.front().starts_with('-');
+  if (has_command && takes_words && invocation.command.empty()) {
+    hint = "put -- before the command that is to run: -- " + unread.front() + "; else " + hint;
+  }
+  return report(invocation, base::make_error(base::ErrorKind::Invalid, message, hint));
 }
 
 /// `warren help [COMMAND...]`: as --help, but a command that does not exist is an error.
@@ -104,6 +113,18 @@ int show_help(const CLI::App& app, Invocation& invocation, std::span<const std::
   // help() puts the name of the command itself behind those of its parents.
   fmt::print("{}", at.app->help(at.app == &app ? "" : at.name.substr(0, at.name.rfind(' '))));
   return kDone;
+}
+
+/// What stands behind `help`, where that is the command; nullopt where it is not.
+std::optional<std::span<const std::string>> asks_for_help(Invocation& invocation,
+                                                          std::span<const std::string> words) {
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (words[i] == "help") return words.subspan(i + 1);
+    if (!words[i].starts_with('-')) return std::nullopt;
+    if (words[i] == "--json") invocation.json = true;
+    if (words[i] == "--state-dir" || words[i] == "--run-dir" || words[i] == "--remote") ++i;
+  }
+  return std::nullopt;
 }
 
 void add_global_options(CLI::App& app, Invocation& invocation) {
@@ -125,7 +146,6 @@ void add_global_options(CLI::App& app, Invocation& invocation) {
 /// and nothing of it is interpreted (CLI11 would take "[a,b]" for a list).
 std::vector<std::string> take_command(std::vector<std::string>& words) {
   const auto dashes = std::ranges::find(words, "--");
-  constexpr std::array<std::string_view, 4> kWithCommand = {"run", "proxy", "attach", "exec"};
   if (std::find_first_of(words.begin(), dashes, kWithCommand.begin(), kWithCommand.end()) ==
           dashes ||
       dashes == words.end()) {
@@ -138,21 +158,26 @@ std::vector<std::string> take_command(std::vector<std::string>& words) {
 
 /// An error where `--remote` is given to a command that is about this host.
 std::optional<base::Error> misplaced_remote(std::span<const std::string> words) {
-  constexpr std::array<std::string_view, 14> kAboutThisHost = {
-      "run", "proxy", "attach", "ps",     "stop",    "join",   "leave",
-      "up",  "down",  "daemon", "config", "cleanup", "backup", "restore"};
-  bool remote = false;
-  for (std::size_t i = 0; i < words.size() && words[i] != "--"; ++i) {
-    remote = remote || words[i].starts_with("--remote");
-    if (words[i] == "--state-dir" || words[i] == "--run-dir" || words[i] == "--remote")
-      ++i;
-    else if (!words[i].starts_with('-')) {
-      if (std::ranges::find(kAboutThisHost, words[i]) == kAboutThisHost.end()) return std::nullopt;
-      if (!remote) return std::nullopt;
-      return base::make_error(base::ErrorKind::Invalid,
-                              "warren " + words[i] + " is about this host, not about a remote one",
-                              "leave --remote out, or log in there");
+  constexpr std::array<std::string_view, 15> kAboutThisHost = {
+      "run",  "proxy",  "attach", "ps",      "stop",   "join",    "leave", "up",
+      "down", "daemon", "config", "cleanup", "backup", "restore", "net"};
+  const auto end = std::ranges::find(words, "--");
+  const bool remote = std::any_of(words.begin(), end, [](const std::string& word) {
+    return word == "--remote" || word.starts_with("--remote=");
+  });
+  if (!remote) return std::nullopt;
+  for (auto word = words.begin(); word != end; ++word) {
+    if (*word == "--state-dir" || *word == "--run-dir" || *word == "--remote") {
+      if (++word == end) break;
+      continue;
     }
+    if (word->starts_with('-')) continue;
+    const bool doctor_run = *word == "doctor" && word + 1 != end && *(word + 1) == "run";
+    if (!doctor_run && std::ranges::find(kAboutThisHost, *word) == kAboutThisHost.end()) break;
+    return base::make_error(base::ErrorKind::Invalid,
+                            "warren " + *word + (doctor_run ? " run" : "") +
+                                " is about this host, not about a remote one",
+                            "leave --remote out, or log in there");
   }
   return std::nullopt;
 }
@@ -200,8 +225,8 @@ int run_program(int argc, char** argv) {
       "warren run\nMore: warren help COMMAND, man warren");
   std::vector<std::string> words(argv + 1, argv + argc);
   invocation.command = take_command(words);
-  if (!words.empty() && words.front() == "help") {
-    return show_help(app, invocation, std::span(words).subspan(1));
+  if (const auto behind = asks_for_help(invocation, words)) {
+    return show_help(app, invocation, *behind);
   }
   try {
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
