@@ -32,10 +32,18 @@ void try_as_each(std::string_view text) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  try_as_each<api::Empty, api::NetworkCreate, api::NetworkView, api::NetworkList,
-              api::InviteRequest, api::Invitation, api::PeerAdd, api::PeerBatch, api::PeerKey,
-              api::PeerRename, api::PeerView, api::PeerList, api::Revocation, api::Status,
-              api::AuditEntry, api::AuditList, api::EnrolRequest, api::EnrolAnswer>(text);
+  try_as_each<
+      api::Empty, api::RoleAdd, api::RoleSet, api::RoleView, api::RoleList, api::PolicySet,
+      api::PolicyView, api::PolicyTest, api::PolicyAnswer, api::VerifyReport, api::NetworkCreate,
+      api::NetworkSet, api::ForwardAdd, api::ForwardView, api::ForwardList, api::NetworkView,
+      api::NetworkList, api::InviteRequest, api::Invitation, api::PeerView, api::PeerAdd,
+      api::PeerBatch, api::PeerKey, api::PeerRename, api::PeerList, api::Revocation,
+      api::RevocationList, api::AuthorityList, api::AuthorityRotate, api::CertificateSign,
+      api::SignedCertificate, api::CertificateView, api::CertificateList, api::DoctorReport,
+      api::Status, api::AuditEntry, api::AuditSpan, api::AuditList, api::TokenCreate,
+      api::TokenView, api::TokenList, api::TokenCreated, api::Event, api::EnrolRequest,
+      api::Environment, api::EnrolAnswer, api::MemberRequest, api::MemberState, api::MemberLeft>(
+      text);
   if (const auto error = api::decode_error(text)) {
     const auto again = api::decode_error(api::encode_error(*error));
     WARREN_ASSERT(again && again->kind == error->kind && again->message == error->message &&

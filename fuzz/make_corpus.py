@@ -211,6 +211,30 @@ def api_json():
     seed("api_json", "twice", '{"schema":1,"schema":1}')
     seed("api_json", "deep", '{"schema":1,"records":' + "[" * 40 + "]" * 40 + "}")
     seed("api_json", "numbers", '{"schema":1,"name":"x","expires_s":4294967296,"dns":1e999}')
+    seed("api_json", "network-set", '{"schema":1,"endpoint":"gw","dns":[],"nat":true,"host_access":false}')
+    seed("api_json", "role-set", '{"schema":1,"range":"none","max_members":0}')
+    seed("api_json", "policy-test", '{"schema":1,"from":"peer:a","to":"internet","port":"tcp/22"}')
+    seed("api_json", "batch", '{"schema":1,"peers":[{"name":"a","public_key":"k"},{"name":"b"}]}')
+    seed("api_json", "forward", '{"schema":1,"from":"8080/tcp","peer":"web","to_port":80}')
+    seed("api_json", "token", '{"schema":1,"name":"ci","network":"lab","read_only":true,"expires_s":60}')
+    seed("api_json", "sign", '{"schema":1,"certificate_request":"-----BEGIN","server":true,'
+         '"dns_names":["www.lab"],"addresses":["10.0.0.2"],"days":7}')
+    seed("api_json", "rotate", '{"schema":1,"ca_certificates":"-----BEGIN","drop_old":false}')
+    seed("api_json", "member", '{"schema":1,"network":"lab","public_key":"k","proof":"p",'
+         '"revision":"r","wait_s":60}')
+    seed("api_json", "audit", '{"schema":1,"records":[{"number":1,"time":2,"time_ns":3,"actor":"uid 0",'
+         '"action":"network.create","target":"lab","result":"ok","chain":""}],"through":9}')
+    seed("api_json", "event", '{"schema":1,"number":1,"time":2,"kind":"connect","actor":"a",'
+         '"action":"peer.connect","target":"lab/a","network":"lab","peer":"a","result":"ok"}')
+    seed("api_json", "many-keys", '{"schema":1' + "".join(f',"k{n}":1' for n in range(300)) + "}")
+
+
+def router():
+    seed("router", "own", "GET\n/v1/networks/own/peers/p?limit=7\n")
+    seed("router", "other", "DELETE\n/v1/networks/%6fther\n")
+    seed("router", "escapes", "GET\n/v1/networks/own%2F..%2Fother/peers/%zz?limit=%3\n")
+    seed("router", "query", "GET\n/v1/things?limit=7&word=a%20b&limit=8\n")
+    seed("router", "body", 'POST\n/v1/networks/own\n{"schema":1}')
 
 
 def checksum(content):
@@ -332,5 +356,5 @@ def backup():
 
 
 for make in (messages, node, uapi, opener, hints, wg_conf, token, api_json, segments, coalescer,
-             aead, proxy, backup):
+             aead, proxy, backup, router):
     make()
