@@ -221,6 +221,8 @@ class Control {
   [[nodiscard]] base::Result<api::VerifyReport> verify(const std::string& network);
   /// Whether each public port is listened on and reached from outside; nothing stays of the test.
   [[nodiscard]] base::Result<api::DoctorReport> check_ports();
+  /// Whether each network that has names answers for them, and those whom it asks answer it.
+  [[nodiscard]] base::Result<api::DoctorReport> check_names();
   /// Puts right what differs; what still does then is in the answer.
   [[nodiscard]] base::Result<api::VerifyReport> repair(const std::string& actor,
                                                        const std::string& network);
@@ -238,8 +240,6 @@ class Control {
   /// is over, NotFound: its record is gone.
   [[nodiscard]] base::Result<api::MemberState> member_state(const Member& member);
   /// The member goes by itself: every way in is closed and its record removed; its key is not
-  /// Whether each network that has names answers for them, and those whom it asks answer it.
-  [[nodiscard]] base::Result<api::DoctorReport> check_names();
   /// refused.
   [[nodiscard]] base::Result<api::MemberLeft> leave(const Member& member);
   /// Called after each change of what `member_state` says: to one peer, else to all of a network.
