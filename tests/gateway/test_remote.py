@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import time
 
@@ -150,20 +151,23 @@ def test_a_token_for_one_network_sees_and_touches_that_one_alone(gateway, admini
     for method, path in (("GET", f"/v1/networks/{other}"), ("DELETE", "/v1/forwards/tcp/8080"),
                          ("GET", f"/v1/networks/{other}/peers"),
                          ("POST", f"/v1/networks/{other}/peers/secret-peer/revoke"),
-                         ("PATCH", f"/v1/networks/{other}"), ("GET", "/v1/events?network=" + other)):
+                         ("DELETE", "/v1/forwards/tcp/08080"), ("PATCH", f"/v1/networks/{other}"),
+                         ("GET", "/v1/events?network=" + other)):
         status, document = ask(method, path)
         assert status == 404, (method, path, document)
         assert "secret" not in json.dumps(document)
     for method, path in (("POST", "/v1/networks"), ("POST", "/v1/reload"), ("GET", "/v1/tokens"),
                          ("POST", "/v1/tokens"), ("DELETE", "/v1/tokens/ci"),
                          ("DELETE", f"/v1/networks/{own}"), ("GET", "/v1/audit/span"),
-                         ("GET", "/v1/audit?after=0")):
+                         ("GET", "/v1/doctor/ports")):
         assert ask(method, path)[0] == 403, (method, path)
     assert ask("POST", f"/v1/networks/{own}/peers",
                '{"schema":1,"name":"mine"}')[0] == 200
     assert gateway.show("b") == before[0]
     actions = [r for r in gateway.ask("audit")["records"] if r["number"] > before[1]]
-    assert [(r["actor"], r["action"]) for r in actions] == [("token ci from 192.0.2.2", "peer.add")]
+    assert {r["actor"] for r in actions} == {"token ci from 192.0.2.2"}
+    assert [(r["action"], r["result"] == "ok") for r in actions] == [
+        ("peer.add", True), ("forward.delete", False), ("forward.delete", False)]
     # The network goes, and its token with it.
     gateway.ask("network", "delete", own, "--yes")
     assert ask("GET", "/v1/status")[0] == 401
@@ -192,7 +196,7 @@ def test_tokens_end_when_they_are_deleted_and_when_their_time_is_over(gateway, a
     assert admin.curl(secret, "GET", "/v1/status")[0] == 200
     gateway.ask("token", "delete", "ci")
     assert admin.curl(secret, "GET", "/v1/status")[0] == 401
-    rest, _ = streams.communicate(timeout=5)
+    rest, _ = streams.communicate(timeout=30)
     assert "token.delete" not in rest, "cut before it is told anything more"
     short = token(gateway, "brief", "--expires", "1s")["secret"]
     wait_until(lambda: admin.curl(short, "GET", "/v1/status")[0] == 401, "its time is over", 15)
@@ -269,3 +273,176 @@ def test_what_goes_wrong_when_a_remote_is_added_is_said(gateway, administrator):
     file = admin.folder / "warren" / "remotes" / "gw.token"
     file.chmod(0o644)
     assert "others can read it" in admin.warren("--remote", "gw", "status").stderr
+
+
+def commands(admin, *words):
+    """Every command, as its help tells: ("network", "create"), ("env",) ..."""
+    text = admin.warren(*words, "--help").stdout
+    _, found, listed = text.partition("\nSubcommands:\n")
+    names = re.findall(r"^  ([a-z-]+)", listed.partition("\n\n")[0], re.M)
+    return [leaf for name in names for leaf in commands(admin, *words, name)] if found else [words]
+
+
+ABOUT_THIS_HOST = ["daemon", "config check", "join", "leave", "run", "up", "down", "proxy", "attach",
+                   "net up", "ps", "stop", "doctor run", "cleanup", "backup", "restore"]
+ABOUT_THIS_USER = ["remote add", "remote list", "remote use", "remote delete"]
+
+
+def typed(name, folder):
+    """What an administrator types, in this order, and what that says."""
+    key = "A" * 42 + "E="
+    of = f"--network {name}"
+    return [
+        (f"network create {name} --subnet 10.20.0.0/24", name), ("network list", name),
+        (f"network set {name} --endpoint gw.test", name), (f"network show {name}", "gw.test"),
+        (f"network stop {name}", name), (f"network start {name}", name),
+        (f"network restart {name}", name),
+        (f"role add {name} node", "node"), (f"role set {name} node --max-members 7", "node"),
+        (f"role list {name}", "node"),
+        (f"policy set {name} {folder}/policy", "this policy"), (f"policy show {name}", "tcp 22"),
+        (f"policy test {name} node gateway tcp/22", "allow"),
+        (f"policy clear {name}", name),
+        (f"invite laptop {of}", "warren1"), (f"peer delete laptop {of}", "laptop"),
+        (f"peer add node phone {of}", "phone"), (f"peer set-key phone {key} {of}", "phone"),
+        (f"peer rename phone tablet {of}", "tablet"), (f"peer show tablet {of}", "10.20.0."),
+        (f"peer list {of}", "tablet"), (f"peer export tablet {of}", "[Interface]"),
+        (f"forward add 8080/tcp tablet:80 {of}", "8080/tcp"), ("forward list", "tablet:80"),
+        ("forward delete 8080/tcp", "8080/tcp"),
+        (f"ca show {name}", "SHA-256"), (f"ca sign {name} {folder}/csr --peer tablet", "BEGIN CERT"),
+        (f"ca list {name}", "tablet"), (f"ca crl {name}", "BEGIN X509 CRL"),
+        (f"ca revoke {name} SERIAL", "revoked"), (f"ca rotate {name}", "another authority"),
+        (f"env {name}", ""), ("verify", ""), ("status", name), ("reload", ""),
+        ("audit --limit 5", "ca.rotate"), ("audit verify", "as they were written"),
+        ("events --after 0 --count 1", "token.create"),
+        ("doctor certificates", ""), ("doctor ports", "udp"), ("doctor names", ""),
+        (f"export {name}", name), (f"diff -f {folder}/networks", ""),
+        (f"apply -f {folder}/networks", ""),
+        (f"revoke tablet {of}", "tablet"), (f"role delete {name} node", "node"),
+        (f"network delete {name} --yes", name),
+    ]
+
+
+def test_each_command_works_from_elsewhere_or_says_why_not(gateway, administrator):
+    """No command is left out: a new one has to be typed here, or be about this host."""
+    admin = administrator
+    admin.add("gw", token(gateway, "ann")["bundle"])
+    name = gateway.network("a")
+    (admin.folder / "policy").write_text("rules:\n- node -> gateway: tcp 22\n")
+    admin.host.run("openssl", "req", "-new", "-newkey", "ec", "-pkeyopt",
+                   "ec_paramgen_curve:P-256", "-nodes", "-keyout", admin.folder / "key", "-subj",
+                   "/CN=tablet", "-out", admin.folder / "csr")
+    tried, wrong = set(), []
+    for line, said in typed(name, admin.folder):
+        words = line.split()
+        if words[-1] == "SERIAL":
+            signed = admin.ask("--remote", "gw", "ca", "list", name)["certificates"]
+            words[-1] = next((one["serial"] for one in signed), "none-was-signed")
+        done = admin.warren("--remote", "gw", *words)
+        # What examines may find something.
+        fine = done.returncode == 0 or words[0] == "doctor" and done.returncode == 1
+        if not fine or said not in done.stdout + done.stderr:
+            wrong.append((line, done.returncode, done.stdout, done.stderr))
+        if words[0] == "export":
+            (admin.folder / "networks").write_text(done.stdout)
+        tried.add(line)
+    assert not wrong
+    assert gateway.ask("network", "list")["networks"] == []
+    on_the_gateway = [("token create x", 4), ("token list", 4), ("token delete x", 4),
+                      (f"network exec {name} -- true", 125), (f"network capture {name} -w f", 2)]
+    here = [(f"{line} x", 2) for line in ABOUT_THIS_HOST]
+    for line, code in on_the_gateway + here:
+        for words in (("--remote", "gw", *line.split()), (*line.split()[:2], "--remote", "gw",
+                                                          *line.split()[2:])):
+            done = admin.warren(*words)
+            assert done.returncode == code, (words, done)
+            assert re.search("on the gateway itself|own host|about this host", done.stderr), done
+            assert "hint: " in done.stderr, done
+        tried.add(line)
+    for leaf in commands(admin):
+        text = " ".join(leaf)
+        assert text in ABOUT_THIS_USER or any(
+            line == text or line.startswith(text + " ") for line in tried), f"never tried: {text}"
+    actors = {r["actor"] for r in gateway.ask("audit", "--limit", "1000")["records"]
+              if r["action"].partition(".")[0] in ("network", "role", "policy", "forward", "ca")}
+    assert "token ann from 192.0.2.2" in actors and not any("uid" in actor for actor in actors)
+
+
+def test_a_token_for_one_network_follows_that_one_alone(gateway, administrator):
+    """As it happens and afterwards: by `events`, and by `audit --follow`."""
+    admin = administrator
+    own, other = gateway.network("a"), gateway.network("b")
+    gateway.create("a")
+    gateway.ask("peer", "add", "of-the-old-one", "--network", own)
+    gateway.ask("network", "delete", own, "--yes")
+    gateway.create("a")
+    gateway.create("b", subnet="10.30.0.0/24")
+    admin.add("gw", token(gateway, "eye", "--network", own, "--read-only")["bundle"])
+    followers = {}
+    for words in (("events", "--after", "0"), ("events", "--after", "0", "--network", own),
+                  ("audit", "--follow")):
+        followers[words] = subprocess.Popen(
+            admin.host.inside(WARREN, "--remote", "gw", "--json", *words), env=admin.environment,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    heard = {words: [] for words in followers}
+
+    def hear(words, count):
+        while len(heard[words]) < count:
+            line = followers[words].stdout.readline()
+            assert line, followers[words].stderr.read()
+            heard[words].append(json.loads(line))
+
+    try:
+        for words in followers:
+            hear(words, 1)
+        for number in range(5):
+            gateway.ask("peer", "add", f"secret{number}", "--network", other)
+            gateway.ask("peer", "add", f"own{number}", "--network", own)
+        assert gateway.call("forward", "add", f"x to {own}/y", "secret0", "--network",
+                            other).returncode != 0
+        gateway.ask("forward", "add", "8080/tcp", "secret0", "--network", other)
+        gateway.ask("forward", "add", "8081/tcp", "own0", "--network", own)
+        gateway.ask("forward", "delete", "8080/tcp")
+        gateway.ask("forward", "delete", "8081/tcp")
+        for words in followers:
+            hear(words, 8)
+            assert [r["action"] for r in heard[words]] == (
+                ["network.create"] + ["peer.add"] * 5 + ["forward.add", "forward.delete"])
+            assert all(own in r["target"] and other not in r["target"] for r in heard[words])
+            assert other not in json.dumps(heard[words]) and "secret" not in json.dumps(heard[words])
+    finally:
+        for follower in followers.values():
+            follower.kill()
+            follower.communicate()
+    refused = admin.warren("--remote", "gw", "events", "--network", other)
+    missing = admin.warren("--remote", "gw", "events", "--network", "nowhere")
+    assert refused.returncode == missing.returncode == 5
+    assert refused.stderr == missing.stderr
+    assert admin.warren("--remote", "gw", "audit", "verify").returncode == 4
+    changed = admin.warren("--remote", "gw", "peer", "add", "mine", "--network", own)
+    assert changed.returncode == 4 and "look, not change" in changed.stderr
+
+
+def test_no_route_tells_a_token_whether_another_network_is_there(gateway, administrator):
+    """Every route of the document, as somebody with a token of one network asks it."""
+    admin = administrator
+    own, other = gateway.network("a"), gateway.network("b")
+    gateway.create("a")
+    gateway.create("b", subnet="10.30.0.0/24")
+    gateway.ask("peer", "add", "one", "--network", other)
+    secret = token(gateway, "ci", "--network", own)["secret"]
+    document = admin.curl(secret, "GET", "/v1/openapi.json")[2]
+    before = gateway.show("b"), gateway.ask("audit")["records"][0]["number"]
+    tried = 0
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if operation["x-warren-reach"] != "network":
+                continue
+            answers = []
+            for network in (other, "nowhere"):
+                filled = re.sub(r"{\w+}", "one", path.replace("{network}", network))
+                status, _, answer = admin.curl(secret, method.upper(), filled)
+                answers.append((status, answer))
+            assert answers[0] == answers[1] and answers[0][0] == 404, (method, path, answers)
+            tried += 1
+    assert tried > 30
+    assert (gateway.show("b"), gateway.ask("audit")["records"][0]["number"]) == before
