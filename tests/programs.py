@@ -17,7 +17,7 @@ def require(*programs):
             pytest.skip(f"needs the program {program}")
 
 
-def wait_until(condition, what, seconds=10.0):
+def wait_until(condition, what, seconds=30.0):
     """The first true value of `condition`. `what` is a text, or makes one when the wait was in vain."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):

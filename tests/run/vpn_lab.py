@@ -124,8 +124,8 @@ compression = false
         self.servers[port] = self.start(self.in_far(*unpacked("ocserv"), "-f", "-d", "1", "-c", conf),
                                         stdout=log, stderr=log)
         log.close()
-        # It listens before the part of it that knows passwords does.
-        wait_until(lambda: f":{port}" in output(*self.in_far("ss", "-ltn"))
+        # It listens at one address after the other, and before the part of it that knows passwords does.
+        wait_until(lambda: output(*self.in_far("ss", "-Hltn", "sport", "=", f":{port}")).count("LISTEN") == 2
                    and b"sec-mod initialized" in path.read_bytes()[began:], lambda: self.server_log(port), 30)
 
     def server_log(self, port=PASSWORD_PORT):
