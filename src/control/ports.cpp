@@ -19,6 +19,12 @@ struct PublicService {
   std::string what;  ///< "port 51820/udp of network lab"
 };
 
+/// What a packet from outside came in on, to be said of it.
+std::string comes_in_on(const std::string& link) {
+  return link.empty() ? ", tried on an interface that no filter knows by name,"
+                      : fmt::format(", on {},", link);
+}
+
 api::DoctorReport::Finding finding_of(const PublicService& service,
                                       const plan::PortFinding& found) {
   api::DoctorReport::Finding out;
@@ -33,14 +39,16 @@ api::DoctorReport::Finding finding_of(const PublicService& service,
     out.remedy = "`warren status` shows whether its engine runs";
   } else if (found.obstacle) {
     out.state = "bad";
-    out.text = fmt::format("packets from outside are dropped by {}", found.obstacle->what);
+    out.text = fmt::format("packets from outside{} are dropped by {}", comes_in_on(found.link),
+                           found.obstacle->what);
     out.remedy = found.obstacle->remedy;
   } else if (!found.asked) {
     out.state = "weak";
     out.text = fmt::format("{}; it could not be tried from outside: {}", served, found.why_not);
   } else {
     out.state = "good";
-    out.text = fmt::format("{}, and a packet from outside gets there", served);
+    out.text =
+        fmt::format("{}, and a packet from outside{} gets there", served, comes_in_on(found.link));
   }
   return out;
 }

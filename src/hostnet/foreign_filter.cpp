@@ -1,13 +1,18 @@
 // A verdict of one chain cannot be undone by another, so whoever drops must be told himself. Chains
-// at the hook that can drop (by policy, or by a rule in a chain that their table has) are looked
-// at; programs that keep such chains are known by the names they give them. iptables of the old
-// kind is not in nftables: the kernel lists its tables.
+// at the hook that can drop (by policy, or by a rule of a chain that packets of the link are handed
+// to) are looked at; programs that keep such chains are known by the names they give them. iptables
+// of the old kind is not in nftables: the kernel lists its tables.
+//
+// Rules are not evaluated here: that a packet is dropped is known, the kernel did it. What remains
+// is by whom, and there only the link that it came in on is looked at: a rule for another is not
+// it.
 #include "hostnet/foreign_filter.hpp"
 
 #include <algorithm>
 #include <vector>
 
 #include "hostnet/nftables.hpp"
+#include "hostnet/rule_links.hpp"
 #include "os/file.hpp"
 
 namespace warren::hostnet {
@@ -20,6 +25,12 @@ using plan::Obstacle;
 struct Suspect {
   NftBaseChain chain;
   std::string how;
+  bool names_link = false;  ///< by a rule for this very link
+};
+/// A rule that drops or rejects; empty: none.
+struct DroppingRule {
+  std::string text;
+  bool names_link = false;
 };
 
 bool has_chain(const NftBaseChain& chain, std::string_view name) {
@@ -37,18 +48,48 @@ std::string port_text(const model::PublicPort& port, char between) {
                         : protocol + " dport " + std::to_string(port.port);
 }
 
-/// The first rule that drops or rejects; empty: none does.
-base::Result<std::string> dropping_rule(const NftBaseChain& chain) {
-  for (const std::string& name : chain.chains) {
+bool is_dropping(const std::string& rule) {
+  return rule.ends_with("drop") || rule.find("reject") != std::string::npos ||
+         rule.find(" drop comment") != std::string::npos;
+}
+
+/// The first rule that drops what comes in on the link, on the way through the chains that it is
+/// handed to; one that names the link before one that does not.
+base::Result<DroppingRule> dropping_rule(const NftBaseChain& chain, const std::string& link) {
+  DroppingRule found;
+  std::vector<std::string> ways{chain.name};
+  for (std::size_t at = 0; at < ways.size() && !found.names_link; ++at) {
+    const std::string name = ways[at];
+    if (!has_chain(chain, name)) continue;
     WARREN_TRY_ASSIGN(const std::vector<std::string> rules,
                       list_nft_rules(chain.family, chain.table, name));
     for (const std::string& rule : rules) {
-      const bool drops = rule.ends_with("drop") || rule.find("reject") != std::string::npos ||
-                         rule.find(" drop comment") != std::string::npos;
-      if (drops) return "rule \"" + rule + "\" of chain " + name;
+      const RuleReach reach = reach_of(rule, link);
+      if (reach == RuleReach::Others) continue;
+      for (std::string& target : targets_of(rule, link))
+        if (std::ranges::find(ways, target) == ways.end()) ways.push_back(std::move(target));
+      const bool names_link = reach == RuleReach::Named;
+      const bool is_better = found.text.empty() || (names_link && !found.names_link);
+      if (!is_dropping(rule) || !is_better) continue;
+      found = {"rule \"" + rule + "\" of chain " + name, names_link};
     }
   }
-  return std::string();
+  return found;
+}
+
+/// The zone that firewalld has the link in; empty: the default one.
+std::string zone_of(const std::string& link) {
+  constexpr std::string_view kBefore = "filter_IN_";
+  for (const char* chain : {"filter_INPUT_ZONES", "filter_INPUT_ZONES_SOURCE"}) {
+    const auto rules = list_nft_rules("inet", "firewalld", chain);
+    if (!rules) continue;
+    for (const std::string& rule : *rules) {
+      if (reach_of(rule, link) != RuleReach::Named) continue;
+      for (const std::string& target : targets_of(rule, link))
+        if (target.starts_with(kBefore)) return target.substr(kBefore.size());
+    }
+  }
+  return "";
 }
 
 /// What is only bridged is asked about at the hook of what is forwarded.
@@ -62,18 +103,26 @@ Obstacle of_firewalld(const LostPacket& packet) {
     return {"firewalld, which is in charge on this host",
             "firewall-cmd --permanent --zone=trusted --add-interface=" + packet.bridge +
                 " && firewall-cmd --reload" + kBridgedToo};
-  if (packet.port)
+  if (packet.port) {
+    const std::string zone = zone_of(packet.link);
     return {"firewalld, which is in charge on this host",
-            "firewall-cmd --permanent --add-port=" + port_text(*packet.port, '/') +
-                " && firewall-cmd --reload"};
+            "firewall-cmd --permanent " + (zone.empty() ? "" : "--zone=" + zone + " ") +
+                "--add-port=" + port_text(*packet.port, '/') + " && firewall-cmd --reload"};
+  }
   return {"firewalld, which is in charge on this host",
           "firewall-cmd --permanent --zone=trusted --add-interface=wh+ && firewall-cmd --reload"};
 }
 
-Obstacle of_ufw(const LostPacket& packet) {
+/// `names_link`: one of its rules is about this link, and stands before what is appended.
+Obstacle of_ufw(const LostPacket& packet, bool names_link) {
   if (!packet.bridge.empty())
     return {"ufw, which is in charge on this host",
             "ufw route allow in on " + packet.bridge + " out on " + packet.bridge + kBridgedToo};
+  if (packet.port && packet.hook == "input" && names_link)
+    return {"ufw, which is in charge on this host",
+            "ufw insert 1 allow in on " + packet.link + " to any port " +
+                std::to_string(packet.port->port) + " proto " +
+                std::string(model::to_string(packet.port->protocol))};
   if (packet.port && packet.hook == "input")
     return {"ufw, which is in charge on this host", "ufw allow " + port_text(*packet.port, '/')};
   if (packet.port) return {"ufw, which is in charge on this host", "ufw route allow out on wh+"};
@@ -138,12 +187,12 @@ base::Result<std::vector<Suspect>> suspects_of(const LostPacket& packet) {
     const bool ours = chain.table.starts_with("warren");
     const bool other = chain.family == (packet.family == base::Family::V4 ? "ip6" : "ip");
     if (ours || other) continue;
-    if (chain.drops) {
+    WARREN_TRY_ASSIGN(DroppingRule rule, dropping_rule(chain, packet.link));
+    if (chain.drops && !rule.names_link) {
       out.push_back({chain, "chain " + chain.name + " with policy drop"});
-      continue;
+    } else if (!rule.text.empty()) {
+      out.push_back({chain, std::move(rule.text), rule.names_link});
     }
-    WARREN_TRY_ASSIGN(std::string rule, dropping_rule(chain));
-    if (!rule.empty()) out.push_back({chain, std::move(rule)});
   }
   return out;
 }
@@ -152,21 +201,23 @@ base::Result<std::vector<Suspect>> suspects_of(const LostPacket& packet) {
 
 base::Result<std::optional<Obstacle>> find_foreign_filter(const LostPacket& packet) {
   WARREN_TRY_ASSIGN(const std::vector<Suspect> suspects, suspects_of(packet));
-  const auto any = [&](const auto& is_it) {
-    return std::ranges::any_of(suspects, [&](const Suspect& one) { return is_it(one.chain); });
+  const auto by = [&](const auto& is_it) -> const Suspect* {
+    const auto found = std::ranges::find_if(suspects, is_it);
+    return found == suspects.end() ? nullptr : &*found;
   };
-  if (any([](const NftBaseChain& c) { return c.table == "firewalld"; }))
+  const auto is_ufw = [](const Suspect& one) {
+    return has_chain_starting(one.chain, "ufw-") || has_chain_starting(one.chain, "ufw6-");
+  };
+  if (by([](const Suspect& one) { return one.chain.table == "firewalld"; }))
     return of_firewalld(packet);
-  if (any([](const NftBaseChain& c) {
-        return has_chain_starting(c, "ufw-") || has_chain_starting(c, "ufw6-");
-      }))
-    return of_ufw(packet);
+  if (const Suspect* ufw = by(is_ufw)) return of_ufw(packet, ufw->names_link);
   if (packet.hook == "forward" &&
-      any([](const NftBaseChain& c) { return has_chain(c, "DOCKER-USER"); }))
+      by([](const Suspect& one) { return has_chain(one.chain, "DOCKER-USER"); }))
     return of_docker(packet);
-  const auto by_policy =
-      std::ranges::find_if(suspects, [](const Suspect& one) { return one.chain.drops; });
-  if (by_policy != suspects.end()) return of_others(packet, *by_policy);
+  if (const Suspect* named = by([](const Suspect& one) { return one.names_link; }))
+    return of_others(packet, *named);
+  if (const Suspect* closed = by([](const Suspect& one) { return one.chain.drops; }))
+    return of_others(packet, *closed);
   if (!suspects.empty()) return of_others(packet, suspects.front());
   if (has_old_iptables(packet.family))
     return Obstacle{"iptables (the legacy kind: iptables-legacy -S shows it)",

@@ -18,6 +18,7 @@ struct LostPacket {
   /// Of a public port; nullopt: it was on its way out of a network.
   std::optional<model::PublicPort> port;
   std::string bridge = {};  ///< that it was bridged by; empty: it was routed
+  std::string link = {};    ///< that it came in on
 };
 
 /// The packet filter of the calling thread's namespace that most likely dropped it (firewalld, ufw,

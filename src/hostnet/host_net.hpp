@@ -59,7 +59,7 @@ class HostNet final : public plan::Host {
       const std::vector<base::IpAddress>& come) override;
   [[nodiscard]] base::Result<std::vector<plan::Occupant>> find_occupants(
       const plan::HostNetwork& network, const std::vector<base::IpAddress>& addresses) override;
-  // path_probe.cpp
+  // path_probe.cpp, port_probe.cpp
   [[nodiscard]] base::Result<std::optional<plan::Obstacle>> probe_uplink(
       const plan::HostNetwork& network) override;
   [[nodiscard]] base::Result<std::optional<plan::Obstacle>> probe_segment(
@@ -71,6 +71,7 @@ class HostNet final : public plan::Host {
   [[nodiscard]] base::Status check_public_port(const model::PublicPort& port) override;
   [[nodiscard]] base::Result<std::vector<std::string>> overlapping_routes(
       const base::Prefix& subnet) override;
+  [[nodiscard]] base::Result<std::vector<base::IpAddress>> public_addresses() override;
 
  private:
   HostNet(const Options& options, os::Fd host, os::Rtnl rtnl, Records records)

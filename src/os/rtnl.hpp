@@ -124,11 +124,18 @@ class Rtnl {
   [[nodiscard]] base::Status delete_proxy_neighbour(const std::string& name,
                                                     const base::IpAddress& address);
   [[nodiscard]] base::Result<std::vector<ProxyNeighbour>> proxy_neighbours();
+  /// Who has an address on a link, for good: nobody is asked.
+  [[nodiscard]] base::Status add_neighbour(const std::string& name, const base::IpAddress& address,
+                                           const MacAddress& mac);
   /// A further station on the wire of `lower`, a link of this namespace, made in another one (mode
   /// bridge: it reaches other such stations, but not this namespace's own address on `lower`).
   [[nodiscard]] base::Status add_macvlan(const std::string& name, const std::string& lower,
                                          const Fd& netns);
   [[nodiscard]] base::Status set_mac(const std::string& name, const MacAddress& mac);
+  /// Whatever comes in on `name` comes in on the link of this index instead, before any filter sees
+  /// it. Ends with the link `name`. Fails where the kernel has no traffic control (Linux:
+  /// sch_ingress, cls_u32, act_mirred).
+  [[nodiscard]] base::Status redirect_incoming(const std::string& name, std::uint32_t to);
 
   /// Subscribes to link, address and route changes; `descriptor()` becomes readable. Use a Rtnl
   /// of its own for this.

@@ -38,6 +38,21 @@ base::Status Rtnl::delete_proxy_neighbour(const std::string& name, const base::I
                                 "delete proxy neighbour " + address.to_string() + " of " + name);
 }
 
+base::Status Rtnl::add_neighbour(const std::string& name, const base::IpAddress& address,
+                                 const MacAddress& mac) {
+  const std::string what = "add neighbour " + address.to_string() + " on " + name;
+  auto on = link(name);
+  if (!on) return std::move(on).within(what).error();
+  ndmsg info{};
+  info.ndm_family = address.is_v4() ? AF_INET : AF_INET6;
+  info.ndm_ifindex = static_cast<int>(on->index);
+  info.ndm_state = NUD_PERMANENT;
+  constexpr int kFlags = NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE;
+  NetlinkRequest request(RTM_NEWNEIGH, static_cast<std::uint16_t>(kFlags));
+  request.body(info).attribute(NDA_DST, address.bytes()).attribute(NDA_LLADDR, mac);
+  return transact(std::move(request), what);
+}
+
 base::Result<std::vector<ProxyNeighbour>> Rtnl::proxy_neighbours() {
   std::vector<ProxyNeighbour> out;
   for (const int family : {AF_INET, AF_INET6}) {

@@ -1,13 +1,18 @@
 #include "os/rtnl.hpp"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <thread>
 
 namespace warren::os {
@@ -233,6 +238,54 @@ TEST_F(RtnlTest, ProxyNeighbours) {
     OK(rtnl->add_proxy_neighbour("br0", address("10.0.0.9")));
     OK(rtnl->add_proxy_neighbour("br0", address("fd00::9")));
     EXPECT_FALSE(rtnl->add_proxy_neighbour("nope", address("10.0.0.9")));
+  });
+}
+
+TEST_F(RtnlTest, WhatIsRedirectedComesInOnAnotherLink) {
+  in_fresh_namespace([] {
+    const Fd here = this_namespace();
+    auto rtnl = Rtnl::open().value();
+    OK(rtnl.add_bridge("real"));
+    OK(rtnl.add_address("real", prefix("192.0.2.1/24")));
+    OK(rtnl.set_up("real", true));
+    const std::uint32_t real = rtnl.link("real").value().index;
+    Fd receiver(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    const int yes = 1;
+    ASSERT_EQ(setsockopt(receiver.get(), IPPROTO_IP, IP_PKTINFO, &yes, sizeof yes), 0);
+    sockaddr_in bound{.sin_family = AF_INET, .sin_port = htons(4000), .sin_addr = {}, .sin_zero{}};
+    ASSERT_EQ(bind(receiver.get(), reinterpret_cast<const sockaddr*>(&bound), sizeof bound), 0);
+    std::thread([&] {
+      ASSERT_EQ(unshare(CLONE_NEWNET), 0);
+      auto far = Rtnl::open().value();
+      OK(far.add_veth("out", "in", here.get()));
+      OK(rtnl.set_up("in", true));
+      const base::Status redirected = rtnl.redirect_incoming("in", real);
+      if (!redirected) GTEST_SKIP() << redirected.error().message;
+      EXPECT_EQ(rtnl.redirect_incoming("in", real).error().os_errno, EEXIST);
+      OK(far.add_address("out", prefix("192.0.2.9/32")));
+      OK(far.set_up("out", true));
+      OK(far.add_route({.destination = prefix("0.0.0.0/0"), .link = far.link("out")->index}));
+      OK(far.add_neighbour("out", address("192.0.2.1"), rtnl.link("in")->mac));
+      const Fd sender(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+      sockaddr_in to = bound;
+      inet_pton(AF_INET, "192.0.2.1", &to.sin_addr);
+      ASSERT_EQ(sendto(sender.get(), "x", 1, 0, reinterpret_cast<const sockaddr*>(&to), sizeof to),
+                1);
+      pollfd ready{.fd = receiver.get(), .events = POLLIN, .revents = 0};
+      ASSERT_EQ(poll(&ready, 1, 20'000), 1) << "nothing came in";
+      char byte = 0;
+      iovec part{.iov_base = &byte, .iov_len = 1};
+      alignas(cmsghdr) std::array<char, 128> control{};
+      msghdr message{};
+      message.msg_iov = &part;
+      message.msg_iovlen = 1;
+      message.msg_control = control.data();
+      message.msg_controllen = control.size();
+      ASSERT_EQ(recvmsg(receiver.get(), &message, 0), 1);
+      in_pktinfo info{};
+      std::memcpy(&info, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof info);
+      EXPECT_EQ(static_cast<std::uint32_t>(info.ipi_ifindex), real);
+    }).join();
   });
 }
 

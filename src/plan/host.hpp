@@ -49,6 +49,9 @@ struct PortFinding {
   std::string listener;  ///< "warren-engine (process 812)"; empty: nobody, or a forward
   bool asked = false;    ///< a packet could be sent; otherwise `why_not`
   std::string why_not;
+  /// What it came in on: the link that the dialled address is on. Empty: the kernel cannot redirect
+  /// packets, so it was one that no filter knows by name.
+  std::string link;
   std::optional<Obstacle> obstacle;
 };
 
@@ -118,8 +121,9 @@ class Host {
   /// host's filters drops what is only bridged (net.bridge.bridge-nf-call-iptables), if any does.
   [[nodiscard]] virtual base::Result<std::optional<Obstacle>> probe_segment(
       const HostNetwork& network) = 0;
-  /// Sends packets to public ports from outside, a namespace of its own, which our own table takes
-  /// out behind all others: no program sees them. One finding for each question.
+  /// Sends packets to public ports from outside, a namespace of its own, which come in on the link
+  /// of the address that is dialled, and which our own table takes out behind all others: no
+  /// program sees them. One finding for each question.
   [[nodiscard]] virtual base::Result<std::vector<PortFinding>> probe_ports(
       const std::vector<PortQuestion>& questions) = 0;
   /// What is in the namespace of the network that is nobody's we know: tables, routes, rules.
@@ -127,6 +131,10 @@ class Host {
       const HostNetwork& network) = 0;
   /// Conflict when a program of the host's listens on a public port, with its name.
   [[nodiscard]] virtual base::Status check_public_port(const model::PublicPort& port) = 0;
+  /// The host's own addresses on the links that lead out of it, link-local ones apart.
+  [[nodiscard]] virtual base::Result<std::vector<base::IpAddress>> public_addresses() {
+    return std::vector<base::IpAddress>{};
+  }
   /// The host's own routes (default routes apart) that a subnet overlaps: "192.0.2.0/24 dev eth0".
   [[nodiscard]] virtual base::Result<std::vector<std::string>> overlapping_routes(
       const base::Prefix& subnet) = 0;

@@ -47,6 +47,40 @@ def test_each_public_port_is_tried_and_the_remedy_helps(world, gateway, firewall
     assert gateway.snapshot() == before, "nothing stays of a test"
 
 
+def test_each_interface_has_a_verdict_of_its_own(gateway):
+    """Members dial 192.0.2.1 on u0, by which the default route leads, or 198.51.100.1 on u1."""
+    gateway.run("sysctl", "-qw", "net.ipv4.conf.all.rp_filter=1")
+    gateway.create("a", "--endpoint", "192.0.2.1", "--no-nat")
+    gateway.create("b", "--endpoint", "198.51.100.1", "--no-nat", subnet="10.21.0.0/24")
+    ports = {letter: gateway.show(letter)["port"] for letter in "ab"}
+
+    def verdicts(code):
+        found = {one["what"].split()[1]: one for one in findings(gateway, code)}
+        return [found[f"{ports[letter]}/udp"] for letter in "ab"]
+
+    def close(link):
+        gateway.run("nft", "table inet fence { chain door { type filter hook input priority 5; "
+                    f"iifname {link} udp dport 1024-65535 drop; }}; }}")
+
+    open_to_all = verdicts(0)
+    if "no filter knows" in open_to_all[0]["text"]:
+        pytest.skip("this kernel cannot redirect packets (act_mirred)")
+    assert ["on u0," in open_to_all[0]["text"], "on u1," in open_to_all[1]["text"]] == [True, True]
+    for link, states in (("u0", ["bad", "good"]), ("u1", ["good", "bad"]), ("lo", ["good", "good"])):
+        before = gateway.snapshot()
+        close(link)
+        found = verdicts(1 if "bad" in states else 0)
+        assert [one["state"] for one in found] == states, found
+        for one, port in zip(found, ports.values()):
+            if one["state"] == "bad":
+                assert f'rule "iifname "{link}" udp dport 1024-65535 drop" of chain door' in one["text"]
+                assert one["remedy"] == f"nft insert rule inet fence door udp dport {port} accept"
+                gateway.run("nft", one["remedy"].removeprefix("nft "))
+                assert [again["state"] for again in verdicts(0)] == ["good", "good"]
+        gateway.run("nft", "delete", "table", "inet", "fence")
+        assert gateway.snapshot() == before, "nothing stays of a test"
+
+
 def test_nobody_listens(world, gateway):
     gateway.create("a", "--no-nat")
     _, pid = gateway.engine("a")
