@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <type_traits>
 #include <utility>
 
@@ -92,6 +93,20 @@ base::Result<std::vector<std::string>> HostNet::overlapping_routes(const base::P
     out.push_back(route.destination.to_string() +
                   (link != links.end() ? " dev " + link->name : std::string()));
   }
+  return out;
+}
+
+base::Result<std::vector<base::IpAddress>> HostNet::public_addresses() {
+  constexpr std::uint32_t kMainTable = 254;
+  WARREN_TRY_ASSIGN(const std::vector<os::Route> routes, rtnl_.routes());
+  WARREN_TRY_ASSIGN(const std::vector<os::LinkAddress> addresses, rtnl_.addresses());
+  std::set<std::uint32_t> ways_out;
+  for (const os::Route& route : routes)
+    if (route.destination.length == 0 && route.table == kMainTable) ways_out.insert(route.link);
+  std::vector<base::IpAddress> out;
+  for (const os::LinkAddress& one : addresses)
+    if (ways_out.contains(one.link) && !one.prefix.address.is_link_local())
+      out.push_back(one.prefix.address);
   return out;
 }
 
