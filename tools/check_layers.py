@@ -27,7 +27,7 @@ MAY_USE = {
     "node": "base wire crypto wg",
     "hostnet": "base model os plan ipc",
     "control": "base model plan store pki api",
-    "document": "base model api",
+    "document": "base model pki api",
     "netns": "base os crypto ipc",
     "hostlink": "base os crypto ipc netns services",
     "engine": "base os wire crypto ipc wg node sandbox",

@@ -52,41 +52,33 @@ std::string name_of(const store::LastList& list) {
   return "the last list of authority " + list.authority;
 }
 
-/// Those records of a map of the state that `ours` says, beside those of the store.
-template <typename Map, typename Ours>
-void compare(const Map& kept, const Map& state, Ours ours, std::vector<std::string>& differences) {
+/// Tells of each record of a map of the state that the store has not, or has otherwise.
+template <typename Map, typename Tell>
+void compare(const Map& kept, const Map& state, Tell tell) {
   for (const auto& [key, should] : state) {
-    if (!ours(should)) continue;
     const auto is = kept.find(key);
     if (is == kept.end()) {
-      differences.push_back("missing in the database: " + name_of(should));
+      tell(should, "missing in the database: " + name_of(should));
     } else if (is->second != should) {
-      differences.push_back(fmt::format("different in the database: {}: {}", name_of(should),
-                                        unlike(is->second, should)));
+      tell(should, fmt::format("different in the database: {}: {}", name_of(should),
+                               unlike(is->second, should)));
     }
   }
   for (const auto& [key, is] : kept) {
-    if (!ours(is) || state.contains(key)) continue;
-    differences.push_back("unexpected in the database: " + name_of(is));
+    if (!state.contains(key)) tell(is, "unexpected in the database: " + name_of(is));
   }
 }
 
 /// The same as changes: `put` and `remove` make one of a record.
-template <typename Map, typename Ours, typename Put, typename Remove>
-void restore(const Map& kept, const Map& state, Ours ours, Put put, Remove remove,
-             std::vector<store::Change>& changes) {
+template <typename Map, typename Put, typename Remove>
+void restore(const Map& kept, const Map& state, Put put, Remove remove) {
   for (const auto& [key, is] : kept) {
-    if (ours(is) && !state.contains(key)) changes.emplace_back(remove(is));
+    if (!state.contains(key)) remove(is);
   }
   for (const auto& [key, should] : state) {
-    if (!ours(should)) continue;
     const auto is = kept.find(key);
-    if (is == kept.end() || is->second != should) changes.emplace_back(put(should));
+    if (is == kept.end() || is->second != should) put(should);
   }
-}
-
-auto of_network(model::NetworkId network) {
-  return [network](const auto& record) { return record.network == network; };
 }
 
 }  // namespace
@@ -132,17 +124,50 @@ std::vector<std::string> Control::Impl::Certificates::verify_authority(
   return differences;
 }
 
-std::vector<std::string> Control::Impl::Certificates::verify_kept(model::NetworkId network,
-                                                                  const store::State& kept) const {
-  std::vector<std::string> differences;
-  compare(kept.authorities, state.authorities, of_network(network), differences);
-  compare(kept.certificates, state.certificates, of_network(network), differences);
-  return differences;
+store::State Control::Impl::Certificates::identities_of(model::NetworkId network) const {
+  store::State found;
+  for (const store::StoredAuthority* authority : authorities_of(network)) {
+    found.authorities.emplace(key_of(*authority), *authority);
+    for (const std::string& serial : index.of_authority(key_of(*authority))) {
+      found.certificates.emplace(serial, state.certificates.at(serial));
+    }
+  }
+  found.last_lists = state.last_lists;
+  return found;
 }
 
-void Control::Impl::Certificates::verify(const model::Network& network, const store::State& kept,
+void Control::Impl::Certificates::verify_kept(std::optional<model::NetworkId> only,
+                                              api::VerifyReport& report) const {
+  for (const store::Exposure& one : deps.store.find_exposed()) {
+    report.differences.push_back({"", "state", one.what, one.repair});
+  }
+  const auto kept = deps.store.load_identities(only);
+  if (!kept) {
+    report.differences.push_back({"", "state", kept.error().message, kept.error().hint});
+    return;
+  }
+  const auto tell = [&](const auto& record, std::string what) {
+    std::string name;
+    if constexpr (requires { record.network; }) {
+      const auto network = state.networks.find(record.network);
+      if (network != state.networks.end()) name = network->second.network.name;
+    }
+    report.differences.push_back({std::move(name), "certificates", std::move(what), ""});
+  };
+  const auto tell_all = [&](const store::State& should) {
+    compare(kept->authorities, should.authorities, tell);
+    compare(kept->certificates, should.certificates, tell);
+    compare(kept->last_lists, should.last_lists, tell);
+  };
+  only ? tell_all(identities_of(*only)) : tell_all(state);
+  for (const auto& [authority, list] : state.last_lists) {
+    if (!pki::revocations_pem(list.der)) tell(list, "different: " + name_of(list) + " is no list");
+  }
+}
+
+void Control::Impl::Certificates::verify(const model::Network& network,
                                          api::VerifyReport& report) const {
-  std::vector<std::string> differences = verify_kept(network.id, kept);
+  std::vector<std::string> differences;
   if (current_authority(network.id) == nullptr) differences.emplace_back("missing: an authority");
   for (const store::StoredAuthority* authority : authorities_of(network.id)) {
     std::ranges::move(verify_authority(*authority), std::back_inserter(differences));
@@ -153,19 +178,6 @@ void Control::Impl::Certificates::verify(const model::Network& network, const st
   }
   for (std::string& what : differences) {
     report.differences.push_back({network.name, "certificates", std::move(what), ""});
-  }
-}
-
-void Control::Impl::Certificates::verify_last_lists(const store::State& kept,
-                                                    api::VerifyReport& report) const {
-  std::vector<std::string> differences;
-  compare(kept.last_lists, state.last_lists, [](const auto&) { return true; }, differences);
-  for (const auto& [authority, list] : state.last_lists) {
-    if (pki::revocations_pem(list.der)) continue;
-    differences.push_back("different: " + name_of(list) + " cannot be read");
-  }
-  for (std::string& what : differences) {
-    report.differences.push_back({"", "certificates", std::move(what), ""});
   }
 }
 
@@ -189,29 +201,31 @@ std::vector<std::string> Control::Impl::Certificates::strangers(model::NetworkId
 std::vector<store::Change> Control::Impl::Certificates::restoration(
     model::NetworkId network, const store::State& kept) const {
   std::vector<store::Change> changes;
-  const auto ours = of_network(network);
-  // The current authority after those that retire: there is one at any time.
-  for (const bool retiring : {true, false}) {
-    restore(
-        kept.authorities, state.authorities,
-        [&](const auto& one) { return ours(one) && one.retiring == retiring; },
-        [](const auto& one) { return store::PutAuthority{one}; },
-        [](const auto& one) { return store::DeleteAuthority{one.network, one.number}; }, changes);
-  }
+  const auto add = [&](auto change) { changes.emplace_back(std::move(change)); };
+  const store::State should = identities_of(network);
+  std::vector<store::Change> current;
   restore(
-      kept.certificates, state.certificates, ours,
-      [](const auto& one) { return store::PutCertificate{one}; },
-      [](const auto& one) { return store::DeleteCertificate{one.serial}; }, changes);
+      kept.authorities, should.authorities,
+      [&](const auto& one) {
+        // After those that retire: there is one at any time.
+        one.retiring ? add(store::PutAuthority{one})
+                     : static_cast<void>(current.emplace_back(store::PutAuthority{one}));
+      },
+      [&](const auto& one) { add(store::DeleteAuthority{one.network, one.number}); });
+  std::ranges::move(current, std::back_inserter(changes));
   restore(
-      kept.last_lists, state.last_lists, [](const auto&) { return true; },
-      [](const auto& one) { return store::PutLastList{one}; },
-      [](const auto& one) { return store::DeleteLastList{one.authority}; }, changes);
+      kept.certificates, should.certificates,
+      [&](const auto& one) { add(store::PutCertificate{one}); },
+      [&](const auto& one) { add(store::DeleteCertificate{one.serial}); });
+  restore(
+      kept.last_lists, should.last_lists, [&](const auto& one) { add(store::PutLastList{one}); },
+      [&](const auto& one) { add(store::DeleteLastList{one.authority}); });
   return changes;
 }
 
 base::Status Control::Impl::Certificates::repair(const Request& request,
                                                  const model::Network& network) {
-  WARREN_TRY_ASSIGN(const store::State kept, deps.store.load_identities());
+  WARREN_TRY_ASSIGN(const store::State kept, deps.store.load_identities(network.id));
   std::vector<store::Change> changes = restoration(network.id, kept);
   deny(strangers(network.id), deps.clock.wall(), changes);
   if (!changes.empty()) WARREN_TRY(impl.commit(changes, request));

@@ -77,11 +77,9 @@ struct Control::Impl::Certificates {
                                                           const std::string& serial);
 
   // --- certificate_verify.cpp ---
-  /// `kept` is what the store has.
-  void verify(const model::Network& network, const store::State& kept,
-              api::VerifyReport& report) const;
-  /// What belongs to no network.
-  void verify_last_lists(const store::State& kept, api::VerifyReport& report) const;
+  void verify(const model::Network& network, api::VerifyReport& report) const;
+  /// What the store has, and who else may use it; of all networks or one.
+  void verify_kept(std::optional<model::NetworkId> only, api::VerifyReport& report) const;
   [[nodiscard]] base::Status repair(const Request& request, const model::Network& network);
 
   // --- certificate_health.cpp ---
@@ -139,8 +137,8 @@ struct Control::Impl::Certificates {
   [[nodiscard]] std::vector<std::string> verify_list(const store::StoredAuthority& authority) const;
   [[nodiscard]] std::vector<std::string> verify_authority(
       const store::StoredAuthority& authority) const;
-  [[nodiscard]] std::vector<std::string> verify_kept(model::NetworkId network,
-                                                     const store::State& kept) const;
+  /// What of the state Store::load_identities tells of a network.
+  [[nodiscard]] store::State identities_of(model::NetworkId network) const;
   /// What makes the store have again what is in the state.
   [[nodiscard]] std::vector<store::Change> restoration(model::NetworkId network,
                                                        const store::State& kept) const;

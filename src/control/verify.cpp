@@ -210,17 +210,12 @@ base::Result<api::VerifyReport> Control::Impl::verify(const std::string& name) {
     WARREN_TRY_ASSIGN(only, find_network(name));
   }
   verify_host(report);
-  const auto kept = deps.store.load_identities();
-  if (!kept) report.differences.push_back({"", "state", kept.error().message, kept.error().hint});
-  if (kept) certificates->verify_last_lists(*kept, report);
-  for (const store::Exposure& one : deps.store.find_exposed()) {
-    report.differences.push_back({"", "state", one.what, one.repair});
-  }
+  certificates->verify_kept(only ? std::optional(only->id) : std::nullopt, report);
   for (const auto& [id, stored] : state.networks) {
     if (only && only->id != id) continue;
     report.networks.push_back(stored.network.name);
     if (!unapplied.contains(id)) verify_engine(stored.network, report);
-    certificates->verify(stored.network, kept ? *kept : state, report);
+    certificates->verify(stored.network, report);
     verify_names(stored.network, report);
     for (const auto& [peer_id, peer] : index.in(id)) {
       const bool pending =

@@ -14,6 +14,7 @@
 #include "model/address_range.hpp"
 #include "model/network.hpp"
 #include "model/policy.hpp"
+#include "pki/authority.hpp"
 
 namespace warren::document {
 
@@ -48,16 +49,9 @@ std::vector<std::string> sorted(std::vector<std::string> texts,
 
 /// The certificates of a PEM text without what may differ between two spellings of them.
 std::vector<std::string> bodies_of(const std::string& pem) {
-  constexpr std::string_view kBegin = "-----BEGIN CERTIFICATE-----";
-  constexpr std::string_view kEnd = "-----END CERTIFICATE-----";
-  std::vector<std::string> found;
-  for (std::size_t at = pem.find(kBegin); at != std::string::npos; at = pem.find(kBegin, at)) {
-    const std::size_t end = pem.find(kEnd, at);
-    if (end == std::string::npos) break;
-    std::string& body =
-        found.emplace_back(pem.substr(at + kBegin.size(), end - at - kBegin.size()));
+  std::vector<std::string> found = pki::certificates_of(pem);
+  for (std::string& body : found) {
     std::erase_if(body, [](char c) { return c == '\n' || c == '\r' || c == ' ' || c == '\t'; });
-    at = end;
   }
   return found;
 }

@@ -217,6 +217,18 @@ base::Status check_state(const State& state) {
   return check_identities(state);
 }
 
+base::Result<State> Store::load_identities(std::optional<model::NetworkId> only) {
+  WARREN_TRY_ASSIGN(State whole, load());
+  State found;
+  found.authorities = std::move(whole.authorities);
+  found.certificates = std::move(whole.certificates);
+  found.last_lists = std::move(whole.last_lists);
+  const auto another = [&](const auto& entry) { return only && entry.second.network != *only; };
+  std::erase_if(found.authorities, another);
+  std::erase_if(found.certificates, another);
+  return found;
+}
+
 base::Result<State> MemoryStore::load() {
   if (failure_) return *failure_;
   return state_;

@@ -143,8 +143,9 @@ class Store {
  public:
   virtual ~Store() = default;
   [[nodiscard]] virtual base::Result<State> load() = 0;
-  /// Of the state at least the members of store/identity.hpp, as they are kept at this moment.
-  [[nodiscard]] virtual base::Result<State> load_identities() { return load(); }
+  /// Of the state the authorities and certificates (of this network alone, where one is given) and
+  /// the last lists, as they are kept at this moment.
+  [[nodiscard]] virtual base::Result<State> load_identities(std::optional<model::NetworkId> only);
   /// What is wrong with where it is kept: others may use it, or it was moved away.
   [[nodiscard]] virtual std::vector<Exposure> find_exposed() { return {}; }
   /// All changes and the record, or nothing.

@@ -175,11 +175,27 @@ TYPED_TEST_P(StoreContract, ALastListOutlivesItsNetwork) {
   longer.der += "more";
   longer.until = {10};
   ASSERT_NO_FATAL_FAILURE(this->commit({PutLastList{longer}}));
-  const auto identities = this->traits_.open()->load_identities();
-  ASSERT_TRUE(identities) << identities.error().message;
-  EXPECT_EQ(identities->last_lists, this->expected_.last_lists);
   ASSERT_NO_FATAL_FAILURE(this->commit({DeleteLastList{longer.authority}}));
   EXPECT_EQ(this->expected_.last_lists.size(), 1U);
+}
+
+TYPED_TEST_P(StoreContract, LoadsIdentitiesAlone) {
+  ASSERT_NO_FATAL_FAILURE(this->commit(everything()));
+  ASSERT_NO_FATAL_FAILURE(
+      this->commit({PutAuthority{authority(2, 1)}, PutCertificate{certificate("0d", 2, 1)}}));
+  auto store = this->traits_.open();
+  const auto all = store->load_identities({});
+  ASSERT_TRUE(all) << all.error().message;
+  EXPECT_EQ(all->authorities, this->expected_.authorities);
+  EXPECT_EQ(all->certificates, this->expected_.certificates);
+  EXPECT_EQ(all->last_lists, this->expected_.last_lists);
+  const auto one = store->load_identities(model::NetworkId{2});
+  ASSERT_TRUE(one) << one.error().message;
+  EXPECT_EQ(one->authorities.size(), 1U);
+  EXPECT_EQ(one->certificates.size(), 1U);
+  EXPECT_TRUE(one->certificates.contains("0d"));
+  EXPECT_EQ(one->last_lists, this->expected_.last_lists);
+  EXPECT_TRUE(one->networks.empty() && one->peers.empty());
 }
 
 TYPED_TEST_P(StoreContract, RefusesIdentitiesThatMayNotBe) {
@@ -374,7 +390,7 @@ REGISTER_TYPED_TEST_SUITE_P(StoreContract, StartsEmpty, KeepsEveryField, Replace
                             ReplacingANetworkKeepsItsMembers, NeverGivesAPeerIdTwice,
                             RefusesWhatMayNotBeAndChangesNothing, TwoPeersOfANetworkHaveTwoKeys,
                             IdentitiesGoWithTheirNetworkAndAuthority, ALastListOutlivesItsNetwork,
-                            RefusesIdentitiesThatMayNotBe, CommitsSoonAsWell,
+                            LoadsIdentitiesAlone, RefusesIdentitiesThatMayNotBe, CommitsSoonAsWell,
                             AuditIsNewestFirstAndLimited, TheAuditIsAChain,
                             WhatTheAuditForgetsBreaksNoChain, FollowsTheTwinThroughRandomChanges);
 

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/bytes.hpp"
@@ -58,6 +59,32 @@ class Binder {
   SQLite::Statement& statement_;
   int index_ = 0;
 };
+
+/// Puts a row into a table, or changes it in place where its key is there. `key` and `others` are
+/// columns ("network, number"); the values are bound in this order.
+inline std::string upsert(std::string_view table, std::string_view key, std::string_view others) {
+  const std::string columns = std::string(key) + ", " + std::string(others);
+  const auto count = static_cast<std::size_t>(std::ranges::count(columns, ',')) + 1;
+  std::string sql = "INSERT INTO " + std::string(table) + " (" + columns + ") VALUES (?";
+  for (std::size_t i = 1; i < count; ++i) sql += ", ?";
+  sql += ") ON CONFLICT (" + std::string(key) + ") DO UPDATE SET ";
+  for (std::size_t begin = 0; begin < others.size();) {
+    const std::size_t end = std::min(others.find(", ", begin), others.size());
+    const std::string column(others.substr(begin, end - begin));
+    sql += (begin == 0 ? "" : ", ") + column + " = excluded." + column;
+    begin = end + 2;
+  }
+  return sql;
+}
+
+/// Runs a statement with these values.
+template <typename... Values>
+void execute(SQLite::Database& database, const char* sql, const Values&... values) {
+  SQLite::Statement statement(database, sql);
+  Binder binder(statement);
+  (binder.add(values), ...);
+  statement.exec();
+}
 
 /// Reads the columns of a row one after another.
 class Row {

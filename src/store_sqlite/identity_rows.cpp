@@ -18,10 +18,38 @@ void read_refused_everywhere(SQLite::Database& database, store::State& state) {
   }
 }
 
-void read_authorities(SQLite::Database& database, store::State& state) {
+void read_api_tokens(SQLite::Database& database, store::State& state) {
+  SQLite::Statement rows(
+      database, "SELECT name, secret_hash, network, read_only, created, expires FROM api_tokens");
+  while (rows.executeStep()) {
+    Row row(rows);
+    store::ApiToken token;
+    token.name = row.text();
+    token.secret_hash = row.bytes32();
+    const auto network = row.number_or_null<std::uint32_t>();
+    if (network) token.network = model::NetworkId{*network};
+    token.read_only = row.number() != 0;
+    token.created = row.time();
+    token.expires = row.time();
+    state.api_tokens.emplace(token.name, token);
+  }
+}
+
+template <typename Id>
+std::optional<std::int64_t> value_of(const std::optional<Id>& id) {
+  if (!id) return std::nullopt;
+  return id->value;
+}
+
+}  // namespace
+
+void read_authorities(SQLite::Database& database, store::State& state,
+                      std::optional<model::NetworkId> only) {
   SQLite::Statement rows(database,
                          "SELECT network, number, certificate, private_key, chain, retiring, "
-                         "brought, list_number, created FROM authorities");
+                         "brought, list_number, created FROM authorities "
+                         "WHERE ?1 IS NULL OR network = ?1");
+  Binder(rows).add_or_null(value_of(only));
   while (rows.executeStep()) {
     Row row(rows);
     store::StoredAuthority authority;
@@ -38,10 +66,13 @@ void read_authorities(SQLite::Database& database, store::State& state) {
   }
 }
 
-void read_certificates(SQLite::Database& database, store::State& state) {
+void read_certificates(SQLite::Database& database, store::State& state,
+                       std::optional<model::NetworkId> only) {
   SQLite::Statement rows(database,
                          "SELECT serial, network, authority, peer, name, role, server, issued, "
-                         "not_after, revoked FROM certificates");
+                         "not_after, revoked FROM certificates" +
+                             std::string(only ? " WHERE network = ?" : ""));
+  if (only) Binder(rows).add(only->value);
   while (rows.executeStep()) {
     Row row(rows);
     store::IssuedCertificate certificate;
@@ -72,35 +103,10 @@ void read_last_lists(SQLite::Database& database, store::State& state) {
   }
 }
 
-void read_api_tokens(SQLite::Database& database, store::State& state) {
-  SQLite::Statement rows(
-      database, "SELECT name, secret_hash, network, read_only, created, expires FROM api_tokens");
-  while (rows.executeStep()) {
-    Row row(rows);
-    store::ApiToken token;
-    token.name = row.text();
-    token.secret_hash = row.bytes32();
-    const auto network = row.number_or_null<std::uint32_t>();
-    if (network) token.network = model::NetworkId{*network};
-    token.read_only = row.number() != 0;
-    token.created = row.time();
-    token.expires = row.time();
-    state.api_tokens.emplace(token.name, token);
-  }
-}
-
-template <typename Id>
-std::optional<std::int64_t> value_of(const std::optional<Id>& id) {
-  if (!id) return std::nullopt;
-  return id->value;
-}
-
-}  // namespace
-
 void read_identities(SQLite::Database& database, store::State& state) {
   read_refused_everywhere(database, state);
-  read_authorities(database, state);
-  read_certificates(database, state);
+  read_authorities(database, state, std::nullopt);
+  read_certificates(database, state, std::nullopt);
   read_last_lists(database, state);
   read_api_tokens(database, state);
 }
@@ -115,13 +121,10 @@ void write_change(SQLite::Database& database, const store::RefuseEverywhere& cha
 
 void write_change(SQLite::Database& database, const store::PutAuthority& change) {
   const store::StoredAuthority& authority = change.authority;
-  SQLite::Statement put(
-      database,
-      "INSERT INTO authorities (network, number, certificate, private_key, chain, retiring, "
-      "brought, list_number, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
-      "ON CONFLICT (network, number) DO UPDATE SET certificate = excluded.certificate, "
-      "private_key = excluded.private_key, chain = excluded.chain, retiring = excluded.retiring, "
-      "brought = excluded.brought, list_number = excluded.list_number, created = excluded.created");
+  SQLite::Statement put(database,
+                        upsert("authorities", "network, number",
+                               "certificate, private_key, chain, retiring, brought, list_number, "
+                               "created"));
   Binder(put)
       .add(authority.network.value)
       .add(authority.number)
@@ -136,21 +139,16 @@ void write_change(SQLite::Database& database, const store::PutAuthority& change)
 }
 
 void write_change(SQLite::Database& database, const store::DeleteAuthority& change) {
-  SQLite::Statement remove(database, "DELETE FROM authorities WHERE network = ? AND number = ?");
-  Binder(remove).add(change.network.value).add(change.number);
-  remove.exec();
+  execute(database, "DELETE FROM authorities WHERE network = ? AND number = ?",
+          change.network.value, change.number);
 }
 
 void write_change(SQLite::Database& database, const store::PutCertificate& change) {
   const store::IssuedCertificate& certificate = change.certificate;
-  SQLite::Statement put(
-      database,
-      "INSERT INTO certificates (serial, network, authority, peer, name, role, server, issued, "
-      "not_after, revoked) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-      "ON CONFLICT (serial) DO UPDATE SET network = excluded.network, "
-      "authority = excluded.authority, peer = excluded.peer, name = excluded.name, "
-      "role = excluded.role, server = excluded.server, issued = excluded.issued, "
-      "not_after = excluded.not_after, revoked = excluded.revoked");
+  SQLite::Statement put(database,
+                        upsert("certificates", "serial",
+                               "network, authority, peer, name, role, server, issued, not_after, "
+                               "revoked"));
   Binder(put)
       .add(certificate.serial)
       .add(certificate.network.value)
@@ -166,16 +164,11 @@ void write_change(SQLite::Database& database, const store::PutCertificate& chang
 }
 
 void write_change(SQLite::Database& database, const store::DeleteCertificate& change) {
-  SQLite::Statement remove(database, "DELETE FROM certificates WHERE serial = ?");
-  Binder(remove).add(change.serial);
-  remove.exec();
+  execute(database, "DELETE FROM certificates WHERE serial = ?", change.serial);
 }
 
 void write_change(SQLite::Database& database, const store::PutLastList& change) {
-  SQLite::Statement put(database,
-                        "INSERT INTO last_lists (authority, der, until) VALUES (?, ?, ?) "
-                        "ON CONFLICT (authority) DO UPDATE SET der = excluded.der, "
-                        "until = excluded.until");
+  SQLite::Statement put(database, upsert("last_lists", "authority", "der, until"));
   Binder(put)
       .add(change.list.authority)
       .blob(base::as_bytes(change.list.der))
@@ -184,20 +177,13 @@ void write_change(SQLite::Database& database, const store::PutLastList& change) 
 }
 
 void write_change(SQLite::Database& database, const store::DeleteLastList& change) {
-  SQLite::Statement remove(database, "DELETE FROM last_lists WHERE authority = ?");
-  Binder(remove).add(change.authority);
-  remove.exec();
+  execute(database, "DELETE FROM last_lists WHERE authority = ?", change.authority);
 }
 
 void write_change(SQLite::Database& database, const store::PutApiToken& change) {
   const store::ApiToken& token = change.token;
   SQLite::Statement put(
-      database,
-      "INSERT INTO api_tokens (name, secret_hash, network, read_only, created, expires) "
-      "VALUES (?, ?, ?, ?, ?, ?) "
-      "ON CONFLICT (name) DO UPDATE SET secret_hash = excluded.secret_hash, "
-      "network = excluded.network, read_only = excluded.read_only, created = excluded.created, "
-      "expires = excluded.expires");
+      database, upsert("api_tokens", "name", "secret_hash, network, read_only, created, expires"));
   Binder(put)
       .add(token.name)
       .blob(token.secret_hash)
@@ -209,9 +195,7 @@ void write_change(SQLite::Database& database, const store::PutApiToken& change) 
 }
 
 void write_change(SQLite::Database& database, const store::DeleteApiToken& change) {
-  SQLite::Statement remove(database, "DELETE FROM api_tokens WHERE name = ?");
-  Binder(remove).add(change.name);
-  remove.exec();
+  execute(database, "DELETE FROM api_tokens WHERE name = ?", change.name);
 }
 
 }  // namespace warren::store_sqlite

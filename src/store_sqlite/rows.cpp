@@ -94,9 +94,7 @@ void read_roles(SQLite::Database& database, store::State& state) {
 
 /// The roles of a network are exactly these.
 void write_roles(SQLite::Database& database, const model::Network& network) {
-  SQLite::Statement remove(database, "DELETE FROM roles WHERE network = ?");
-  Binder(remove).add(network.id.value);
-  remove.exec();
+  execute(database, "DELETE FROM roles WHERE network = ?", network.id.value);
   for (const model::Role& role : network.roles) {
     SQLite::Statement put(database,
                           "INSERT INTO roles (network, name, number, range4, range6, max_members, "
@@ -206,22 +204,11 @@ base::Result<store::State> read_state(SQLite::Database& database) {
 void write_change(SQLite::Database& database, const store::PutNetwork& change) {
   const model::Network& network = change.network.network;
   SQLite::Statement put(
-      database,
-      "INSERT INTO networks (id, name, subnet4, subnet6, port, endpoint_host, nat, dns, mtu, "
-      "transit, gateway_key, gateway_private_key, created, stopped, gateway4, gateway6, reserved, "
-      "default_role, max_members, policy, max_devices, names, forwarders, attach, host_access, "
-      "listen) "
-      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-      "ON CONFLICT (id) DO UPDATE SET name = excluded.name, subnet4 = excluded.subnet4, "
-      "subnet6 = excluded.subnet6, port = excluded.port, endpoint_host = excluded.endpoint_host, "
-      "nat = excluded.nat, dns = excluded.dns, mtu = excluded.mtu, transit = excluded.transit, "
-      "gateway_key = excluded.gateway_key, gateway_private_key = excluded.gateway_private_key, "
-      "created = excluded.created, stopped = excluded.stopped, gateway4 = excluded.gateway4, "
-      "gateway6 = excluded.gateway6, reserved = excluded.reserved, "
-      "default_role = excluded.default_role, max_members = excluded.max_members, "
-      "policy = excluded.policy, max_devices = excluded.max_devices, names = excluded.names, "
-      "forwarders = excluded.forwarders, attach = excluded.attach, "
-      "host_access = excluded.host_access, listen = excluded.listen");
+      database, upsert("networks", "id",
+                       "name, subnet4, subnet6, port, endpoint_host, nat, dns, mtu, transit, "
+                       "gateway_key, gateway_private_key, created, stopped, gateway4, "
+                       "gateway6, reserved, default_role, max_members, policy, max_devices, "
+                       "names, forwarders, attach, host_access, listen"));
   Binder(put)
       .add(network.id.value)
       .add(network.name)
@@ -254,24 +241,15 @@ void write_change(SQLite::Database& database, const store::PutNetwork& change) {
 }
 
 void write_change(SQLite::Database& database, const store::DeleteNetwork& change) {
-  SQLite::Statement remove(database, "DELETE FROM networks WHERE id = ?");
-  Binder(remove).add(change.id.value);
-  remove.exec();
+  execute(database, "DELETE FROM networks WHERE id = ?", change.id.value);
 }
 
 void write_change(SQLite::Database& database, const store::PutPeer& change) {
   const model::Peer& peer = change.peer;
   SQLite::Statement put(
-      database,
-      "INSERT INTO peers (id, network, name, role, state, address4, address6, public_key, invited, "
-      "enrolled, revoked, by_hand, expires, lease, person) "
-      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-      "ON CONFLICT (id) DO UPDATE SET network = excluded.network, name = excluded.name, "
-      "role = excluded.role, state = excluded.state, address4 = excluded.address4, "
-      "address6 = excluded.address6, public_key = excluded.public_key, "
-      "invited = excluded.invited, enrolled = excluded.enrolled, revoked = excluded.revoked, "
-      "by_hand = excluded.by_hand, expires = excluded.expires, lease = excluded.lease, "
-      "person = excluded.person");
+      database, upsert("peers", "id",
+                       "network, name, role, state, address4, address6, public_key, invited, "
+                       "enrolled, revoked, by_hand, expires, lease, person"));
   Binder(put)
       .add(peer.id.value)
       .add(peer.network.value)
@@ -289,25 +267,18 @@ void write_change(SQLite::Database& database, const store::PutPeer& change) {
       .add(peer.lease_s)
       .add(peer.person);
   put.exec();
-  SQLite::Statement count(database,
-                          "UPDATE meta SET next_peer_id = max(next_peer_id, ? + 1) WHERE id = 1");
-  Binder(count).add(peer.id.value);
-  count.exec();
+  execute(database, "UPDATE meta SET next_peer_id = max(next_peer_id, ? + 1) WHERE id = 1",
+          peer.id.value);
 }
 
 void write_change(SQLite::Database& database, const store::DeletePeer& change) {
-  SQLite::Statement remove(database, "DELETE FROM peers WHERE id = ?");
-  Binder(remove).add(change.id.value);
-  remove.exec();
+  execute(database, "DELETE FROM peers WHERE id = ?", change.id.value);
 }
 
 void write_change(SQLite::Database& database, const store::PutToken& change) {
   const model::Token& token = change.token;
-  SQLite::Statement put(
-      database,
-      "INSERT INTO tokens (secret_hash, network, peer, expires, bound_to) VALUES (?, ?, ?, ?, ?) "
-      "ON CONFLICT (secret_hash) DO UPDATE SET network = excluded.network, peer = excluded.peer, "
-      "expires = excluded.expires, bound_to = excluded.bound_to");
+  SQLite::Statement put(database,
+                        upsert("tokens", "secret_hash", "network, peer, expires, bound_to"));
   Binder(put)
       .blob(token.secret_hash)
       .add(token.network.value)
@@ -318,18 +289,12 @@ void write_change(SQLite::Database& database, const store::PutToken& change) {
 }
 
 void write_change(SQLite::Database& database, const store::DeleteTokensOf& change) {
-  SQLite::Statement remove(database, "DELETE FROM tokens WHERE peer = ?");
-  Binder(remove).add(change.peer.value);
-  remove.exec();
+  execute(database, "DELETE FROM tokens WHERE peer = ?", change.peer.value);
 }
 
 void write_change(SQLite::Database& database, const store::PutForward& change) {
   const model::Forward& forward = change.forward;
-  SQLite::Statement put(
-      database,
-      "INSERT INTO forwards (protocol, port, network, peer, to_port) VALUES (?, ?, ?, ?, ?) "
-      "ON CONFLICT (protocol, port) DO UPDATE SET network = excluded.network, "
-      "peer = excluded.peer, to_port = excluded.to_port");
+  SQLite::Statement put(database, upsert("forwards", "protocol, port", "network, peer, to_port"));
   Binder(put)
       .add(std::string(model::to_string(forward.from.protocol)))
       .add(forward.from.port)
@@ -340,15 +305,12 @@ void write_change(SQLite::Database& database, const store::PutForward& change) {
 }
 
 void write_change(SQLite::Database& database, const store::DeleteForward& change) {
-  SQLite::Statement remove(database, "DELETE FROM forwards WHERE protocol = ? AND port = ?");
-  Binder(remove).add(std::string(model::to_string(change.from.protocol))).add(change.from.port);
-  remove.exec();
+  execute(database, "DELETE FROM forwards WHERE protocol = ? AND port = ?",
+          std::string(model::to_string(change.from.protocol)), change.from.port);
 }
 
 void write_change(SQLite::Database& database, const store::DeleteForwardsOf& change) {
-  SQLite::Statement remove(database, "DELETE FROM forwards WHERE peer = ?");
-  Binder(remove).add(change.peer.value);
-  remove.exec();
+  execute(database, "DELETE FROM forwards WHERE peer = ?", change.peer.value);
 }
 
 void write_change(SQLite::Database& database, const store::RefuseKey& change) {

@@ -20,6 +20,13 @@ void read_identities(SQLite::Database& database, store::State& state);
     SQLite::Database& database, std::uint64_t number, std::size_t limit);
 [[nodiscard]] std::uint64_t forget_audit(SQLite::Database& database, base::WallTime time);
 
+/// Of all networks, or of one.
+void read_authorities(SQLite::Database& database, store::State& state,
+                      std::optional<model::NetworkId> only);
+void read_certificates(SQLite::Database& database, store::State& state,
+                       std::optional<model::NetworkId> only);
+void read_last_lists(SQLite::Database& database, store::State& state);
+
 void write_change(SQLite::Database& database, const store::PutNetwork& change);
 void write_change(SQLite::Database& database, const store::DeleteNetwork& change);
 void write_change(SQLite::Database& database, const store::PutPeer& change);

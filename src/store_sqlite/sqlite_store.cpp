@@ -49,11 +49,13 @@ class SqliteStore final : public store::Store {
     return guarded("read the database", [&] { return read_state(database_); });
   }
 
-  base::Result<store::State> load_identities() override {
+  base::Result<store::State> load_identities(std::optional<model::NetworkId> only) override {
     return guarded("read the database", [&]() -> base::Result<store::State> {
       SQLite::Transaction transaction(database_);
       store::State state;
-      read_identities(database_, state);
+      read_authorities(database_, state, only);
+      read_certificates(database_, state, only);
+      read_last_lists(database_, state);
       transaction.commit();
       return state;
     });
