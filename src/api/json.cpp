@@ -328,6 +328,8 @@ int http_status(base::ErrorKind kind) {
 
 template std::string encode(const Empty&);
 template base::Result<Empty> decode(std::string_view);
+template std::string encode(const Reloaded&);
+template base::Result<Reloaded> decode(std::string_view);
 template std::string encode(const RoleAdd&);
 template base::Result<RoleAdd> decode(std::string_view);
 template std::string encode(const RoleSet&);

@@ -56,6 +56,7 @@ void expect_round_trip(const T& document) {
 
 TEST(Json, EveryTypeReadsBack) {
   expect_round_trip(Empty{});
+  expect_round_trip(Reloaded{{"admin.listen"}});
   expect_round_trip(NetworkCreate{.name = "lab"});
   expect_round_trip(NetworkCreate{
       .name = "lab",

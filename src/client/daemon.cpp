@@ -19,6 +19,15 @@ base::Status without_value(const base::Result<api::Empty>& result) {
   return {};
 }
 
+/// The gateway says what a program does that has no token; who has one wants another.
+base::Error refused_token(const std::string& remote) {
+  return base::make_error(
+      base::ErrorKind::NotPermitted,
+      "the token of remote " + remote + " is not accepted (any more)",
+      "on its gateway: warren token create NAME; then here: warren remote delete " + remote +
+          ", warren remote add " + remote);
+}
+
 }  // namespace
 
 base::Result<HttpAnswer> Daemon::exchange(HttpRequest request) const {
@@ -31,13 +40,17 @@ base::Result<HttpAnswer> Daemon::exchange(HttpRequest request) const {
   const auto at = base::HostPort::parse(remote.access.enrol_at);
   if (!at) return base::make_error(base::ErrorKind::Invalid, "the remote has no address");
   bool sent = false;
-  return exchange_pinned(
-             {.at = *at,
-              .pin = remote.access.pin,
-              .max_answer = kMaxAnswerBytes,
-              .administration = true},
-             [&request](const pki::Binding&) { return request; }, sent, timeout_)
-      .within("remote " + remote.name);
+  WARREN_TRY_ASSIGN(HttpAnswer answer,
+                    exchange_pinned(
+                        {.at = *at,
+                         .pin = remote.access.pin,
+                         .max_answer = kMaxAnswerBytes,
+                         .administration = true},
+                        [&request](const pki::Binding&) { return request; }, sent, timeout_)
+                        .within("remote " + remote.name));
+  constexpr unsigned kNoGoodToken = 401;
+  if (answer.status == kNoGoodToken) return refused_token(remote.name);
+  return answer;
 }
 
 template <typename T>
@@ -244,8 +257,8 @@ base::Result<api::DoctorReport> Daemon::examine_certificates() const {
   return call<api::DoctorReport>("GET", "/v1/doctor/certificates");
 }
 
-base::Status Daemon::reload() const {
-  return without_value(call<api::Empty>("POST", "/v1/reload"));
+base::Result<api::Reloaded> Daemon::reload() const {
+  return call<api::Reloaded>("POST", "/v1/reload");
 }
 
 base::Result<api::VerifyReport> Daemon::repair(const std::string& network) const {

@@ -104,7 +104,7 @@ class Daemon {
   [[nodiscard]] base::Result<std::string> revocation_document(
       const std::string& network, bool der, std::optional<std::uint32_t> authority) const;
   [[nodiscard]] base::Result<api::DoctorReport> examine_certificates() const;
-  [[nodiscard]] base::Status reload() const;
+  [[nodiscard]] base::Result<api::Reloaded> reload() const;
   [[nodiscard]] base::Result<api::VerifyReport> repair(const std::string& network) const;
   /// The newest records, newest first.
   [[nodiscard]] base::Result<api::AuditList> audit(std::size_t limit) const;

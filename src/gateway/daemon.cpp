@@ -40,7 +40,18 @@ class SystemClock final : public control::Clock {
   [[nodiscard]] base::WallTime wall() const override { return os::wall_now(); }
 };
 
+base::Status check_option(const char* name, const std::optional<std::string>& value,
+                          std::string (*wrong)(const std::string&)) {
+  const std::string why = value ? wrong(*value) : "";
+  if (why.empty()) return {};
+  return base::make_error(base::ErrorKind::Invalid, std::string(name) + ": " + why,
+                          "see: warren daemon --help");
+}
+
 base::Result<Settings> effective_settings(const DaemonOptions& options) {
+  WARREN_TRY(check_option("--endpoint", options.endpoint, wrong_endpoint));
+  WARREN_TRY(check_option("--enrol-listen", options.enrol_listen, wrong_listen));
+  WARREN_TRY(check_option("--admin-listen", options.admin_listen, wrong_listen));
   WARREN_TRY_ASSIGN(Settings settings, load_settings(options.settings_file));
   if (options.log_level) settings.log.level = *options.log_level;
   if (options.endpoint) settings.endpoint = *options.endpoint;
@@ -68,7 +79,7 @@ struct Daemon::Impl {
   void watch_signals();
   void retry_later();
   void forget_old_records();
-  base::Status reload();
+  base::Result<std::vector<std::string>> reload();
   [[nodiscard]] control::Settings control_settings();
   [[nodiscard]] static std::uint16_t port_of(const std::string& listen, std::uint16_t got);
   void say(LogLevel level, const std::string& message) { log.write(level, "gateway", message); }
@@ -196,7 +207,7 @@ void Daemon::Impl::forget_old_records() {
   }
 }
 
-base::Status Daemon::Impl::reload() {
+base::Result<std::vector<std::string>> Daemon::Impl::reload() {
   auto fresh = effective_settings(options);
   base::Status applied;
   if (fresh)
@@ -205,19 +216,22 @@ base::Status Daemon::Impl::reload() {
     applied = fresh.error();
   if (!applied) {
     say(LogLevel::Error, "settings not reloaded: " + applied.error().message);
-    return applied;
+    return std::move(applied).error();
   }
-  if (fresh->enrol_listen != settings.enrol_listen)
-    say(LogLevel::Warning, "enrol.listen changes when the daemon is started again");
-  fresh->enrol_listen = settings.enrol_listen;
-  if (fresh->admin_listen != settings.admin_listen)
-    say(LogLevel::Warning, "admin.listen changes when the daemon is started again");
-  fresh->admin_listen = settings.admin_listen;
+  std::vector<std::string> at_next_start;
+  const auto keep = [&](const char* key, std::string Settings::* value) {
+    if ((*fresh).*value == settings.*value) return;
+    say(LogLevel::Warning, std::string(key) + " changes when the daemon is started again");
+    at_next_start.emplace_back(key);
+    (*fresh).*value = settings.*value;
+  };
+  keep("enrol.listen", &Settings::enrol_listen);
+  keep("admin.listen", &Settings::admin_listen);
   settings = std::move(*fresh);
   control->set_settings(control_settings());
   forget_old_records();
   say(LogLevel::Info, "settings reloaded");
-  return {};
+  return at_next_start;
 }
 
 Daemon::Daemon(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -234,7 +248,10 @@ base::Result<std::unique_ptr<Daemon>> Daemon::create(boost::asio::io_context& io
   if (!state) return std::move(state).error().within("run the daemon");
   auto impl =
       std::make_unique<Impl>(io, std::move(options), std::move(settings), std::move(*state));
-  WARREN_TRY(impl->open(open_store).within("run the daemon"));
+  if (auto opened = impl->open(open_store); !opened) {
+    impl->state.discard_if_made();
+    return std::move(opened).error().within("run the daemon");
+  }
   return std::unique_ptr<Daemon>(new Daemon(std::move(impl)));
 }
 
@@ -274,7 +291,8 @@ void Daemon::run() {
   tell("STOPPING=1");
 }
 
-base::Status Daemon::reload() { return impl_->reload(); }
+base::Result<std::vector<std::string>> Daemon::reload() { return impl_->reload(); }
+void Daemon::abandon() { impl_->state.discard_if_made(); }
 control::Control& Daemon::control() { return *impl_->control; }
 base::Log& Daemon::log() { return impl_->log; }
 const Settings& Daemon::settings() const { return impl_->settings; }

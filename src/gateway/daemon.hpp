@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/log.hpp"
 #include "base/result.hpp"
@@ -54,8 +55,11 @@ class Daemon {
   /// Runs the context until SIGTERM or SIGINT; SIGHUP reloads. Tells the service manager.
   void run();
 
-  /// Reads the settings again. An error leaves the former ones in force.
-  [[nodiscard]] base::Status reload();
+  /// Reads the settings again, and gives the keys that changed and count at the next start only.
+  /// An error leaves the former settings in force.
+  [[nodiscard]] base::Result<std::vector<std::string>> reload();
+  /// It could not serve: a state that this start made goes again with the daemon.
+  void abandon();
 
   [[nodiscard]] control::Control& control();
   [[nodiscard]] base::Log& log();

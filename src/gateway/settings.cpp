@@ -267,6 +267,16 @@ std::string SettingsProblem::to_string() const {
   return file + ":" + std::to_string(line) + ":" + std::to_string(column) + ": " + message;
 }
 
+std::string wrong_endpoint(const std::string& value) {
+  std::string host;
+  return take_host(value, host);
+}
+
+std::string wrong_listen(const std::string& value) {
+  std::string at;
+  return take_listen(value, at);
+}
+
 std::optional<base::LogLevel> parse_log_level(std::string_view text) {
   for (const base::LogLevel level : {base::LogLevel::Debug, base::LogLevel::Info,
                                      base::LogLevel::Warning, base::LogLevel::Error})

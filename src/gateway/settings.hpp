@@ -68,6 +68,10 @@ void parse_settings(const std::string& file, const std::string& text, Settings& 
 void check_settings(const std::string& file, const Settings& settings,
                     std::vector<SettingsProblem>& problems);
 
+/// What is wrong with a value of `endpoint`, of `enrol.listen` and `admin.listen`; empty: nothing.
+[[nodiscard]] std::string wrong_endpoint(const std::string& value);
+[[nodiscard]] std::string wrong_listen(const std::string& value);
+
 [[nodiscard]] std::optional<base::LogLevel> parse_log_level(std::string_view text);
 
 }  // namespace warren::gateway

@@ -21,8 +21,23 @@ constexpr mode_t kSecretMode = 0600;
 }  // namespace
 
 base::Result<StateDirectory> StateDirectory::open(const std::string& path) {
+  std::error_code error;
+  const bool absent = !std::filesystem::exists(path, error) && !error;
   WARREN_TRY(os::make_directories(path, 0700));
-  return open_existing(path);
+  WARREN_TRY_ASSIGN(StateDirectory state, open_existing(path));
+  // Another daemon may have made and left it in the meantime.
+  state.made_ = absent && !std::filesystem::exists(path + "/instance", error) && !error;
+  return state;
+}
+
+void StateDirectory::Remove::operator()(std::string* path) const {
+  const std::unique_ptr<std::string> owned(path);
+  std::error_code error;
+  std::filesystem::remove_all(*owned, error);
+}
+
+void StateDirectory::discard_if_made() {
+  if (made_) discarded_.reset(std::make_unique<std::string>(path_).release());
 }
 
 base::Result<StateDirectory> StateDirectory::open_existing(const std::string& path) {

@@ -1,6 +1,7 @@
 // The state directory of one gateway: its lock, its instance id, its identity key.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -20,6 +21,8 @@ class StateDirectory {
 
   /// The id that the host's objects of this gateway carry: 12 hexadecimal digits, made once.
   [[nodiscard]] base::Result<std::string> instance(base::RandomSource& random) const;
+  /// A directory that open() made, and in which nothing was, is removed with this object.
+  void discard_if_made();
   /// nullopt: no daemon ever ran here.
   [[nodiscard]] base::Result<std::optional<std::string>> existing_instance() const;
   /// The identity key, made once, 0600.
@@ -32,6 +35,12 @@ class StateDirectory {
   StateDirectory(std::string path, os::Fd lock) : path_(std::move(path)), lock_(std::move(lock)) {}
   std::string path_;
   os::Fd lock_;
+  bool made_ = false;
+  /// Removes the directory of this name; while the lock is still held.
+  struct Remove {
+    void operator()(std::string* path) const;
+  };
+  std::unique_ptr<std::string, Remove> discarded_;
 };
 
 }  // namespace warren::gateway

@@ -24,6 +24,9 @@ class io_context;
 
 namespace warren::server {
 
+/// Reads the settings again, and says what of them counts at the next start only.
+using Reload = std::function<base::Result<api::Reloaded>()>;
+
 struct Options {
   std::string socket_path;       ///< the API; its directory must exist
   std::string group = "warren";  ///< may use the API beside root, if the group exists
@@ -41,7 +44,7 @@ struct Options {
   std::function<base::WallTime()> wall_clock = {};
 
   /// POST /v1/reload; absent: 503.
-  std::function<base::Status()> reload;
+  Reload reload;
   Limits limits;
 };
 

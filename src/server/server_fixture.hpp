@@ -59,7 +59,7 @@ void require(const base::Result<T>& result) {
 
 class TestServer {
  public:
-  explicit TestServer(Limits limits = {}, std::function<base::Status()> reload = {})
+  explicit TestServer(Limits limits = {}, Reload reload = {})
       : identity(*pki::create_identity()), gateway(settings_with(identity)) {
     gateway.clock.time = os::wall_now();
     Options options;

@@ -100,11 +100,13 @@ TEST(Server, RefusalsCarryAnErrorDocument) {
 
 TEST(Server, ReloadCallsTheHook) {
   int reloads = 0;
-  TestServer server({}, [&]() -> base::Status {
-    if (++reloads == 1) return {};
+  TestServer server({}, [&]() -> base::Result<api::Reloaded> {
+    if (++reloads == 1) return api::Reloaded{{"admin.listen"}};
     return base::make_error(base::ErrorKind::Invalid, "warren.yaml:3: no such key");
   });
-  EXPECT_EQ(status_of(talk(server.socket_path(), request("POST", "/v1/reload"))), "200");
+  const std::string done = talk(server.socket_path(), request("POST", "/v1/reload"));
+  EXPECT_EQ(status_of(done), "200");
+  EXPECT_THAT(done, HasSubstr(R"("at_next_start":["admin.listen"])"));
   const std::string refused = talk(server.socket_path(), request("POST", "/v1/reload"));
   EXPECT_EQ(status_of(refused), "400");
   EXPECT_THAT(refused, HasSubstr("warren.yaml:3"));

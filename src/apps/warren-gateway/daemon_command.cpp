@@ -63,7 +63,10 @@ server::Options server_options(const Invocation& invocation, gateway::Daemon& da
   options.make_certificate = [&daemon] {
     return pki::self_signed_certificate(daemon.identity(), os::wall_now(), kCertificateDays);
   };
-  options.reload = [&daemon] { return daemon.reload(); };
+  options.reload = [&daemon]() -> base::Result<api::Reloaded> {
+    WARREN_TRY_ASSIGN(std::vector<std::string> at_next_start, daemon.reload());
+    return api::Reloaded{std::move(at_next_start)};
+  };
   return options;
 }
 
@@ -76,17 +79,26 @@ base::Status enter_without_root(Invocation& invocation) {
   return os::make_or_enter_own_place(invocation.run_dir);
 }
 
+base::Result<std::unique_ptr<server::Server>> open_server(boost::asio::io_context& io,
+                                                          const Invocation& invocation,
+                                                          gateway::Daemon& daemon) {
+  WARREN_TRY(daemon.start());
+  return server::Server::create(io, daemon.control(), daemon.log(),
+                                server_options(invocation, daemon));
+}
+
 base::Status run_daemon(const Invocation& invocation, const DaemonArguments& arguments) {
   boost::asio::io_context io(1);
   WARREN_TRY_ASSIGN(
       const std::unique_ptr<gateway::Daemon> daemon,
       gateway::Daemon::create(io, daemon_options(invocation, arguments), store_sqlite::open));
-  WARREN_TRY(daemon->start());
-  WARREN_TRY_ASSIGN(const std::unique_ptr<server::Server> server,
-                    server::Server::create(io, daemon->control(), daemon->log(),
-                                           server_options(invocation, *daemon)));
-  if (server->enrol_port() != 0) daemon->set_enrol_port(server->enrol_port());
-  if (server->admin_port() != 0) daemon->set_admin_port(server->admin_port());
+  const auto server = open_server(io, invocation, *daemon);
+  if (!server) {
+    daemon->abandon();
+    return server.error();
+  }
+  if ((*server)->enrol_port() != 0) daemon->set_enrol_port((*server)->enrol_port());
+  if ((*server)->admin_port() != 0) daemon->set_admin_port((*server)->admin_port());
   daemon->run();
   return {};
 }

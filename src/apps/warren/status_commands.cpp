@@ -289,9 +289,16 @@ void add_status(CLI::App& app, Invocation& invocation) {
 // --- reload ---
 
 base::Status reload(const Invocation& invocation) {
-  WARREN_TRY(daemon_of(invocation).reload());
-  print_line(invocation.json ? api::encode(api::Empty{})
-                             : "the daemon has read its settings again");
+  WARREN_TRY_ASSIGN(const api::Reloaded done, daemon_of(invocation).reload());
+  if (invocation.json) {
+    print_line(api::encode(done));
+    return {};
+  }
+  print_line("the daemon has read its settings again");
+  if (!done.at_next_start.empty()) {
+    fmt::print(stderr, "warren: warning: {} changed and {} only when the daemon is started again\n",
+               join_words(done.at_next_start), done.at_next_start.size() == 1 ? "counts" : "count");
+  }
   return {};
 }
 
