@@ -17,6 +17,7 @@
 
 #include <array>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include <boost/asio/buffer.hpp>
@@ -139,25 +140,25 @@ void ResolverRelay::State::listen(const base::Endpoint& at, error_code& error) {
   const asio::ip::address address = to_asio(at.address);
   const udp::endpoint for_datagrams(address, at.port);
   const tcp::endpoint for_streams(address, at.port);
-  datagrams.open(for_datagrams.protocol(), error);
-  if (!error) datagrams.bind(for_datagrams, error);
-  if (!error) datagrams.non_blocking(true, error);
-  if (!error) streams.open(for_streams.protocol(), error);
+  static_cast<void>(datagrams.open(for_datagrams.protocol(), error));
+  if (!error) static_cast<void>(datagrams.bind(for_datagrams, error));
+  if (!error) static_cast<void>(datagrams.non_blocking(true, error));
+  if (!error) static_cast<void>(streams.open(for_streams.protocol(), error));
   // Connections of a former daemon may linger.
-  if (!error) streams.set_option(tcp::acceptor::reuse_address(true), error);
-  if (!error) streams.bind(for_streams, error);
-  if (!error) streams.listen(kRelayConnections, error);
+  if (!error) static_cast<void>(streams.set_option(tcp::acceptor::reuse_address(true), error));
+  if (!error) static_cast<void>(streams.bind(for_streams, error));
+  if (!error) static_cast<void>(streams.listen(kRelayConnections, error));
 }
 
 void ResolverRelay::State::close() {
   closed = true;
   error_code ignored;
-  datagrams.close(ignored);
-  streams.close(ignored);
+  static_cast<void>(datagrams.close(ignored));
+  static_cast<void>(streams.close(ignored));
   datagram_pause.cancel();
   stream_pause.cancel();
-  while (!questions.empty()) finish(*questions.begin());
-  while (!connections.empty()) finish(*connections.begin());
+  for (const auto& question : std::exchange(questions, {})) finish(question);
+  for (const auto& connection : std::exchange(connections, {})) finish(connection);
 }
 
 void ResolverRelay::State::try_again(asio::steady_timer& pause, void (State::*what)()) {
@@ -206,10 +207,10 @@ void ResolverRelay::State::handle_datagram(std::size_t size) {
 
 void ResolverRelay::State::ask(Question& question, error_code& error) const {
   const udp::endpoint resolver(to, port);
-  question.outside.open(resolver.protocol(), error);
-  if (!error) question.outside.non_blocking(true, error);
-  if (!error) question.outside.connect(resolver, error);
-  if (!error) question.outside.send(asio::buffer(question.bytes), 0, error);
+  static_cast<void>(question.outside.open(resolver.protocol(), error));
+  if (!error) static_cast<void>(question.outside.non_blocking(true, error));
+  if (!error) static_cast<void>(question.outside.connect(resolver, error));
+  if (!error) static_cast<void>(question.outside.send(asio::buffer(question.bytes), 0, error));
 }
 
 void ResolverRelay::State::receive_answer(const std::shared_ptr<Question>& question) {
@@ -226,18 +227,19 @@ void ResolverRelay::State::receive_answer(const std::shared_ptr<Question>& quest
                           answer[1] == question->bytes[1];
         if (!fits) return self->receive_answer(question);
         error_code ignored;  // it is asked again
-        self->datagrams.send_to(asio::buffer(question->answer, size), question->sender, 0, ignored);
+        static_cast<void>(self->datagrams.send_to(asio::buffer(question->answer, size),
+                                                  question->sender, 0, ignored));
         self->finish(question);
       });
 }
 
 void ResolverRelay::State::finish(const std::shared_ptr<Question>& question) {
-  const auto kept = question;  // the argument may be the set's own
-  kept->done = true;
-  kept->timer.cancel();
+  if (std::exchange(question->done, true)) return;
+  question->timer.cancel();
   error_code ignored;
-  kept->outside.close(ignored);
-  load->questions -= static_cast<unsigned>(questions.erase(kept));
+  static_cast<void>(question->outside.close(ignored));
+  questions.erase(question);
+  --load->questions;
 }
 
 void ResolverRelay::State::fail(const udp::endpoint& whom, std::vector<std::uint8_t> question) {
@@ -245,7 +247,7 @@ void ResolverRelay::State::fail(const udp::endpoint& whom, std::vector<std::uint
   question[3] =
       static_cast<std::uint8_t>((question[3] & ~kCodeMask) | kRecursionAvailable | kServerFailure);
   error_code ignored;
-  datagrams.send_to(asio::buffer(question), whom, 0, ignored);
+  static_cast<void>(datagrams.send_to(asio::buffer(question), whom, 0, ignored));
 }
 
 // --- connections ---
@@ -302,7 +304,7 @@ void ResolverRelay::State::copy(const std::shared_ptr<Connection>& connection,
 void ResolverRelay::State::handle_end(const std::shared_ptr<Connection>& connection,
                                       Direction& direction) {
   error_code ignored;
-  direction.to->shutdown(tcp::socket::shutdown_send, ignored);
+  static_cast<void>(direction.to->shutdown(tcp::socket::shutdown_send, ignored));
   if (++connection->ended == 2) finish(connection);
 }
 
@@ -314,13 +316,13 @@ void ResolverRelay::State::touch(const std::shared_ptr<Connection>& connection) 
 }
 
 void ResolverRelay::State::finish(const std::shared_ptr<Connection>& connection) {
-  const auto kept = connection;
-  kept->done = true;
-  kept->timer.cancel();
+  if (std::exchange(connection->done, true)) return;
+  connection->timer.cancel();
   error_code ignored;
-  kept->inside.close(ignored);
-  kept->outside.close(ignored);
-  load->connections -= static_cast<unsigned>(connections.erase(kept));
+  static_cast<void>(connection->inside.close(ignored));
+  static_cast<void>(connection->outside.close(ignored));
+  connections.erase(connection);
+  --load->connections;
 }
 
 // --- what others see ---

@@ -67,13 +67,14 @@ Names names_of(const NameService& service, const HostDomain& wanted) {
 }  // namespace
 
 base::Result<NameService::Kind> tell_host(const std::string& record, const HostDomain& wanted) {
-  const auto service = find_name_service(wanted.link);
+  auto service = find_name_service(wanted.link);
   if (!service) {
     WARREN_TRY(untell_host(record));
     return make_error(ErrorKind::NotFound,
                       "this host has neither systemd-resolved nor resolvconf, and its "
                       "/etc/resolv.conf is not warren's to write");
   }
+  if (service->kind == NameService::Kind::Resolvconf) service->record = kTunnelRecord + wanted.link;
   const std::string text = record_of(*service, wanted);
   const auto told = os::read_file(record, kRecordBytes);
   if (told && *told == text) return service->kind;

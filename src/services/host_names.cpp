@@ -2,7 +2,9 @@
 // command, resolvectl(1): what it keeps dies with the link. resolvconf(8) exists twice (Debian's
 // and openresolv); both take a record on standard input. "-m 0 -x" is openresolv's for "before all
 // others", which Debian's ignores: there a record that is called tun.* comes first, by its file
-// interface-order. Either may be a link to resolvectl: then resolved runs, and is asked directly.
+// interface-order. Without "-x" openresolv puts a metric behind records that have none; first are
+// those of names that it takes for tunnels. Either may be a link to resolvectl: then resolved runs,
+// and is asked directly.
 #include "services/host_names.hpp"
 
 #include <fcntl.h>
@@ -100,8 +102,8 @@ base::Status set_resolvconf(const std::string& record, const Names& names, base:
   std::string search;
   for (const std::string& domain : names.search) search += " " + domain;
   if (!search.empty()) text += "search" + search + "\n";
-  std::vector<std::string> options = {"-a", record, "-m", "0"};
-  if (names.alone) options.emplace_back("-x");
+  std::vector<std::string> options = {"-a", record};
+  if (names.alone) options.insert(options.end(), {"-m", "0", "-x"});
   return run_program("resolvconf", options, at_most, text);
 }
 

@@ -25,10 +25,14 @@ struct Names {
   /// All names are asked there; else only those below the search domains, where the service can
   /// tell them apart (resolved can).
   bool all_names = true;
-  /// resolvconf: the servers that the host has already are asked no more.
+  /// resolvconf: the servers that the host has already are asked no more. Without it they come
+  /// after ours where the record is called as a tunnel (kTunnelRecord).
   bool alone = true;
   bool operator==(const Names&) const = default;
 };
+
+/// How names of records begin that both resolvconf programs put first.
+inline constexpr const char* kTunnelRecord = "tun0.";
 
 /// systemd-resolved where it runs and has its command, else resolvconf; nullopt where neither is.
 [[nodiscard]] std::optional<NameService> find_name_service(const std::string& link);

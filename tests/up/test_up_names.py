@@ -1,8 +1,13 @@
 """`warren up` and the host's name servers: openresolv, Debian's resolvconf, systemd-resolved."""
 
+import contextlib
+import os
+import pathlib
+import subprocess
+
 import pytest
 
-from up_lab import UpLab, changes, with_resolvconf
+from up_lab import UpLab, changes, require, wait_until, with_resolvconf
 
 RESOLVED = """#!/bin/sh
 # Keeps what it is told, as systemd-resolved keeps it per link.
@@ -49,6 +54,45 @@ def test_resolvconf_is_told_and_told_again(lab):
     assert "10.77.0.1" in lab.on_host("cat", "/etc/resolv.conf")
     lab.ask("down", "lab")
     assert changes(before, lab.snapshot()) == {}
+
+
+@contextlib.contextmanager
+def gateway_on(lab):
+    """`warren` of a daemon on the lab's host; what it leaves is cleaned up after its kill."""
+    environment = (f"WARREN_STATE_DIR={lab.directory}/gateway", "WARREN_RUN_DIR=/run/gateway")
+    program = pathlib.Path(os.environ["WARREN"])
+
+    def warren(*words):
+        return subprocess.run(lab.as_root(program, *words, environment=environment), text=True,
+                              capture_output=True, timeout=60)
+
+    with open(lab.directory / "gateway.log", "w") as log:
+        daemon = subprocess.Popen(lab.as_root(program, "daemon", environment=environment),
+                                  stdout=log, stderr=log)
+    try:
+        wait_until(lambda: warren("network", "list").returncode == 0,
+                   lambda: (lab.directory / "gateway.log").read_text(), 30)
+        yield warren
+    finally:
+        daemon.kill()
+        daemon.wait()
+        done = warren("cleanup")
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_host_of_a_gateway_resolves_below_its_network(lab):
+    require("dnsmasq")
+    before = lab.on_host("cat", "/etc/resolv.conf")
+    with gateway_on(lab) as warren:
+        made = warren("network", "create", "names", "--subnet", "10.99.0.0/24", "--endpoint",
+                      "192.0.2.1", "--no-nat", "--names", "--host-access")
+        assert made.returncode == 0, made.stderr
+        servers = [line.split()[1] for line in lab.on_host("cat", "/etc/resolv.conf").splitlines()
+                   if line.startswith("nameserver")]
+        assert servers == ["10.99.0.1", "198.51.100.53"]
+        assert "10.99.0.1" in lab.on_host("getent", "ahostsv4", "gateway.names.internal")
+    # The daemon was killed.
+    assert lab.on_host("cat", "/etc/resolv.conf") == before
 
 
 def test_a_resolvconf_that_fails_is_told_and_nothing_else_fails():
