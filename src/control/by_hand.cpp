@@ -269,12 +269,12 @@ base::Result<api::PeerView> Control::Impl::rename_peer(const Request& request,
   model::Peer peer = *found;
   WARREN_TRY(model::check_peer_name(wanted.name));
   if (wanted.name == name) return peer_view(network, peer, known_of(network.id));
-  WARREN_TRY(check_unnamed(network, name));
-  WARREN_TRY(check_unnamed(network, wanted.name));
-  WARREN_TRY(check_member_name(network, wanted.name));
   if (const model::Peer* owner = current_peer(network.id, wanted.name)) {
     return name_in_use(network, *owner);
   }
+  WARREN_TRY(check_unnamed(network, name));
+  WARREN_TRY(check_unnamed(network, wanted.name));
+  WARREN_TRY(check_member_name(network, wanted.name));
   peer.name = wanted.name;
   std::vector<store::Change> changes{store::PutPeer{peer}};
   certificates->deny_name(peer.id, changes);  // the member asks for another one

@@ -62,8 +62,8 @@ class EngineControl {
   [[nodiscard]] virtual base::Status start(const store::StoredNetwork& network,
                                            const std::vector<EnginePeer>& peers) = 0;
   /// As `start`, in two halves, so that several engines start at once: the first sets the start
-  /// going, the second returns when the engine runs. No other call for the network in between; after
-  /// an error of the first there is no second.
+  /// going, the second returns when the engine runs. No other call for the network in between;
+  /// after an error of the first there is no second.
   [[nodiscard]] virtual base::Status begin_start(const store::StoredNetwork& network,
                                                  const std::vector<EnginePeer>& peers) {
     return start(network, peers);
@@ -194,8 +194,8 @@ class Control {
   [[nodiscard]] base::Result<api::ForwardView> add_forward(const std::string& actor,
                                                            const std::string& network,
                                                            const api::ForwardAdd& request);
-  /// `from` is "8080/tcp". Its connections end. With a network: of that one alone; another's forward
-  /// is as if it were not there.
+  /// `from` is "8080/tcp". Its connections end. With a network: of that one alone; another's
+  /// forward is as if it were not there.
   [[nodiscard]] base::Status delete_forward(const std::string& actor, const std::string& from,
                                             const std::optional<std::string>& network = {});
   [[nodiscard]] base::Result<api::RoleList> list_roles(const std::string& network);
@@ -293,8 +293,8 @@ class Control {
   /// of the authority that is asked for. Never over, also when nobody asked for long.
   [[nodiscard]] base::Result<RevocationDocument> revocation_document(
       const std::string& network, ListForm form, std::optional<std::uint32_t> authority);
-  /// The list of one authority, which is known by the SHA-256 of its certificate (64 hex digits); of
-  /// one that is no more, the last, while something that it issued would still be good. NotFound
+  /// The list of one authority, which is known by the SHA-256 of its certificate (64 hex digits);
+  /// of one that is no more, the last, while something that it issued would still be good. NotFound
   /// says nothing of what there is.
   [[nodiscard]] base::Result<RevocationDocument> published_list(const std::string& fingerprint,
                                                                 ListForm form);

@@ -5,6 +5,8 @@
 // its connections.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "control/impl.hpp"
 #include "control/limits.hpp"
 #include "control/names.hpp"

@@ -49,10 +49,10 @@ std::string Control::Impl::enrolment_address(const model::Network& network) cons
 base::Status Control::Impl::choose_addresses(const model::Network& network, model::Peer& peer,
                                              const std::vector<model::Peer>& also) {
   // Addresses of revoked peers count until their ways in are closed.
-  std::vector<base::IpAddress> taken;
+  std::vector<model::AddressRange> taken;
   for (const model::Peer& other : also) {
     for (const auto& address : {other.address4, other.address6}) {
-      if (address) taken.push_back(*address);
+      if (address) taken.push_back({*address, *address});
     }
   }
   WARREN_TRY_ASSIGN(const model::Role role, role_for(network, peer.role));
@@ -75,7 +75,11 @@ base::Status Control::Impl::check_room(const model::Network& network, std::size_
   return make_error(
       ErrorKind::Conflict,
       fmt::format("network {} has {} members, and may have {}", network.name, members, most),
-      "revoke a member that is not needed");
+      network.max_members == 0 || network.max_members >= kMaxPeersPerNetwork
+          ? "revoke a member that is not needed"
+          : fmt::format("revoke a member that is not needed, or allow more: warren network set {} "
+                        "--max-members N",
+                        network.name));
 }
 
 base::Result<model::Peer> Control::Impl::invited_peer(const model::Network& network,

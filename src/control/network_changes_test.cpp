@@ -166,6 +166,7 @@ TEST_F(Forwarding, IsFourTranslationsAndComesBackAfterARestart) {
   const auto view = add("8080/tcp");
   ASSERT_TRUE(view) << view.error().message;
   EXPECT_EQ(view->public_address, "gw.example.org:8080");
+  EXPECT_TRUE(view->public_addresses.empty());
   EXPECT_EQ(view->address, "10.20.0.2");
   EXPECT_EQ(forward_facts(), 4U);  // two families, host and namespace
   const auto before = gateway.snapshot();
@@ -174,6 +175,24 @@ TEST_F(Forwarding, IsFourTranslationsAndComesBackAfterARestart) {
   });
   gateway.restart();
   EXPECT_TRUE(gateway.snapshot() == before);
+}
+
+TEST_F(Forwarding, ShowsEachAddressThatAnswers) {
+  gateway.host.own_addresses = {*base::IpAddress::parse("192.0.2.1"),
+                                *base::IpAddress::parse("2001:db8::1")};
+  const std::vector<std::string> both{"192.0.2.1:8080", "[2001:db8::1]:8080"};
+  const auto view = add("8080/tcp");
+  ASSERT_TRUE(view) << view.error().message;
+  EXPECT_EQ(view->public_addresses, both);
+  EXPECT_EQ(gateway.control->list_forwards().forwards.at(0).public_addresses, both);
+  api::NetworkCreate only4{.name = "four", .subnet = "10.30.0.0/24", .subnet6 = "none"};
+  only4.endpoint = "198.51.100.1";
+  ASSERT_TRUE(gateway.control->create_network("uid 0", only4));
+  gateway.add_member("four", "bob");
+  const auto other =
+      gateway.control->add_forward("uid 0", "four", {.from = "81/tcp", .peer = "bob"});
+  ASSERT_TRUE(other) << other.error().message;
+  EXPECT_EQ(other->public_addresses, (std::vector<std::string>{"198.51.100.1:81", "192.0.2.1:81"}));
 }
 
 TEST_F(Forwarding, AFailureAtAnyStepLeavesEverythingAsItWas) {

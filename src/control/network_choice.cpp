@@ -325,8 +325,17 @@ base::Result<model::Network> Control::Impl::choose_network(const api::NetworkCre
     WARREN_TRY(insert_role(network, role).within("role " + one_line(role.name, 80)));
   }
   if (wanted.default_role) {
-    WARREN_TRY_ASSIGN(const model::Role role, role_for(network, *wanted.default_role));
-    network.default_role = role.name;
+    auto role = role_for(network, *wanted.default_role);
+    if (!role) {
+      // The network is not there yet, and nobody can add one to it.
+      base::Error error = std::move(role).error();
+      if (!error.hint.starts_with("did you mean")) {
+        error.hint = fmt::format("make it along with the network: --role {}",
+                                 one_line(*wanted.default_role, 80));
+      }
+      return error;
+    }
+    network.default_role = role->name;
   }
   network.max_members = wanted.max_members.value_or(0);
   network.max_devices = wanted.max_devices.value_or(0);
@@ -341,12 +350,13 @@ base::Result<model::Network> Control::Impl::choose_network(const api::NetworkCre
   network.nat = wanted.nat;
   network.id = choose_id();
   network.created = deps.clock.wall();
-  WARREN_TRY(choose_attach(wanted, network));
   network.host_access = wanted.host_access.value_or(false);
+  // Before the host is asked about a segment that cannot be served anyway.
+  if (network.host_access || !wanted.attach.value_or("").empty())
+    WARREN_TRY(check_may_change_host("a path between the network and its host", ""));
+  WARREN_TRY(choose_attach(wanted, network));
   if (network.host_access) WARREN_TRY(check_host_access(network));
   if (network.nat) WARREN_TRY(check_may_change_host("a way out of the network", "--no-nat"));
-  if (network.host_access || !network.attach.empty())
-    WARREN_TRY(check_may_change_host("a path between the network and its host", ""));
   return network;
 }
 

@@ -74,6 +74,7 @@ void Control::Impl::end_engine(const model::Network& network) {
 base::Error Control::Impl::undo_create(const Request& request, const model::Network& network,
                                        base::Error reason) {
   const Request undo{request.actor, "network.create.undo", request.target};
+  deps.engines.forget(network.id);
   if (const base::Status gone = commit(certificates->deletion(network.id), undo); !gone) {
     unapplied.insert(network.id);
     creations_to_undo.insert(network.id);
@@ -124,6 +125,7 @@ bool Control::Impl::retry_networks() {
     if (stopped) stopped = stop_names(entry.first);
     if (!stopped) problems[entry.first] = "stop its engine: " + stopped.error().message;
     if (stopped) problems.erase(entry.first);
+    if (stopped && !state.networks.contains(entry.first)) deps.engines.forget(entry.first);
     return stopped.has_value();
   });
   std::erase_if(keys_to_remove, [&](const auto& entry) {

@@ -92,12 +92,12 @@ std::optional<base::IpAddress> PeerIndex::next_free(model::NetworkId network,
                                                     const base::Prefix& subnet,
                                                     const base::IpAddress& gateway,
                                                     std::vector<model::AddressRange> barred,
-                                                    const std::vector<base::IpAddress>& also) {
+                                                    const std::vector<model::AddressRange>& also) {
   const base::IpAddress last = subnet.last();
   const base::IpAddress lowest = subnet.network().address.plus(1);
   barred.push_back({gateway, gateway});
   if (last.is_v4()) barred.push_back({last, last});
-  for (const base::IpAddress& address : also) barred.push_back({address, address});
+  barred.insert(barred.end(), also.begin(), also.end());
   std::erase_if(barred, [&](const auto& one) { return one.first.family() != last.family(); });
   std::ranges::sort(barred);
   auto& places = networks_[network].places;

@@ -43,12 +43,10 @@ class PeerIndex {
   /// is remembered, so that asking again does not begin at the bottom; `barred` may change only
   /// together with the network's record (`forget_places`). Nothing is remembered of an answer that
   /// leaves out `also`.
-  [[nodiscard]] std::optional<base::IpAddress> next_free(model::NetworkId network,
-                                                         const std::string& role,
-                                                         const base::Prefix& subnet,
-                                                         const base::IpAddress& gateway,
-                                                         std::vector<model::AddressRange> barred,
-                                                         const std::vector<base::IpAddress>& also);
+  [[nodiscard]] std::optional<base::IpAddress> next_free(
+      model::NetworkId network, const std::string& role, const base::Prefix& subnet,
+      const base::IpAddress& gateway, std::vector<model::AddressRange> barred,
+      const std::vector<model::AddressRange>& also);
   void forget_places(model::NetworkId network);
 
  private:

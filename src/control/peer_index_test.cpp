@@ -64,8 +64,8 @@ class Twins {
         index_.next_free(network, "node", kSubnet, kSubnet.address.plus(1), kReserved, {});
     EXPECT_EQ(found, wanted);
     // One that leaves something out leaves no trace.
-    const auto other =
-        index_.next_free(network, "node", kSubnet, kSubnet.address.plus(1), kReserved, {*found});
+    const auto other = index_.next_free(network, "node", kSubnet, kSubnet.address.plus(1),
+                                        kReserved, {{*found, *found}});
     EXPECT_NE(other, found);
     return *found;
   }

@@ -277,21 +277,82 @@ base::Result<model::Subject> Control::Impl::subject(const model::Network& networ
     if (only_role) return role_for(network, name).error();
   }
   const model::Peer* peer = current_peer(network.id, name);
-  if (peer == nullptr) return unknown_peer(network, name);
+  if (peer == nullptr && only_peer) return unknown_peer(network, name);
+  if (peer == nullptr) return unknown_subject(network, name, false);
   return model::Subject{model::PartyKind::Peer, peer->name, peer->role};
+}
+
+base::Error Control::Impl::unknown_subject(const model::Network& network, const std::string& word,
+                                           bool services_count) const {
+  std::vector<std::string> names{"gateway", "internet", std::string(model::kDefaultRole)};
+  if (!network.attach.empty()) names.emplace_back("segment");
+  for (const model::Role& role : network.roles) names.push_back(role.name);
+  for (const auto& [id, peer] : index.in(network.id)) {
+    if (peer->state != model::PeerState::Revoked) names.push_back(peer->name);
+  }
+  for (const model::Service& service : services_of(network)) {
+    if (services_count) names.push_back(service.name);
+  }
+  return unknown_name(
+      fmt::format("network {} has no role{} \"{}\"", network.name,
+                  services_count ? ", peer or service" : " or peer", one_line(word, 80)),
+      word, names,
+      fmt::format("`warren role list {0}`, `warren peer list {0}` and `warren policy show {0}` "
+                  "show them",
+                  network.name));
+}
+
+base::Result<Control::Impl::Target> Control::Impl::target(const model::Network& network,
+                                                          const std::string& word) const {
+  auto named = subject(network, word);
+  if (named) return Target{.subject = std::move(*named)};
+  if (word.find(':') != std::string::npos) return std::move(named).error();
+  const auto& services = services_of(network);
+  const auto service = std::ranges::find(services, word, &model::Service::name);
+  if (service == services.end()) {
+    if (named.error().kind != ErrorKind::NotFound) return std::move(named).error();
+    return unknown_subject(network, word, true);
+  }
+  if (service->peer.empty()) {
+    return make_error(
+        ErrorKind::Invalid, fmt::format("service {} is nobody's: it names ports alone", word),
+        fmt::format("ask about somebody: warren policy test {} FROM TO {}", network.name, word));
+  }
+  auto offering = subject(network, "peer:" + service->peer);
+  if (!offering) return std::move(offering).error().within("service " + word);
+  return Target{.subject = std::move(*offering), .service = &*service};
+}
+
+base::Result<std::vector<model::PortRange>> Control::Impl::asked_ports(
+    const model::Network& network, const Target& of, const std::string& text) const {
+  if (text.empty() && of.service != nullptr) return of.service->ports;
+  if (const auto question = model::parse_question(text)) {
+    return std::vector<model::PortRange>{
+        {question->protocol, question->protocol, question->port, question->port}};
+  }
+  std::vector<std::string> names;
+  for (const model::Service& service : services_of(network)) {
+    if (service.name == text) return service.ports;
+    names.push_back(service.name);
+  }
+  if (text.empty()) {
+    return make_error(ErrorKind::Invalid, "it is not said what shall be opened",
+                      "add a port like tcp/22, udp/53 or icmp; a service has its own");
+  }
+  base::Error error =
+      unknown_name(fmt::format("\"{}\" is nothing to ask for", one_line(text, 80)), text, names,
+                   "write it like tcp/22, udp/53 or icmp, or name a service of the policy");
+  error.kind = ErrorKind::Invalid;
+  return error;
 }
 
 base::Result<api::PolicyAnswer> Control::Impl::test_policy(const std::string& name,
                                                            const api::PolicyTest& wanted) const {
   WARREN_TRY_ASSIGN(const model::Network network, find_network(name));
   WARREN_TRY_ASSIGN(const model::Subject from, subject(network, wanted.from));
-  WARREN_TRY_ASSIGN(const model::Subject to, subject(network, wanted.to));
-  const auto question = model::parse_question(wanted.port);
-  if (!question) {
-    return make_error(ErrorKind::Invalid,
-                      fmt::format("\"{}\" is nothing to ask for", one_line(wanted.port, 80)),
-                      "write it like tcp/22, udp/53 or icmp");
-  }
+  WARREN_TRY_ASSIGN(const Target asked, target(network, wanted.to));
+  const model::Subject& to = asked.subject;
+  WARREN_TRY_ASSIGN(const auto ports, asked_ports(network, asked, wanted.port));
   api::PolicyAnswer answer{.network = network.name};
   const model::Policy* policy = policy_of(network);
   if (policy == nullptr) {
@@ -304,9 +365,11 @@ base::Result<api::PolicyAnswer> Control::Impl::test_policy(const std::string& na
         out ? "members reach the internet when it has NAT" : "members reach each other");
     return answer;
   }
-  const model::PolicyAnswer found = policy->test(from, to, question->protocol, question->port);
+  const auto [question, found] = policy->test_all(from, to, ports);
   answer.allowed = found.allowed;
   answer.reason = found.reason;
+  const bool is_one = ports.size() == 1 && ports.front().first_port == ports.front().last_port;
+  if (!found.allowed && !is_one) answer.reason = question.to_string() + ": " + found.reason;
   if (found.rule != nullptr) {
     answer.line = found.rule->line;
     answer.rule = found.rule->text;

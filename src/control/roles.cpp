@@ -102,27 +102,12 @@ base::Result<model::Role> Control::Impl::role_for(const model::Network& network,
 base::Status Control::Impl::check_role_address(const model::Network& network,
                                                const model::Role& role,
                                                const base::IpAddress& address) const {
-  const auto& own = role.range(address.family());
-  if (own && !own->contains(address)) {
-    return make_error(ErrorKind::Invalid,
-                      fmt::format("address {} is outside {}, the range of role {}",
-                                  address.to_string(), own->to_string(), role.name),
-                      "choose one inside it, or leave --address out");
-  }
-  for (const model::Role& other : network.roles) {
-    const auto& range = other.range(address.family());
-    if (own || other.name == role.name || !range || !range->contains(address)) continue;
-    return make_error(ErrorKind::Conflict,
-                      fmt::format("address {} lies in {}, the range of role {}",
-                                  address.to_string(), range->to_string(), other.name),
-                      "choose another one, or leave --address out");
-  }
-  return {};
+  return model::check_role_address(role, network.roles, address);
 }
 
 base::Result<base::IpAddress> Control::Impl::next_address(
     const model::Network& network, const model::Role& role, const base::Prefix& subnet,
-    const std::vector<base::IpAddress>& also) {
+    const std::vector<model::AddressRange>& also) {
   const bool v4 = subnet.address.is_v4();
   const auto gateway = v4 ? network.gateway4() : network.gateway6();
   std::vector<model::AddressRange> barred = network.reserved;
@@ -137,8 +122,13 @@ base::Result<base::IpAddress> Control::Impl::next_address(
   const auto inside = [&](const base::IpAddress& address) {
     return own ? own->contains(address) : subnet.contains(address);
   };
-  auto used = std::ranges::count_if(also, inside);
-  for (const auto& [address, peer] : index.addresses(network.id)) used += inside(address) ? 1 : 0;
+  std::vector<model::AddressRange> held = also;
+  for (const auto& [address, peer] : index.addresses(network.id))
+    held.push_back({address, address});
+  std::erase_if(held, [&](const model::AddressRange& range) {
+    return !inside(range.first) && !inside(range.last);
+  });
+  const std::uint64_t used = model::count_addresses(held, subnet);
   std::string message =
       own ? fmt::format("the range {} of role {} is full: {} addresses are used by members",
                         own->to_string(), role.name, used)
@@ -156,8 +146,9 @@ base::Result<base::IpAddress> Control::Impl::next_address(
   }
   if (own && model::is_subnet4(*own))
     message += "; its first and last address are given only to who asks for them";
-  const std::string held = own ? std::string() : ranges_of(others, subnet);
-  if (!held.empty()) message += fmt::format("; the ranges of other roles are theirs ({})", held);
+  const std::string kept_off = own ? std::string() : ranges_of(others, subnet);
+  if (!kept_off.empty())
+    message += fmt::format("; the ranges of other roles are theirs ({})", kept_off);
   std::string hint = "revoke a member that is not needed, or make a network with a larger subnet";
   if (kept != 0) {
     hint = fmt::format(

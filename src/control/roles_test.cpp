@@ -159,7 +159,8 @@ TEST(Policies, AreInForceWhenSetAndAfterARestart) {
   EXPECT_EQ(lab.ask("n1", "broker", "tcp/22"), "deny 0");
   EXPECT_EQ(lab.ask("broker", "n1", "tcp/1883"), "deny 0");
   EXPECT_EQ(lab.ask("internet", "n1", "tcp/80"), "allow 3");
-  EXPECT_THAT(lab.ask("n1", "brokr", "tcp/22"), HasSubstr("there is no peer \"brokr\""));
+  EXPECT_THAT(lab.ask("n1", "brokr", "tcp/22"),
+              HasSubstr("has no role, peer or service \"brokr\""));
   EXPECT_THAT(lab.ask("n1", "broker", "22"), HasSubstr("is nothing to ask for"));
   EXPECT_TRUE(lab.table()->allows(lab.group("10.220.1.1"), lab.group("10.220.0.2"), 6, 1883));
   const auto before = lab.snapshot();
@@ -169,6 +170,56 @@ TEST(Policies, AreInForceWhenSetAndAfterARestart) {
   EXPECT_THAT(lab.host.cut, ElementsAre("lab"));
   ASSERT_TRUE(lab.control->clear_policy("uid 0", "lab"));
   EXPECT_EQ(lab.table(), nullptr);
+}
+
+TEST(Policies, AServiceIsAskedForByItsName) {
+  Project lab;
+  ASSERT_TRUE(lab.add("n1", "node"));
+  ASSERT_TRUE(lab.add("broker", "management"));
+  ASSERT_TRUE(lab.set({"services:", "  mqtt: {peer: broker, port: 1883}",
+                       "  files: {peer: broker, port: 8000-8010}", "  upload: tcp 9000",
+                       "rules:", "  - node -> mqtt", "  - node -> broker: tcp 8000-8004, tcp 9000",
+                       "  - management -> broker: tcp 8000-8004, tcp 8005-8010"}));
+  EXPECT_EQ(lab.ask("n1", "mqtt", ""), "allow 6");
+  EXPECT_EQ(lab.ask("n1", "mqtt", "tcp/1883"), "allow 6");
+  EXPECT_EQ(lab.ask("n1", "mqtt", "tcp/22"), "deny 0");
+  EXPECT_EQ(lab.ask("broker", "mqtt", ""), "deny 0");
+  EXPECT_EQ(lab.ask("n1", "broker", "mqtt"), "allow 6");
+  EXPECT_EQ(lab.ask("n1", "broker", "upload"), "allow 7");
+  // All of its ports count, whichever rules they are of.
+  EXPECT_EQ(lab.ask("n1", "files", ""), "deny 0");
+  EXPECT_THAT(lab.control->test_policy("lab", {.from = "n1", .to = "files", .port = ""})->reason,
+              HasSubstr("tcp/8005: "));
+  EXPECT_THAT(lab.ask("management", "files", ""), HasSubstr("allow"));
+  EXPECT_THAT(lab.ask("n1", "upload", ""), HasSubstr("service upload is nobody's"));
+  EXPECT_THAT(lab.ask("n1", "broker", ""), HasSubstr("not said what shall be opened"));
+  const auto hint = [&](const char* from, const char* to, const char* port) {
+    return lab.control->test_policy("lab", {.from = from, .to = to, .port = port}).error().hint;
+  };
+  // That a name is taken is said before what the policy says of it.
+  EXPECT_THAT(lab.control->rename_peer("uid 0", "lab", "n1", {.name = "broker"}).error().message,
+              ::testing::Not(HasSubstr("policy")));
+  EXPECT_EQ(hint("node", "managment", "tcp/22"), "did you mean management?");
+  EXPECT_EQ(hint("nod", "broker", "tcp/22"), "did you mean node?");
+  EXPECT_EQ(hint("n1", "mqt", ""), "did you mean mqtt?");
+  EXPECT_EQ(hint("n1", "broker", "uplod"), "did you mean upload?");
+  EXPECT_EQ(hint("mqqt", "broker", "tcp/22").find("mqtt"), std::string::npos);  // asks for nothing
+}
+
+TEST(Roles, HintsAreOfWhatCanBeDone) {
+  testing::Gateway gateway;
+  api::NetworkCreate request{.name = "g1", .subnet = "10.20.0.0/24"};
+  request.default_role = "nope";
+  const auto refused = gateway.control->create_network("uid 0", request);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().hint, HasSubstr("along with the network: --role nope"));
+  request.default_role.reset();
+  request.max_members = 1;
+  ASSERT_TRUE(gateway.control->create_network("uid 0", request));
+  ASSERT_TRUE(gateway.invite("g1", "ann"));
+  const auto full = gateway.invite("g1", "bob");
+  ASSERT_FALSE(full);
+  EXPECT_THAT(full.error().hint, HasSubstr("warren network set g1 --max-members"));
 }
 
 TEST(Policies, FollowTheMembers) {

@@ -7,6 +7,9 @@
 // reserved, or roles have ranges that they never get (docs/design/0022-attach.md). When a member is
 // admitted its address is asked for once more: from then on it is answered for.
 //
+// Several networks may be on one link: what one of them has, its members' addresses and its
+// gateway's, no other gets, whether anybody answers for it or not.
+//
 // A segment may vanish and come back; the plan follows what is there, `status` and `verify` say
 // when it is not.
 #include <fmt/format.h>
@@ -135,6 +138,37 @@ base::Status Control::Impl::look_at_segment(const model::Network& network,
   return {};
 }
 
+std::string Control::Impl::owner_beside(const model::Network& network,
+                                        const base::IpAddress& address) const {
+  if (network.attach.empty()) return {};
+  for (const auto& [id, stored] : state.networks) {
+    const model::Network& other = stored.network;
+    if (id == network.id || other.attach != network.attach) continue;
+    const auto gateway = address.is_v4() ? other.gateway4() : other.gateway6();
+    if (gateway == address) return "the gateway of network " + other.name;
+    const model::Peer* holder = index.holder(id, address);
+    if (holder != nullptr) return fmt::format("{} of network {}", holder->name, other.name);
+  }
+  return {};
+}
+
+std::optional<model::AddressRange> Control::Impl::held_beside(
+    const model::Network& network, const base::IpAddress& address) const {
+  for (const auto& [id, stored] : state.networks) {
+    const model::Network& other = stored.network;
+    if (network.attach.empty() || id == network.id || other.attach != network.attach) continue;
+    const auto gateway = address.is_v4() ? other.gateway4() : other.gateway6();
+    if (gateway == address) return model::AddressRange{address, address};
+    const PeerIndex::ByAddress& held = index.addresses(id);
+    auto at = held.find(address);
+    if (at == held.end()) continue;
+    base::IpAddress last = address;
+    while (++at != held.end() && at->first == last.plus(1)) last = at->first;
+    return model::AddressRange{address, last};
+  }
+  return std::nullopt;
+}
+
 std::string Control::Impl::seen_owner(const model::Network& network,
                                       const base::IpAddress& address) const {
   const auto seen = seen_on_segment.find({network.id, address});
@@ -144,28 +178,48 @@ std::string Control::Impl::seen_owner(const model::Network& network,
 base::Status Control::Impl::check_unused(const model::Network& network,
                                          const std::vector<base::IpAddress>& addresses,
                                          const std::string& hint) {
-  WARREN_TRY(look_at_segment(network, addresses));
-  for (const base::IpAddress& address : addresses) {
-    const std::string owner = seen_owner(network, address);
-    if (owner.empty()) continue;
+  const auto refuse = [&](const base::IpAddress& address, const std::string& owner) {
     return make_error(ErrorKind::Conflict,
                       fmt::format("address {} belongs to {} on {} already", address.to_string(),
                                   owner, network.attach),
                       hint);
+  };
+  // What another network of ours has is known better than the wire tells it: nobody answers for a
+  // member that is invited, and none of our own stations for each other.
+  for (const base::IpAddress& address : addresses) {
+    const std::string owner = owner_beside(network, address);
+    if (!owner.empty()) return refuse(address, owner);
+  }
+  WARREN_TRY(look_at_segment(network, addresses));
+  for (const base::IpAddress& address : addresses) {
+    const std::string owner = seen_owner(network, address);
+    if (!owner.empty()) return refuse(address, owner);
   }
   return {};
+}
+
+base::Result<base::IpAddress> Control::Impl::next_beside(const model::Network& network,
+                                                         const model::Role& role,
+                                                         const base::Prefix& subnet,
+                                                         std::vector<model::AddressRange>& taken) {
+  for (;;) {
+    WARREN_TRY_ASSIGN(const base::IpAddress next, next_address(network, role, subnet, taken));
+    const auto held = held_beside(network, next);
+    if (!held) return next;
+    taken.push_back(*held);
+  }
 }
 
 std::vector<base::IpAddress> Control::Impl::next_to_ask(const model::Network& network,
                                                         const model::Role& role,
                                                         const base::Prefix& subnet,
-                                                        std::vector<base::IpAddress> taken) {
+                                                        std::vector<model::AddressRange> taken) {
   std::vector<base::IpAddress> asked;
   while (asked.size() < kAskedTogether) {
-    const auto next = next_address(network, role, subnet, taken);
+    const auto next = next_beside(network, role, subnet, taken);
     if (!next) break;  // whoever needs it says that the range is full
     if (asked.empty() && seen_on_segment.contains({network.id, *next})) break;
-    taken.push_back(*next);
+    taken.push_back({*next, *next});
     asked.push_back(*next);
   }
   return asked;
@@ -173,7 +227,7 @@ std::vector<base::IpAddress> Control::Impl::next_to_ask(const model::Network& ne
 
 base::Status Control::Impl::look_ahead(const model::Network& network, const model::Role& role,
                                        const model::Peer& peer,
-                                       const std::vector<base::IpAddress>& taken) {
+                                       const std::vector<model::AddressRange>& taken) {
   if (network.attach.empty()) return {};
   std::vector<base::IpAddress> asked;
   if (network.subnet4 && !peer.address4) {
@@ -189,13 +243,13 @@ base::Status Control::Impl::look_ahead(const model::Network& network, const mode
 base::Result<base::IpAddress> Control::Impl::next_unused(const model::Network& network,
                                                          const model::Role& role,
                                                          const base::Prefix& subnet,
-                                                         std::vector<base::IpAddress> taken) {
+                                                         std::vector<model::AddressRange> taken) {
   if (network.attach.empty()) return next_address(network, role, subnet, taken);
   for (;;) {
-    WARREN_TRY_ASSIGN(const base::IpAddress next, next_address(network, role, subnet, taken));
+    WARREN_TRY_ASSIGN(const base::IpAddress next, next_beside(network, role, subnet, taken));
     WARREN_TRY(look_at_segment(network, next_to_ask(network, role, subnet, taken)));
     if (seen_owner(network, next).empty()) return next;
-    taken.push_back(next);
+    taken.push_back({next, next});
   }
 }
 

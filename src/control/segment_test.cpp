@@ -117,6 +117,65 @@ TEST(Attach, AnAddressThatSomebodyTookMeanwhileIsNotAdmitted) {
   EXPECT_EQ(gateway.snapshot(), before);
 }
 
+TEST(Attach, NetworksOnOneLinkGiveNoAddressTwice) {
+  Gateway gateway;
+  add_segment(gateway);
+  ASSERT_TRUE(gateway.control->create_network("uid 0", attached()));
+  ASSERT_TRUE(gateway.invite("lab", "ann"));  // nobody answers for one who is invited
+  gateway.add_member("lab", "bob");
+  EXPECT_EQ(gateway.control->show_peer("lab", "ann")->address, "10.20.0.4");
+  EXPECT_EQ(gateway.control->show_peer("lab", "bob")->address, "10.20.0.5");
+  const auto before = gateway.snapshot();
+  for (const auto& [taken, owner] : {std::pair("10.20.0.2", "the gateway of network lab"),
+                                     std::pair("10.20.0.4", "ann of network lab"),
+                                     std::pair("10.20.0.5", "bob of network lab")}) {
+    api::NetworkCreate second = attached();
+    second.name = "two";
+    second.gateway_addresses = {taken};
+    const auto refused = gateway.control->create_network("uid 0", second);
+    ASSERT_FALSE(refused) << taken;
+    EXPECT_THAT(refused.error().message,
+                HasSubstr(std::string(taken) + " belongs to " + owner + " on br100 already"));
+  }
+  EXPECT_EQ(gateway.snapshot(), before);
+  api::NetworkCreate second = attached();
+  second.name = "two";
+  second.gateway_addresses = {"10.20.0.7"};
+  ASSERT_TRUE(gateway.control->create_network("uid 0", second));
+  for (const auto& [name, free] : {std::pair("eve", "10.20.0.6"), std::pair("fay", "10.20.0.8")}) {
+    ASSERT_TRUE(gateway.invite("two", name));
+    EXPECT_EQ(gateway.control->show_peer("two", name)->address, free);
+  }
+  for (const char* taken : {"10.20.0.2", "10.20.0.4", "10.20.0.5"}) {
+    const auto fixed = gateway.control->add_peer("uid 0", "two",
+                                                 {.name = "gus", .role = "", .addresses = {taken}});
+    ASSERT_FALSE(fixed) << taken;
+    EXPECT_THAT(fixed.error().message, HasSubstr("of network lab on br100 already"));
+  }
+  // The first one goes around the second's as well, and what is given back is free for both.
+  ASSERT_TRUE(gateway.invite("lab", "hal"));
+  EXPECT_EQ(gateway.control->show_peer("lab", "hal")->address, "10.20.0.9");
+  ASSERT_TRUE(gateway.control->revoke("uid 0", "lab", "bob"));
+  ASSERT_TRUE(gateway.invite("two", "ivy"));
+  EXPECT_EQ(gateway.control->show_peer("two", "ivy")->address, "10.20.0.5");
+}
+
+TEST(Attach, NetworksOfAnotherLinkHaveAddressesOfTheirOwn) {
+  Gateway gateway;
+  add_segment(gateway);
+  gateway.host.environment.segments["br200"] = plan::SegmentKind::Bridge;
+  gateway.host.segments["br200"] = {.is_bridge = true, .up = true, .index = 8, .addresses = {}};
+  ASSERT_TRUE(gateway.control->create_network("uid 0", attached()));
+  api::NetworkCreate other = attached();
+  other.name = "two";
+  other.attach = "br200";
+  ASSERT_TRUE(gateway.control->create_network("uid 0", other));
+  ASSERT_TRUE(gateway.invite("lab", "ann"));
+  ASSERT_TRUE(gateway.invite("two", "ann"));
+  EXPECT_EQ(gateway.control->show_peer("two", "ann")->address,
+            gateway.control->show_peer("lab", "ann")->address);
+}
+
 TEST(Attach, ThousandsOfPeersAreAFewQuestions) {
   Gateway gateway;
   add_segment(gateway);

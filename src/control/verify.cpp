@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "control/certificates.hpp"
 #include "control/names.hpp"
@@ -26,13 +28,34 @@ std::string netns_of(const plan::Fact& fact) {
       fact);
 }
 
-/// The first line of each command: a table's text is not for a line.
+/// What can be pasted as it stands: whole commands, or where they are more than a line (the text of
+/// a table, whose first half alone would take everything of it away) the one that does it all.
 std::string repair_of(const plan::Step& step, const std::string& instance) {
   std::string out;
   for (const std::string& command : step.to_commands(instance)) {
-    out += (out.empty() ? "" : "; ") + command.substr(0, command.find('\n'));
+    out += (out.empty() ? "" : "; ") + command;
   }
-  return one_line(out, kMaxRepair);
+  const bool is_a_line = out.size() <= kMaxRepair && out.find('\n') == std::string::npos;
+  return is_a_line ? out : "warren export | warren apply -f -";
+}
+
+/// What only goes and comes again because its table is replaced differs in nothing.
+std::vector<plan::Step> without_remade(std::vector<plan::Step> plan) {
+  std::map<std::string, plan::Fact> removed;
+  for (const plan::Step& step : plan) {
+    if (step.before && !step.after) removed.emplace(plan::key_of(*step.before), *step.before);
+  }
+  std::set<std::string> remade;
+  for (const plan::Step& step : plan) {
+    if (step.before || !step.after) continue;
+    const auto former = removed.find(plan::key_of(*step.after));
+    if (former != removed.end() && former->second == *step.after) remade.insert(former->first);
+  }
+  std::erase_if(plan, [&](const plan::Step& step) {
+    return step.before.has_value() != step.after.has_value() &&
+           remade.contains(plan::key_of(step.after ? *step.after : *step.before));
+  });
+  return plan;
 }
 
 /// "member 10.20.0.5 of group 17", "rule 17 -> 18 …", one each.
@@ -88,7 +111,7 @@ void Control::Impl::verify_host(api::VerifyReport& report) {
     report.differences.push_back({"", "host", plan.error().message, plan.error().hint});
     return;
   }
-  for (const plan::Step& step : *plan) {
+  for (const plan::Step& step : without_remade(std::move(*plan))) {
     const plan::Fact& fact = step.after ? *step.after : *step.before;
     const auto network = names.find(netns_of(fact));
     const std::string name = network == names.end() ? "" : network->second;

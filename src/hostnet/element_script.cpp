@@ -34,7 +34,7 @@ void ElementScript::take(const plan::Fact& fact, Elements& whole, Elements& keys
     if (&keys != &whole) keys[set].push_back(key);
   };
   if (const auto* gate = std::get_if<plan::Gate>(&fact)) {
-    put(gate->table + " networks", quoted(gate->link), "");
+    if (!gate->link.empty()) put(gate->table + " networks", quoted(gate->link), "");
     if (gate->transit4) put(gate->table + " transit4", gate->transit4->to_string(), "");
     if (gate->transit6) put(gate->table + " transit6", gate->transit6->to_string(), "");
   } else if (const auto* guard = std::get_if<plan::Guard>(&fact)) {

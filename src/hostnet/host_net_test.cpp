@@ -211,6 +211,51 @@ TEST(HostNet, RepairsWhatOthersBroke) {
   });
 }
 
+TEST(HostNet, AnUplinkThatIsDownConcernsItsNetworkAlone) {
+  World::tell([](World& world) {
+    const auto host = world.open();
+    const HostNetwork lab = world.network(world.name('a'), 1);
+    const HostNetwork other = world.network(world.name('b'), 2);
+    ASSERT_DONE(plan::reconcile(*host, {lab, other}));
+    const std::string right = output_of("nft list table inet " + World::table());
+    // The kernel takes its IPv6 address away with it.
+    output_of("ip link set " + lab.id.uplink_name() + " down");
+    const std::vector<std::string> lines = plan::preview(*host, {lab, other}).value();
+    EXPECT_THAT(lines, testing::Not(testing::IsEmpty()));
+    for (const std::string& line : lines) {
+      EXPECT_THAT(line, testing::Not(testing::HasSubstr("nft"))) << line;
+      EXPECT_THAT(line, testing::Not(testing::HasSubstr(other.id.uplink_name()))) << line;
+    }
+    EXPECT_GT(plan::reconcile(*host, {lab, other}).value(), 0U);
+    EXPECT_THAT(plan::preview(*host, {lab, other}).value(), testing::IsEmpty());
+    EXPECT_EQ(output_of("nft list table inet " + World::table()), right);
+  });
+}
+
+TEST(HostNet, ATransitAddressOfNobodyGoesAlone) {
+  World::tell([](World& world) {
+    const auto host = world.open();
+    const HostNetwork lab = world.network(world.name('a'), 1);
+    ASSERT_DONE(plan::reconcile(*host, {lab}));
+    const std::string right = output_of("nft list table inet " + World::table());
+    output_of("nft add element inet " + World::table() + " transit4 '{ 203.0.113.9 }'");
+    EXPECT_THAT(plan::preview(*host, {lab}).value(),
+                testing::ElementsAre("nft delete element inet " + World::table() +
+                                     " transit4 '{ 203.0.113.9 }'"));
+    ASSERT_DONE(plan::reconcile(*host, {lab}));
+    EXPECT_EQ(output_of("nft list table inet " + World::table()), right);
+  });
+}
+
+TEST(HostNet, ItsPublicAddressesAreThoseOfTheLinksThatLeadOut) {
+  World::tell([](World& world) {
+    const auto host = world.open();
+    output_of("ip link add d0 type dummy; ip addr add 10.99.0.1/24 dev d0; ip link set d0 up");
+    EXPECT_THAT(host->public_addresses().value(),
+                testing::UnorderedElementsAre(address("192.0.2.2"), address("2001:db8::2")));
+  });
+}
+
 TEST(HostNet, SettingsThatOthersChangedSinceAreTheirs) {
   World::tell([](World& world) {
     const auto host = world.open();

@@ -6,6 +6,8 @@
 // out and so left alone. A setting is reported only while it has the value a plan would give it.
 #include <algorithm>
 #include <filesystem>
+#include <map>
+#include <set>
 #include <system_error>
 
 #include "hostnet/host_net.hpp"
@@ -199,6 +201,64 @@ Status observe_inside(os::Rtnl& rtnl, const Space& space, std::vector<plan::Fact
   return space.rules.recall(space.netns, read, out);
 }
 
+// Transit addresses that no gate is known to have, each for itself: it may be taken out alone, and
+// the table with the gates of all others stays. False: an element that is no address.
+bool add_lone_transits(const std::string& table,
+                       const std::map<std::string, std::set<std::string>>& sets,
+                       std::vector<plan::Fact>& out) {
+  bool known = true;
+  for (const auto& [set, family] :
+       {std::pair("transit4", base::Family::V4), std::pair("transit6", base::Family::V6)}) {
+    const auto found = sets.find(set);
+    if (found == sets.end()) continue;
+    for (const std::string& text : found->second) {
+      const auto address = base::IpAddress::parse(text);
+      known = known && address && address->family() == family;
+      if (!address || address->family() != family) continue;
+      plan::Gate lone{.table = table, .link = ""};
+      (address->is_v4() ? lone.transit4 : lone.transit6) = *address;
+      out.push_back(std::move(lone));
+    }
+  }
+  return known;
+}
+
+// The kernel takes IPv6 addresses off a link that is down. Whose a transit address is tells the
+// network's own end of the pair then.
+void claim_lone_transits(std::vector<plan::Fact>& facts) {
+  std::map<std::string, std::string> host_ends;   // by namespace
+  std::map<base::IpAddress, std::string> places;  // of inner ends: the namespace
+  std::map<std::string, plan::Gate*> gates;
+  for (plan::Fact& fact : facts) {
+    if (const auto* link = std::get_if<plan::Link>(&fact); link && link->name == plan::kUplink)
+      host_ends[link->netns] = link->host_name;
+    const auto* address = std::get_if<plan::Address>(&fact);
+    if (address != nullptr && address->link == plan::kUplink)
+      places[address->prefix.address] = address->netns;
+    if (auto* gate = std::get_if<plan::Gate>(&fact); gate && !gate->link.empty())
+      gates[gate->link] = gate;
+  }
+  const auto claimed = [&](const plan::Fact& fact) {
+    const auto* lone = std::get_if<plan::Gate>(&fact);
+    if (lone == nullptr || !lone->link.empty()) return false;
+    const auto& transit = lone->transit4 ? lone->transit4 : lone->transit6;
+    const auto place = places.find(*transit);
+    if (place == places.end()) return false;
+    const auto gate = gates.find(host_ends[place->second]);
+    if (gate == gates.end()) return false;
+    auto& own = transit->is_v4() ? gate->second->transit4 : gate->second->transit6;
+    if (own) return false;
+    own = *transit;
+    return true;
+  };
+  std::vector<plan::Fact> rest;
+  std::vector<bool> is_claimed;
+  for (const plan::Fact& fact : facts) is_claimed.push_back(claimed(fact));
+  for (std::size_t at = 0; at < facts.size(); ++at)
+    if (!is_claimed[at]) rest.push_back(std::move(facts[at]));
+  facts = std::move(rest);
+}
+
 // The gates and guards that the sets of the host's table hold. False when an element belongs to
 // none of them: the table is then not as we made it.
 bool add_elements(NftElements elements, const std::string& table,
@@ -220,7 +280,7 @@ bool add_elements(NftElements elements, const std::string& table,
        {std::pair("guarded4", base::Family::V4), std::pair("guarded6", base::Family::V6)})
     for (const std::string& link : sets[set])
       out.push_back(plan::Guard{.table = table, .family = family, .link = link});
-  return sets["transit4"].empty() && sets["transit6"].empty() && !elements.has_others;
+  return add_lone_transits(table, sets, out) && !elements.has_others;
 }
 
 bool reads(const std::string& key, const char* value) { return read_sysctl(key) == value; }
@@ -363,7 +423,9 @@ base::Result<plan::Observed> HostNet::observe() {
     WARREN_TRY(observe_recorded(out.facts));
     WARREN_TRY(observe_environment(links, out.environment));
     WARREN_TRY(observe_host(links, out));
-    return observe_namespaces(links, out);
+    WARREN_TRY(observe_namespaces(links, out));
+    claim_lone_transits(out.facts);
+    return {};
   });
   if (!read) return base::Error(read.error()).within("read the host back");
   return out;

@@ -6,6 +6,7 @@
 #include "model/policy.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "model/forward.hpp"
 
@@ -69,6 +70,44 @@ PolicyAnswer Policy::test(const Subject& from, const Subject& to, std::uint8_t p
     if (opens && covers(rule.from, from) && covers(rule.to, to)) return {true, &rule, ""};
   }
   return {false, nullptr, "no rule allows it, and what no rule allows is denied"};
+}
+
+Policy::Answered Policy::test_all(const Subject& from, const Subject& to,
+                                  const std::vector<PortRange>& ports) const {
+  // The answer changes only where a rule's ports begin, or are over: asking there is asking for
+  // all.
+  std::vector<PortRange> edges;
+  for (const PolicyRule& rule : rules) {
+    if (covers(rule.from, from) && covers(rule.to, to))
+      edges.insert(edges.end(), rule.ports.begin(), rule.ports.end());
+  }
+  Answered out;
+  for (const PortRange& range : ports) {
+    std::set<unsigned> protocols{range.first_protocol};
+    std::set<unsigned> numbers{range.first_port};
+    for (const PortRange& edge : edges) {
+      protocols.insert({edge.first_protocol, edge.last_protocol + 1U});
+      numbers.insert({edge.first_port, edge.last_port + 1U});
+    }
+    for (const unsigned protocol : protocols) {
+      if (protocol < range.first_protocol || protocol > range.last_protocol) continue;
+      for (const unsigned number : numbers) {
+        if (number < range.first_port || number > range.last_port) continue;
+        out.question = {static_cast<std::uint8_t>(protocol), static_cast<std::uint16_t>(number)};
+        out.answer = test(from, to, out.question.protocol, out.question.port);
+        if (!out.answer.allowed) return out;
+      }
+    }
+  }
+  return out;
+}
+
+std::string Question::to_string() const {
+  if (is_icmp(protocol)) return "icmp";
+  const std::string name = protocol == kTcp   ? "tcp"
+                           : protocol == kUdp ? "udp"
+                                              : "protocol " + std::to_string(protocol);
+  return name + "/" + std::to_string(port);
 }
 
 std::optional<Question> parse_question(std::string_view text) {

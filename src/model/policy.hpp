@@ -54,6 +54,15 @@ struct PolicyAnswer {
   std::string reason;                ///< why, where no rule did
 };
 
+/// "tcp/22", "udp/53", "icmp": what `policy test` asks for; nullopt for anything else.
+struct Question {
+  std::uint8_t protocol = 0;
+  std::uint16_t port = 0;
+
+  [[nodiscard]] std::string to_string() const;
+};
+[[nodiscard]] std::optional<Question> parse_question(std::string_view text);
+
 struct Policy {
   std::vector<Service> services;
   std::vector<PolicyRule> rules;
@@ -68,16 +77,17 @@ struct Policy {
   /// Whether `from` may open this to `to`. Port 0 for ICMP (protocol 1 or 58: one as the other).
   [[nodiscard]] PolicyAnswer test(const Subject& from, const Subject& to, std::uint8_t protocol,
                                   std::uint16_t port) const;
+  /// Whether `from` may open all of this to a member: the first of it that is denied, or something
+  /// of it when nothing is. `ports` is not empty.
+  struct Answered {
+    Question question;
+    PolicyAnswer answer;
+  };
+  [[nodiscard]] Answered test_all(const Subject& from, const Subject& to,
+                                  const std::vector<PortRange>& ports) const;
 };
 
 /// What every member may ask of the gateway whatever the rules say: an echo, and names.
 [[nodiscard]] bool is_always_open(std::uint8_t protocol, std::uint16_t port);
-
-/// "tcp/22", "udp/53", "icmp": what `policy test` asks for; nullopt for anything else.
-struct Question {
-  std::uint8_t protocol = 0;
-  std::uint16_t port = 0;
-};
-[[nodiscard]] std::optional<Question> parse_question(std::string_view text);
 
 }  // namespace warren::model

@@ -52,6 +52,26 @@ std::optional<Role> find_role(const std::vector<Role>& roles, std::string_view n
   return std::nullopt;
 }
 
+base::Status check_role_address(const Role& role, const std::vector<Role>& roles,
+                                const base::IpAddress& address) {
+  const auto& own = role.range(address.family());
+  if (own && !own->contains(address)) {
+    return base::make_error(base::ErrorKind::Invalid,
+                            "address " + address.to_string() + " is outside " + own->to_string() +
+                                ", the range of role " + role.name,
+                            "choose one inside it, or give none: the first free one is taken");
+  }
+  for (const Role& other : roles) {
+    const auto& range = other.range(address.family());
+    if (own || other.name == role.name || !range || !range->contains(address)) continue;
+    return base::make_error(base::ErrorKind::Conflict,
+                            "address " + address.to_string() + " lies in " + range->to_string() +
+                                ", the range of role " + other.name,
+                            "choose another one, or give none: the first free one is taken");
+  }
+  return {};
+}
+
 std::vector<AddressRange> barred_for(const Role& role, const std::vector<Role>& roles,
                                      const std::optional<base::Prefix>& subnet4,
                                      const std::optional<base::Prefix>& subnet6) {

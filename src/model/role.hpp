@@ -37,6 +37,10 @@ struct Role {
 [[nodiscard]] base::Status check_role_name(std::string_view name);
 /// The role of this name; the default role is there without being listed.
 [[nodiscard]] std::optional<Role> find_role(const std::vector<Role>& roles, std::string_view name);
+/// Whether a member of this role may ask for this address: inside the role's range (Invalid), and
+/// where it has none, in no other role's (Conflict).
+[[nodiscard]] base::Status check_role_address(const Role& role, const std::vector<Role>& roles,
+                                              const base::IpAddress& address);
 /// Whether an IPv4 range is one that a subnet could be (10.20.1.0/24), of four addresses at least.
 [[nodiscard]] bool is_subnet4(const AddressRange& range);
 /// What a member of this role is not given, besides what is reserved: of each family everything

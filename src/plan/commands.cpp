@@ -129,20 +129,27 @@ Lines lines(const ProxyNeighbour* before, const ProxyNeighbour* after, const std
           " proxy " + shown.address.to_string() + " dev " + shown.link};
 }
 
+/// One transaction: packets find the former table or the new one. Declaring it first lets a table
+/// be deleted that is not there any more.
+std::string nft_script(const std::string& netns, const std::string& replaced,
+                       const std::string& text) {
+  const std::string removal =
+      replaced.empty() ? "" : "table inet " + replaced + "\ndelete table inet " + replaced + "\n";
+  return in(netns) + "nft -f - <<'END'\n" + removal + text + "END";
+}
+
 Lines lines(const Table* before, const Table* after, const std::string&) {
   const Table& shown = shown_of(before, after);
   if (after == nullptr) return {in(shown.netns) + "nft delete table inet " + shown.name};
-  Lines out;
-  if (before != nullptr) out.push_back(in(shown.netns) + "nft delete table inet " + shown.name);
-  out.push_back(in(shown.netns) + "nft -f - <<'END'\n" + after->text + "END");
-  return out;
+  return {nft_script(shown.netns, before != nullptr ? shown.name : "", after->text)};
 }
 
 Lines lines(const Gate* before, const Gate* after, const std::string&) {
   const Gate& shown = shown_of(before, after);
   const std::string start =
       std::string("nft ") + (after != nullptr ? "add" : "delete") + " element inet " + shown.table;
-  Lines out = {start + " networks '{ \"" + shown.link + "\" }'"};
+  Lines out;
+  if (!shown.link.empty()) out.push_back(start + " networks '{ \"" + shown.link + "\" }'");
   if (shown.transit4) out.push_back(start + " transit4 '{ " + shown.transit4->to_string() + " }'");
   if (shown.transit6) out.push_back(start + " transit6 '{ " + shown.transit6->to_string() + " }'");
   return out;
@@ -169,15 +176,11 @@ Lines lines(const PortForward* before, const PortForward* after, const std::stri
 
 Lines lines(const PolicyFilter* before, const PolicyFilter* after, const std::string&) {
   const PolicyFilter& shown = shown_of(before, after);
-  const std::string start = in(shown.netns) + "nft ";
-  if (after == nullptr) return {start + "delete table inet " + kPolicyTable};
+  if (after == nullptr) return {in(shown.netns) + "nft delete table inet " + kPolicyTable};
   const bool whole = before == nullptr || before->text != after->text;
   std::string script = whole ? after->text : "";
   script += policy_script(whole ? model::PolicyTable{} : before->table, after->table);
-  Lines out;
-  if (before != nullptr && whole) out.push_back(start + "delete table inet " + kPolicyTable);
-  out.push_back(start + "-f - <<'END'\n" + script + "END");
-  return out;
+  return {nft_script(shown.netns, before != nullptr && whole ? kPolicyTable : "", script)};
 }
 
 }  // namespace

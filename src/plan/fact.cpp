@@ -67,7 +67,11 @@ std::string key_of(const Fact& fact) {
                           return "proxy " + f.netns + " " + f.link + " " + f.address.to_string();
                         },
                         [](const Table& f) { return "table " + f.netns + " " + f.name; },
-                        [](const Gate& f) { return "gate " + f.link; },
+                        [](const Gate& f) {
+                          if (!f.link.empty()) return "gate " + f.link;
+                          const auto& transit = f.transit4 ? f.transit4 : f.transit6;
+                          return "gate of " + (transit ? transit->to_string() : "nobody");
+                        },
                         [](const Guard& f) {
                           return std::string("guard ") +
                                  (f.family == base::Family::V4 ? "4 " : "6 ") + f.link;

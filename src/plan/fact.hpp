@@ -93,7 +93,7 @@ struct Table {
 /// masqueraded.
 struct Gate {
   std::string table;
-  std::string link;
+  std::string link;  ///< empty: a transit address alone, of nobody knows which network
   std::optional<base::IpAddress> transit4;
   std::optional<base::IpAddress> transit6;
   bool operator==(const Gate&) const = default;

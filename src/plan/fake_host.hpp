@@ -45,6 +45,9 @@ class FakeHost : public Host {
   [[nodiscard]] base::Status check_public_port(const model::PublicPort& port) override;
   [[nodiscard]] base::Result<std::vector<std::string>> overlapping_routes(
       const base::Prefix& subnet) override;
+  [[nodiscard]] base::Result<std::vector<base::IpAddress>> public_addresses() override {
+    return own_addresses;
+  }
 
   Environment environment;
   std::map<std::string, Fact> facts;  ///< by key
@@ -61,6 +64,7 @@ class FakeHost : public Host {
   std::map<model::PublicPort, Obstacle> closed_ports;         ///< from outside
   std::map<std::string, std::vector<std::string>> strangers;  ///< by namespace
   std::vector<base::Prefix> routes;                           ///< the host's own
+  std::vector<base::IpAddress> own_addresses;                 ///< on the links that lead out
   std::set<model::PublicPort> listening;                      ///< ports of the host's own programs
 };
 

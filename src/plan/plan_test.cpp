@@ -234,6 +234,21 @@ TEST(Plan, RepairsWhatIsMissingOrChanged) {
   EXPECT_EQ(host.facts, right);
 }
 
+TEST(Plan, ATableIsReplacedByOneCommandThatIsWhole) {
+  const Table before{.netns = "", .name = "warren_x", .text = "table inet warren_x {\n}\n"};
+  const Table after{.netns = "",
+                    .name = "warren_x",
+                    .text = "table inet warren_x {\n\tset s {\n\t\ttype ifname\n\t}\n}\n"};
+  const Step step{.before = before, .after = after};
+  EXPECT_THAT(step.to_commands("x"),
+              testing::ElementsAre("nft -f - <<'END'\ntable inet warren_x\ndelete table inet "
+                                   "warren_x\n" +
+                                   after.text + "END"));
+  const Step first{.before = std::nullopt, .after = after};
+  EXPECT_THAT(first.to_commands("x"),
+              testing::ElementsAre("nft -f - <<'END'\n" + after.text + "END"));
+}
+
 TEST(Plan, WhatCouldNotBeUndoneIsListed) {
   FakeHost host;
   host.failing = {5, 6};  // the step, and the first of its reverts

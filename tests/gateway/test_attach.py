@@ -125,6 +125,43 @@ def test_members_and_instances_reach_each_other(world, segment, gateway, program
     assert bridge_of(gateway) == before
 
 
+def attach_beside(gateway, address, link="br100", code=0):
+    done = gateway.call("network", "create", gateway.network("b"), "--subnet", "10.20.0.0/24",
+                        "--attach", link, "--gateway-address", address,
+                        "--reserve", "10.20.0.100-10.20.0.199")
+    assert done.returncode == code, done
+    return done
+
+
+@pytest.mark.parametrize("kind", ["bridge", "wire"])
+def test_two_networks_of_one_link_give_no_address_twice(world, segment, gateway, kind):
+    link, instance = "br100", segment[0]
+    if kind == "wire":
+        instance = Instance(gateway, 2)
+        link = instance.port
+    try:
+        attach(gateway, link)
+        world.members[0].join("a")
+        first = gateway.peer("a", "m0")["address"]
+        for taken, owner in (("10.20.0.250", "the gateway of network "), (first, "m0 of network ")):
+            refused = attach_beside(gateway, taken, link, code=6)
+            assert f"address {taken} belongs to {owner}{gateway.network('a')}" in refused.stderr
+        attach_beside(gateway, "10.20.0.251", link)
+        world.members[1].join("b")
+        second = gateway.peer("b", "m1")["address"]
+        assert second != first
+        refused = gateway.call("peer", "add", "third", "--network", gateway.network("b"),
+                               "--address", first)
+        assert refused.returncode == 6 and "m0 of network" in refused.stderr
+        gateway.invite("a", "fourth")
+        assert gateway.peer("a", "fourth")["address"] not in (first, second)
+        assert instance.pings(first) and instance.pings(second)
+        assert gateway.ask("verify")["differences"] == []
+    finally:
+        if kind == "wire":
+            lab.output("ip", "netns", "del", instance.namespace)
+
+
 def test_a_revoked_member_is_answered_for_no_more(world, segment, gateway):
     attach(gateway)
     world.members[0].join("a")

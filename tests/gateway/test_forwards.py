@@ -115,6 +115,12 @@ def test_tcp_and_udp_of_both_families_keep_the_source(world, gateway, served, pr
     assert say(programs(stranger, CLIENT, "udp", "fd00:5::1", 53), "d") == "fd00:5::2 d"
     listed = gateway.ask("forward", "list")["forwards"]
     assert {forward["from"] for forward in listed} == {"8080/tcp", "53/udp"}
+    shown = gateway.call("forward", "list").stdout
+    for forward in [view, *listed]:
+        port = forward["from"].split("/")[0]
+        addresses = {f"198.51.100.1:{port}", f"192.0.2.1:{port}", f"[fd00:5::1]:{port}"}
+        assert set(forward["public_addresses"]) == addresses
+        assert all(address in shown for address in addresses)
 
 
 def test_the_gateway_itself_reaches_it(gateway, served, programs):

@@ -1,6 +1,7 @@
 """Roles, policies and verify: real members, real packets."""
 
 import json
+import re
 import signal
 
 import pytest
@@ -162,6 +163,49 @@ def test_verify_sees_what_was_changed_by_hand(project, drift):
     gateway.end(signal.SIGKILL)
     gateway.start()
     assert differences(gateway) == []
+
+
+def test_one_cause_is_few_differences_and_repairs_can_be_pasted(gateway):
+    for number, letter in enumerate("abc"):
+        gateway.create(letter, subnet=f"10.{20 + number}.0.0/24")
+    gateway.ask("peer", "add", "web", "--network", gateway.network("a"))
+    gateway.ask("forward", "add", "8080/tcp", "web:80", "--network", gateway.network("a"))
+    link = gateway.show("b")["interface_name"].replace("wr", "wh")
+    right = gateway.run("nft", "list", "ruleset")
+    # With the link its IPv6 address goes, by which the host's table knows whose part is whose.
+    gateway.run("ip", "link", "set", link, "down")
+    found = json.loads(gateway.call("--json", "verify").stdout)["differences"]
+    assert 0 < len(found) <= 4, found
+    for one in found:
+        assert "nft" not in one["repair"] and "\n" not in one["repair"], one
+        gateway.run("sh", "-c", one["repair"])
+    lab.wait_until(lambda: differences(gateway) == [], "all is as declared")
+    assert gateway.run("nft", "list", "ruleset") == right
+
+    table = re.search(r"table inet (warren_\w+)", right).group(1)
+    gateway.run("nft", "insert", "rule", "inet", table, "forward", "accept")
+    found = json.loads(gateway.call("--json", "verify").stdout)["differences"]
+    assert [one["repair"] for one in found] == ["warren export | warren apply -f -"], found
+    exported = gateway.call("export")
+    assert exported.returncode == 0, exported
+    applied = gateway.call("apply", "-f", "-", input=exported.stdout)
+    assert applied.returncode == 0, applied
+    assert differences(gateway) == [] and gateway.run("nft", "list", "ruleset") == right
+
+
+def test_a_service_is_asked_for_by_its_name(project):
+    gateway, _, _ = project
+    set_policy(gateway, "services:\n  mqtt: {peer: broker, port: 1883}\nrules:\n  - node -> mqtt\n")
+    for words in (["n1", "mqtt"], ["n1", "mqtt", "tcp/1883"], ["n1", "broker", "mqtt"]):
+        assert may(gateway, *words) == (True, "allow (line 4: node -> mqtt)")
+    assert not may(gateway, "n1", "mqtt", "tcp/22")[0]
+    for words in (["n1", "mqtt"], ["n1", "broker", "tcp/1883"], ["n1", "broker", "mqtt"]):
+        done = gateway.call("policy", "test", *words)  # the only network may be left out
+        assert done.returncode == 0, done
+    for words, hint in ((["n1", "mqqt"], "did you mean mqtt?"),
+                        (["node", "managment", "tcp/22"], "did you mean management?")):
+        done = gateway.call("policy", "test", gateway.network("a"), *words)
+        assert done.returncode not in (0, 1) and hint in done.stderr, done
 
 
 def test_what_cannot_be_is_refused_with_its_place(project):

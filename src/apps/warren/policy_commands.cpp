@@ -42,11 +42,16 @@ void print(const Invocation& invocation, const api::PolicyView& policy) {
 base::Status set(const Invocation& invocation, const std::string& network,
                  const std::string& file) {
   WARREN_TRY_ASSIGN(const std::string text, read_text(file));
+  const std::string where = file == "-" ? "standard input" : file;
+  if (text.find('\0') != std::string::npos) {
+    return base::make_error(base::ErrorKind::Invalid, where + " is no text: it holds a zero byte",
+                            "a policy is YAML, as `warren policy show` prints it");
+  }
   api::PolicySet request;
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) request.lines.push_back(line);
   auto policy = daemon_of(invocation).set_policy(network, request);
-  if (!policy) return std::move(policy).error().within(file == "-" ? "standard input" : file);
+  if (!policy) return std::move(policy).error().within(where);
   if (invocation.json) {
     print_line(api::encode(*policy));
   } else {
@@ -74,8 +79,24 @@ struct Asked {
   std::string network, from, to, port;
 };
 
-base::Status test(Invocation& invocation, const Asked& asked) {
+/// Of three words the first is a network only when there is one of that name and the last is no
+/// port: NETWORK FROM SERVICE, otherwise FROM TO PORT.
+base::Result<Asked> settled(const client::Daemon& daemon, Asked asked) {
+  if (asked.network.empty() || !asked.port.empty()) return asked;
+  const bool is_port = asked.to.find_first_of("/ ") != std::string::npos || asked.to == "icmp";
+  bool is_network = false;
+  if (!is_port) {
+    WARREN_TRY_ASSIGN(const auto list, daemon.list_networks());
+    for (const api::NetworkView& network : list.networks)
+      is_network = is_network || network.name == asked.network;
+  }
+  if (is_network) return asked;
+  return Asked{.network = "", .from = asked.network, .to = asked.from, .port = asked.to};
+}
+
+base::Status test(Invocation& invocation, const Asked& words) {
   const client::Daemon daemon = daemon_of(invocation);
+  WARREN_TRY_ASSIGN(const Asked asked, settled(daemon, words));
   WARREN_TRY_ASSIGN(const std::string network, pick_network(daemon, asked.network));
   WARREN_TRY_ASSIGN(
       const auto answer,
@@ -149,12 +170,14 @@ void add_policy_commands(CLI::App& app, Invocation& invocation) {
   CLI::App* test_command = policy->add_subcommand(
       "test", "Tell whether FROM may open PORT to TO, and by which rule; exit code 1: it may not");
   auto asked = std::make_shared<Asked>();
-  test_command->positionals_at_end();  // with three words NETWORK is the one that is left out
+  test_command->positionals_at_end();  // with two words NETWORK and PORT are left out
   test_command->add_option("NETWORK", asked->network,
                            "the network; may be left out if there is one");
   test_command->add_option("FROM", asked->from, "a peer, a role or internet")->required();
-  test_command->add_option("TO", asked->to, "a peer, a role, gateway or internet")->required();
-  test_command->add_option("PORT", asked->port, "tcp/22, udp/53 or icmp")->required();
+  test_command->add_option("TO", asked->to, "a peer, a role, a service, gateway or internet")
+      ->required();
+  test_command->add_option("PORT", asked->port,
+                           "tcp/22, udp/53, icmp or a service; may be left out if TO is a service");
   test_command->footer("Example: warren policy test alice broker tcp/1883");
   test_command->callback([&invocation, asked] { finish(invocation, test(invocation, *asked)); });
 }
