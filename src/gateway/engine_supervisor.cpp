@@ -57,6 +57,8 @@ base::Status EngineSupervisor::begin_start(const store::StoredNetwork& network,
     return make_error(ErrorKind::Conflict,
                       "the engine of network " + network.network.name + " runs already");
   auto engine = std::make_unique<NetworkEngine>(environment_, network, peers);
+  // A start that fails takes them along: if they were what it failed at, the next one does not.
+  if (auto hints = hints_.extract(id)) engine->use_hints(std::move(hints.mapped()));
   WARREN_TRY(engine->begin_start());
   starting_[id] = std::move(engine);
   return {};
@@ -79,6 +81,7 @@ base::Status EngineSupervisor::stop(model::NetworkId network) {
     return {};
   }
   WARREN_TRY(found->second->stop().within("stop the engine of " + found->second->network()));
+  if (os::Fd hints = found->second->take_hints()) hints_[network] = std::move(hints);
   engines_.erase(found);
   return {};
 }

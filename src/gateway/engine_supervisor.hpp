@@ -34,6 +34,7 @@ class EngineSupervisor final : public control::EngineControl {
   base::Status finish_start(model::NetworkId network) override;
   /// Also ends the recorded engine of a network that this daemon never started.
   base::Status stop(model::NetworkId network) override;
+  void forget(model::NetworkId network) override { hints_.erase(network); }
   base::Status add_peer(model::NetworkId network, const control::EnginePeer& peer) override;
   base::Status add_peers(model::NetworkId network,
                          const std::vector<control::EnginePeer>& peers) override;
@@ -55,6 +56,9 @@ class EngineSupervisor final : public control::EngineControl {
   using Engines = std::map<model::NetworkId, std::unique_ptr<NetworkEngine>>;
   Engines engines_;
   Engines starting_;  ///< between the halves of their start
+  /// Of networks whose engine was stopped: where their members were, for the next one. As many as
+  /// there are networks at most, for a deleted one is forgotten.
+  std::map<model::NetworkId, os::Fd> hints_;
 };
 
 }  // namespace warren::gateway

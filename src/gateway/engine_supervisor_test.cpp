@@ -2,6 +2,8 @@
 // root; says so and skips without.
 #include "gateway/engine_supervisor.hpp"
 
+#include <fcntl.h>
+
 #include <chrono>
 #include <csignal>
 #include <filesystem>
@@ -12,7 +14,9 @@
 
 #include "crypto/crypto.hpp"
 #include "gateway/limits.hpp"
+#include "ipc/hints.hpp"
 #include "os/clock.hpp"
+#include "os/file.hpp"
 #include "os/netns.hpp"
 #include "os/process.hpp"
 #include "os/rtnl.hpp"
@@ -229,6 +233,49 @@ TEST_F(EngineSupervisorTest, PeerIsGoneEvenFromAStuckEngine) {
   EXPECT_TRUE(removed.has_value()) << removed.error().message;
   EXPECT_FALSE(os::open_pidfd(before.pid, before.start_time).has_value());
   EXPECT_THAT(peer_keys(), ElementsAre(peer(3).public_key));
+}
+
+// The daemon's side of the memory that it shares with an engine.
+base::Result<os::Mapping> open_hints() {
+  for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
+    std::error_code error;
+    const fs::path target = fs::read_symlink(entry.path(), error);
+    if (error || !target.string().starts_with("/memfd:warren-hints")) continue;
+    const os::Fd hints(::open(entry.path().c_str(), O_RDWR | O_CLOEXEC));
+    return os::Mapping::create(hints);
+  }
+  return base::make_error(base::ErrorKind::NotFound, "this process has no hints");
+}
+
+TEST_F(EngineSupervisorTest, WhereMembersAreOutlivesAStopAndNotTheNetwork) {
+  const auto place = base::Endpoint::parse("127.0.0.1:9");
+  ASSERT_TRUE(place.has_value());
+  ASSERT_TRUE(start({peer(2), peer(3)}).has_value());
+  {
+    const auto memory = open_hints();
+    ASSERT_TRUE(memory.has_value()) << memory.error().message;
+    auto table = ipc::HintsTable::open(memory->bytes());
+    ASSERT_TRUE(table.has_value());
+    for (const std::uint8_t one : {std::uint8_t{2}, std::uint8_t{3}})
+      ASSERT_TRUE(
+          table->put(peer(one).public_key, {.endpoint = *place, .last_activity = os::now()}));
+  }
+  ASSERT_TRUE(supervisor_->stop(network_.network.id).has_value());
+  // Peer 2 was revoked meanwhile: it is in the table, and nobody looks for it.
+  ASSERT_TRUE(start({peer(3), peer(4)}).has_value());
+  const auto peers = supervisor_->peers(network_.network.id);
+  ASSERT_TRUE(peers.has_value()) << peers.error().message;
+  ASSERT_EQ(peers->size(), 2U);
+  for (const auto& one : *peers) {
+    EXPECT_NE(one.public_key, peer(2).public_key);
+    EXPECT_EQ(one.endpoint, one.public_key == peer(3).public_key ? place : std::nullopt);
+  }
+  ASSERT_TRUE(supervisor_->stop(network_.network.id).has_value());
+  EXPECT_TRUE(open_hints().has_value()) << "kept while it is stopped";
+  supervisor_->forget(network_.network.id);
+  EXPECT_FALSE(open_hints().has_value());
+  ASSERT_TRUE(start({peer(3)}).has_value());
+  EXPECT_FALSE(supervisor_->peers(network_.network.id).value().at(0).endpoint.has_value());
 }
 
 TEST_F(EngineSupervisorTest, EngineWithoutANetworkIsEnded) {

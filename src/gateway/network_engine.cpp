@@ -3,7 +3,9 @@
 // The daemon holds a second descriptor of everything it gives to an engine: tun, both listening
 // sockets, hints, UDP sockets. When the engine dies nothing closes: packets wait in the tun's queue
 // and in the sockets' buffers, and the successor gets the same open files. It gets configuration
-// and hints, never sessions.
+// and hints, never sessions. Of an engine that was stopped the hints alone are kept, by the
+// supervisor: the network's next one reaches members that have nothing to say. Whom it may talk to
+// is its configuration's to say; a hint of anybody else is not looked up.
 //
 // A successor starts only after the predecessor's pidfd has reported its end; two engines with one
 // private key would fight over the same peers. Restarts are immediate at first and slow down when
@@ -116,11 +118,21 @@ base::Status NetworkEngine::stop() {
     WARREN_TRY(end_process(kEngineStop));
   }
   forget_process();
+  os::Fd hints = take_hints();
   descriptors_ = {};
+  descriptors_.hints = std::move(hints);
   files_.remove();
   state_ = EngineState::Stopped;
   say(LogLevel::Info, "engine stopped");
   return {};
+}
+
+void NetworkEngine::use_hints(os::Fd hints) {
+  // One that is too small by now would have no place for the newest peers.
+  const std::size_t slots = ipc::HintsTable::capacity_for(wanted_.peers.size());
+  const auto memory = os::Mapping::create(hints);
+  if (!memory || memory->bytes().size() < ipc::HintsTable::size_for(slots)) return;
+  descriptors_.hints = std::move(hints);
 }
 
 // ---- adoption ----------------------------------------------------------------------------------

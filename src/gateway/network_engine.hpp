@@ -49,6 +49,10 @@ class NetworkEngine {
   [[nodiscard]] base::Status finish_start();
   /// Ends the process, waits for it, removes every file.
   [[nodiscard]] base::Status stop();
+  /// Of an engine that was stopped: where its peers were. Empty: it had none.
+  [[nodiscard]] os::Fd take_hints() { return std::move(descriptors_.hints); }
+  /// Before a start: those of a former engine of this network.
+  void use_hints(os::Fd hints);
 
   /// In one request; after an error some of them may be there.
   [[nodiscard]] base::Status add_peers(std::span<const control::EnginePeer> peers);

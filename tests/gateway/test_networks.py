@@ -58,6 +58,25 @@ def test_restart_is_a_new_engine_with_the_same_keys(gateway, member):
     lab.wait_until(lambda: reaches(member), "the member connects by itself", 60)
 
 
+def test_a_restart_knows_where_a_silent_member_is(gateway, member):
+    address = gateway.peer("a", "m0")["address"]
+    # From here on it says nothing of its own accord, nor does its kernel (to all routers).
+    peer = member.run("wg", "show", member.interface, "peers").strip()
+    member.run("wg", "set", member.interface, "peer", peer, "persistent-keepalive", "off",
+               "allowed-ips", member.target + "/32")
+    member.ping(1)
+
+    def is_reached():
+        return gateway.call("network", "exec", gateway.network("a"), "--",
+                            "ping", "-c", "1", "-W", "1", address).returncode == 0
+
+    gateway.ask("network", "restart", gateway.network("a"))
+    lab.wait_until(is_reached, "the restarted network reaches it", 60)
+    gateway.ask("network", "stop", gateway.network("a"))
+    gateway.ask("network", "start", gateway.network("a"))
+    lab.wait_until(is_reached, "the started network reaches it", 60)
+
+
 def test_a_start_whose_port_was_taken_is_refused_and_stays_stopped(gateway, member):
     gateway.ask("network", "stop", gateway.network("a"))
     port = gateway.show("a")["port"]
