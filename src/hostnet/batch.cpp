@@ -129,14 +129,18 @@ plan::Progress HostNet::apply_here(std::span<const plan::Step> steps) {
 }
 
 Status HostNet::delete_host_ends(const std::set<std::string>& names) {
-  if (names.empty()) return {};
   WARREN_TRY_ASSIGN(const std::vector<os::Link> links, rtnl_.links());
+  // What a crash left without its alias is of no network: it goes with those that go.
+  const auto goes = [&](const os::Link& link) {
+    return is_halfway(link) || (link.alias == marks_.alias && names.contains(link.name));
+  };
+  if (std::ranges::none_of(links, goes)) return {};
   bool group_is_ours = true;
   for (const os::Link& link : links)
-    group_is_ours = group_is_ours && (link.group != marks_.going || names.contains(link.name));
+    group_is_ours = group_is_ours && (link.group != marks_.going || goes(link));
   Status out;
   for (const os::Link& link : links) {
-    if (link.alias != marks_.alias || !names.contains(link.name)) continue;
+    if (!goes(link)) continue;
     Status done =
         group_is_ours ? rtnl_.set_group(link.name, marks_.going) : rtnl_.delete_link(link.name);
     if (done = unless_absent(std::move(done)); !done) out = std::move(done);

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -175,6 +176,20 @@ class World {
         host->add_route({.destination = prefix("0.0.0.0/0"), .gateway = address("192.0.2.1")}));
     ASSERT_DONE(
         host->add_route({.destination = prefix("::/0"), .gateway = address("2001:db8::1")}));
+    ASSERT_TRUE(wait_for_own_address("eth0"));
+  }
+  /// The address that a link makes for itself comes some time after the link is up.
+  static bool wait_for_own_address(const std::string& link) {
+    auto watcher = os::Rtnl::open();
+    if (!watcher || !watcher->subscribe()) return false;
+    for (int attempt = 0; attempt < 80; ++attempt) {
+      const std::string routes = output_of("ip -6 route show table local dev " + link);
+      if (routes.find("fe80:") != std::string::npos) return true;
+      pollfd waiting{.fd = watcher->descriptor(), .events = POLLIN, .revents = 0};
+      poll(&waiting, 1, 250);
+      (void)watcher->drain_changes();
+    }
+    return false;
   }
   // IPv4 settings are copied from the machine: make them known. No duplicate address detection, so
   // that nothing changes by itself while a test looks.

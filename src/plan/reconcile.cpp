@@ -5,9 +5,9 @@
 // desires them. Their removal goes on behind a failure, and the error lists what is left for the
 // next time.
 //
-// Where networks may fail by themselves (reconcile_each) a failure inside a namespace, or at the
-// host's end of its links, ends the steps of that network alone. What was made of it by then is
-// removed with the next plan, which does not want it.
+// Where networks may fail by themselves (reconcile_each) a failure to make a namespace, inside it,
+// or at the host's end of its links, ends the steps of that network alone. What was made of it by
+// then is removed with the next plan, which does not want it.
 #include <map>
 #include <set>
 
@@ -50,25 +50,37 @@ class Journey {
   [[nodiscard]] std::vector<LeftOut> take_left_out() { return std::move(left_out_); }
 
  private:
-  [[nodiscard]] base::Status say_farewell(const std::vector<Step>& steps) {
+  [[nodiscard]] base::Status say_farewell(std::span<const Step> steps) {
     if (steps.empty()) return {};
     announce(steps);
     return host_.remove_networks(steps);
   }
 
   [[nodiscard]] base::Status make(const Course& course) {
-    WARREN_TRY(run("", course.spaces));
+    WARREN_TRY(make_spaces(course.spaces));
     for (const auto& [netns, steps] : course.inside) {
       for (const Step& step : steps) {
         const auto* link = step.after ? std::get_if<Link>(&*step.after) : nullptr;
         if (link != nullptr && !link->host_name.empty()) owners_[link->host_name] = netns;
       }
+      if (failed_.contains(netns)) continue;
       base::Status done = run(netns, steps);
       if (done) continue;
       if (!each_) return done;
       leave_out(netns, std::move(done).error());
     }
     return run_last(course.host_last);
+  }
+
+  [[nodiscard]] base::Status make_spaces(std::span<const Step> steps) {
+    while (!steps.empty()) {
+      std::size_t done = 0;
+      base::Status status = run("", steps, &done);
+      if (status || !each_) return status;
+      leave_out(std::get<Namespace>(*steps[done].after).name, std::move(status).error());
+      steps = steps.subspan(done + 1);
+    }
+    return {};
   }
 
   /// The host's side of the networks, without those that failed already.
@@ -95,7 +107,7 @@ class Journey {
     left_out_.push_back({netns, std::move(why)});
   }
 
-  [[nodiscard]] base::Status run(const std::string& netns, const std::vector<Step>& steps,
+  [[nodiscard]] base::Status run(const std::string& netns, std::span<const Step> steps,
                                  std::size_t* count = nullptr) {
     if (steps.empty()) return {};
     announce(steps);
@@ -105,7 +117,7 @@ class Journey {
     return std::move(progress.status);
   }
 
-  void announce(const std::vector<Step>& steps) const {
+  void announce(std::span<const Step> steps) const {
     if (!print_) return;
     for (const Step& step : steps)
       for (const std::string& command : step.to_commands(instance_)) print_(command);
