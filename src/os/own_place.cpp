@@ -58,15 +58,19 @@ struct Keeper {
 
 /// nullopt where nothing (readable) is written down.
 std::optional<Keeper> read_keeper(const std::string& run_dir) {
-  struct stat file{};
-  // Whoever writes this file chooses where we go: it must be our own.
-  if (lstat(own_place_file(run_dir).c_str(), &file) < 0 || file.st_uid != geteuid())
+  const Fd file(
+      open(own_place_file(run_dir).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  struct stat what{};
+  // Whoever writes this file chooses where we go: the one that is read must be our own.
+  if (!file || fstat(file.get(), &what) < 0 || !S_ISREG(what.st_mode) || what.st_uid != geteuid())
     return std::nullopt;
-  const auto text = read_file(own_place_file(run_dir), kRecordBytes);
-  if (!text) return std::nullopt;
+  std::array<char, kRecordBytes> room{};
+  const ssize_t length = read(file.get(), room.data(), room.size());
+  if (length <= 0) return std::nullopt;
+  const std::string_view text(room.data(), static_cast<std::size_t>(length));
   Keeper keeper;
-  const char* const end = text->data() + text->size();
-  const auto pid = std::from_chars(text->data(), end, keeper.pid);
+  const char* const end = text.data() + text.size();
+  const auto pid = std::from_chars(text.data(), end, keeper.pid);
   if (pid.ec != std::errc() || pid.ptr == end || *pid.ptr != ' ') return std::nullopt;
   const auto start = std::from_chars(pid.ptr + 1, end, keeper.start_time);
   if (start.ec != std::errc() || keeper.pid < 2) return std::nullopt;
@@ -200,8 +204,15 @@ base::Status start_keeper(const std::string& run_dir) {
 std::string own_place_file(const std::string& run_dir) { return run_dir + "/place"; }
 
 base::Status make_or_enter_own_place(const std::string& run_dir) {
-  WARREN_TRY(make_directories(run_dir, 0700));
-  WARREN_TRY_ASSIGN(const Fd lock, lock_file(lock_of(run_dir)));
+  const auto needs_own = [](const base::Error& error) {
+    return base::Error(error).with_hint(
+        "the run directory must be this user's own: name one with --run-dir, or set "
+        "XDG_RUNTIME_DIR");
+  };
+  if (const base::Status made = make_directories(run_dir, 0700); !made)
+    return needs_own(made.error());
+  const base::Result<Fd> lock = lock_file(lock_of(run_dir));
+  if (!lock) return needs_own(lock.error());
   WARREN_TRY_ASSIGN(const LiveKeeper keeper, find_keeper(run_dir));
   if (keeper.process) return enter(keeper);
   WARREN_TRY(become_root_of_new_namespaces());

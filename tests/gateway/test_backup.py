@@ -245,3 +245,28 @@ def test_a_restore_that_is_killed_leaves_the_former_state_or_the_restored_one(ga
         assert old in states()
     assert restore(other, file, "--force").returncode == 0
     assert states()[new] == other.state_dir and old in states()
+
+
+def test_a_file_that_is_there_is_replaced_only_by_force(gateway, secret):
+    file = back_up(gateway, "--passphrase-file", secret)
+    sealed = file.read_bytes()
+    error = error_of(gateway.call("--json", "backup", *settings_of(gateway), file))
+    assert error["kind"] == "conflict" and "exists already" in error["message"]
+    assert "--force" in error["hint"] and file.read_bytes() == sealed
+    assert gateway.call("backup", *settings_of(gateway), "--force", file).returncode == 0
+    assert file.read_bytes() != sealed
+
+
+def test_files_that_are_not_there_are_told_with_what_to_do(gateway, other):
+    missing = gateway.folder / "missing"
+    file = back_up(gateway)
+    for done, hint in (
+            (restore(other, missing), "name a file that `warren backup` wrote"),
+            (restore(other, gateway.folder), "name a file that `warren backup` wrote"),
+            (restore(other, file, "--recipient-key", missing), "--recipient-key names the private key"),
+            (gateway.call("--json", "backup", *settings_of(gateway), "--recipient", missing, gateway.folder / "b"),
+             "--recipient names a PEM file"),
+            (restore(other, file, "--passphrase-file", missing), "there is nothing of that name")):
+        error = error_of(done)
+        assert hint in error["hint"], error
+    assert not other.state_dir.exists() and not (gateway.folder / "b").exists()

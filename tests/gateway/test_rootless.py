@@ -1,5 +1,6 @@
 """A gateway that a user without any privilege runs: `warren daemon --rootless`."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -133,6 +134,52 @@ def test_what_needs_root_is_refused(users_gateway):
                   ("network", "set", gateway.network("a"), "--nat")):
         refused = gateway.call(*words)
         assert refused.returncode == 4 and "without root" in refused.stderr, refused.stderr
+
+
+def test_what_is_the_hosts_is_refused_before_it_is_looked_at(users_gateway):
+    gateway = users_gateway
+    gateway.create("a", "--no-nat")
+    for option in (("--attach", "u0"), ("--attach", "no-such-link"), ("--host-access",)):
+        refused = gateway.call("network", "create", gateway.network("b"), "--subnet", "10.21.0.0/24", "--no-nat",
+                               *option)
+        assert refused.returncode == 4, refused.stderr
+        assert "this gateway runs without root: it cannot make a path between the network and its host" in refused.stderr
+        assert "hint: leave it out, or serve the network from a gateway that root starts" in refused.stderr
+    refused = gateway.call("network", "set", gateway.network("a"), "--host-access")
+    assert refused.returncode == 4 and "runs without root" in refused.stderr, refused.stderr
+    assert [network["name"] for network in gateway.ask("network", "list")["networks"]] == [gateway.network("a")]
+    assert host_of(gateway) == gateway.before
+
+
+def test_its_doctor_says_what_it_cannot_try(users_gateway):
+    gateway = users_gateway
+    gateway.create("a", "--no-nat")
+    done = gateway.call("--json", "doctor", "ports")
+    found = json.loads(done.stdout)["findings"]
+    assert done.returncode == 0 and [one["state"] for one in found] == ["weak", "weak"], done
+    for one in found:
+        assert "process" in one["text"] and "listens" in one["text"], "who listens can be seen"
+        assert "without root sends nothing as from outside" in one["text"]
+    assert gateway.call("doctor", "certificates").returncode == 0
+    assert host_of(gateway) == gateway.before
+
+
+def test_a_run_directory_that_is_not_the_users_is_told(users_gateway):
+    gateway = users_gateway
+    file = gateway.home / "file"
+    file.write_text("")
+    os.chown(file, USER, USER)
+    closed = gateway.folder / "closed"
+    closed.mkdir(mode=0o700)
+    before = gateway.processes()
+    for run_dir in (closed / "run", file, file / "run", "/proc/run"):
+        refused = gateway.call("--run-dir", run_dir, "--state-dir", gateway.home / "other", "daemon", "--rootless")
+        assert refused.returncode != 0 and len(refused.stderr.splitlines()) == 2, refused.stderr
+        assert refused.stderr.startswith("warren: run the daemon without root: "), refused.stderr
+        assert str(run_dir).split("/run")[0] in refused.stderr
+        assert "hint: the run directory must be this user's own: name one with --run-dir" in refused.stderr
+    assert gateway.processes() == before
+    assert not (gateway.home / "other").exists()
 
 
 def test_cleanup_leaves_nothing_but_the_state(users_gateway):

@@ -12,7 +12,7 @@ ROOTS_RUNS = "/run/root"  # XDG_RUNTIME_DIR
 
 
 class RootLab(UpLab):
-    programs = (*UpLab.programs, "warren-gateway")
+    programs = (*UpLab.programs, "warren-gateway", "warren-stack")
 
     def clean(self, *options):
         return self.call(*options, "cleanup", "--state-dir", self.directory / "state")
@@ -33,8 +33,8 @@ class RootLab(UpLab):
         state = self.on_host("cat", f"{ROOTS_RUNS}/warren/{profile}.state")
         return run, int(re.search(r"^pid=(\d+)$", state, re.M)[1])
 
-    def try_run(self, profile):
-        return subprocess.run(self.as_runner("run", profile, "--", "true"), capture_output=True,
+    def try_run(self, profile, command="run"):
+        return subprocess.run(self.as_runner(command, profile, "--", "true"), capture_output=True,
                               text=True, timeout=30)
 
 
@@ -105,7 +105,7 @@ def test_cleanup_names_both_kinds(lab):
     lab.ask("up", "other")
     lab.ask("up", "lab")
     living, _ = lab.pids("other")
-    lab.kill(*lab.pids("lab"), )
+    lab.kill(*lab.pids("lab"))
     done = lab.clean("--json")
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
@@ -118,8 +118,8 @@ def test_a_run_of_root_is_refused_while_the_host_uses_the_key(lab):
     lab.profile("other", lab.conf())  # the same key by another name
     lab.ask("up", "lab")
     supervisor, _ = lab.pids()
-    for profile in ("lab", "other"):
-        refused = lab.try_run(profile)
+    for profile, command in (("lab", "run"), ("other", "run"), ("other", "proxy")):
+        refused = lab.try_run(profile, command)
         assert refused.returncode == 125, refused.stdout
         assert (f"this profile's key is in use by `warren up lab` (process {supervisor})"
                 in refused.stderr), refused.stderr

@@ -64,8 +64,12 @@ base::Result<std::string> protected_text(const backup::Contents& contents,
   }
   if (choice.recipient.empty()) return backup::write_plain(contents);
   const Wiped plain(backup::write_plain(contents));
-  WARREN_TRY_ASSIGN(const std::string pem, os::read_file(choice.recipient, kPemBytes));
-  return pki::seal_envelope(plain.text, pem);
+  const auto pem = os::read_file(choice.recipient, kPemBytes);
+  if (!pem) {
+    return base::Error(pem.error())
+        .with_hint("--recipient names a PEM file with certificates or a public key");
+  }
+  return pki::seal_envelope(plain.text, *pem);
 }
 
 base::Status write_out(const std::string& file, const std::string& text) {
@@ -79,26 +83,44 @@ base::Status write_out(const std::string& file, const std::string& text) {
   return base::os_error("write the backup to standard output");
 }
 
+/// A backup is not silently replaced: the one there may be the only one, or sealed where this one
+/// is not.
+base::Status check_place(const BackupChoice& choice) {
+  if (choice.file == "-" || choice.force || ::access(choice.file.c_str(), F_OK) != 0) return {};
+  return base::make_error(base::ErrorKind::Conflict, choice.file + " exists already",
+                          "choose another file, or give --force: that one is then gone");
+}
+
+base::Error cannot_gather(base::Error error) {
+  if (error.kind == base::ErrorKind::NotPermitted) {
+    error = std::move(error).with_hint("run it as root, or as the user whose gateway it is");
+  } else if (error.kind == base::ErrorKind::NotFound) {
+    error = std::move(error).with_hint(
+        "no daemon has left a state there: name the right directory with --state-dir");
+  }
+  return std::move(error).within("make a backup");
+}
+
 base::Status make_backup(const Invocation& invocation, const BackupChoice& choice) {
   if (!choice.passphrase_file.empty() && !choice.recipient.empty()) {
     return base::make_error(base::ErrorKind::Invalid,
                             "a backup is sealed with a passphrase or to a recipient, not both",
                             "leave one of them out");
   }
-  WARREN_TRY_ASSIGN(const backup::Contents contents,
-                    gateway::gather_backup({.state_dir = invocation.state_dir,
-                                            .settings_file = choice.settings,
-                                            .program = version_text(),
-                                            .now = os::wall_now(),
-                                            .snapshot = store_sqlite::snapshot})
-                        .within("make a backup"));
+  WARREN_TRY(check_place(choice));
+  const auto contents = gateway::gather_backup({.state_dir = invocation.state_dir,
+                                                .settings_file = choice.settings,
+                                                .program = version_text(),
+                                                .now = os::wall_now(),
+                                                .snapshot = store_sqlite::snapshot});
+  if (!contents) return cannot_gather(contents.error());
   WARREN_TRY_ASSIGN(const std::string text,
-                    protected_text(contents, choice).within("make a backup"));
+                    protected_text(*contents, choice).within("make a backup"));
   WARREN_TRY(write_out(choice.file, text));
   const bool sealed = !choice.passphrase_file.empty() || !choice.recipient.empty();
   if (invocation.json && choice.file != "-") {
     nlohmann::ordered_json files = nlohmann::ordered_json::array();
-    for (const backup::File& file : contents.files) files.push_back(file.name);
+    for (const backup::File& file : contents->files) files.push_back(file.name);
     print_line(nlohmann::ordered_json{
         {"schema", 1},
         {"file", choice.file},
@@ -109,7 +131,7 @@ base::Status make_backup(const Invocation& invocation, const BackupChoice& choic
     return {};
   }
   fmt::print(stderr, "{}: {} files, {} bytes{}\n",
-             choice.file == "-" ? "standard output" : choice.file, contents.files.size(),
+             choice.file == "-" ? "standard output" : choice.file, contents->files.size(),
              text.size(),
              sealed ? "" : "; it holds private keys in the clear: keep it where nobody reads it");
   return {};
@@ -117,11 +139,20 @@ base::Status make_backup(const Invocation& invocation, const BackupChoice& choic
 
 base::Result<backup::Contents> read_backup(const BackupChoice& choice) {
   const std::string name = choice.file == "-" ? "/dev/stdin" : choice.file;
-  WARREN_TRY_ASSIGN(std::string read, os::read_file(name, backup::kMaxBytes));
-  Wiped text(std::move(read));
+  auto read = os::read_file(name, backup::kMaxBytes);
+  if (!read) {
+    return std::move(read).error().with_hint(
+        "name a file that `warren backup` wrote and that this user may read, or - for standard "
+        "input");
+  }
+  const Wiped text(std::move(*read));
   if (!choice.recipient.empty()) {
-    WARREN_TRY_ASSIGN(std::string pem, os::read_file(choice.recipient, kPemBytes));
-    const Wiped key(std::move(pem));
+    auto pem = os::read_file(choice.recipient, kPemBytes);
+    if (!pem) {
+      return std::move(pem).error().with_hint(
+          "--recipient-key names the private key, in PEM, of who the backup was sealed to");
+    }
+    const Wiped key(std::move(*pem));
     WARREN_TRY_ASSIGN(std::string opened, pki::open_envelope(text.text, key.text));
     const Wiped plain(std::move(opened));
     return backup::read(base::as_bytes(plain.text), std::nullopt);
@@ -211,6 +242,7 @@ void add_backup_commands(CLI::App& app, Invocation& invocation) {
                              "seal it with the first line of this file; - for standard input");
   backup_command->add_option("--recipient", made->recipient,
                              "seal it to the certificates or the public key of this PEM file");
+  backup_command->add_flag("--force", made->force, "replace a file that is there");
   backup_command->footer(
       "Networks, members, keys, refused keys, the audit and the settings are in it. Without a\n"
       "passphrase or recipient the gateway's private keys are in it in the clear.\n"

@@ -69,7 +69,8 @@ std::optional<hostlink::LinkStatus> find_link(const Invocation& invocation,
 base::Status check_link(const hostlink::LinkStatus& link, bool ready, base::Duration wait) {
   const std::string name = link.run.name;
   if (!link.supervised || (ready && link.condition != "up")) {
-    return base::make_error(base::ErrorKind::Unavailable, name + " is not well: " + link.condition);
+    return base::make_error(base::ErrorKind::Unavailable, name + " is not well: " + link.condition,
+                            "`warren down " + name + "` and `warren up " + name + "` begin anew");
   }
   const base::Instant deadline = os::now() + wait;
   while (ready && last_handshake_s(link) == 0) {

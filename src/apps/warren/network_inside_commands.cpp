@@ -105,7 +105,8 @@ base::Result<hostnet::CaptureOptions> capture_options(const Invocation& invocati
     if (const auto address = base::IpAddress::parse(text)) options.only.push_back(*address);
   }
   if (!options.only.empty()) return options;
-  return make_error(ErrorKind::Conflict, given.peer + " has no address (it is " + peer.state + ")");
+  return make_error(ErrorKind::Conflict, given.peer + " has no address (it is " + peer.state + ")",
+                    "`warren peer list " + given.network + "` shows who has one");
 }
 
 base::Status capture(const Invocation& invocation, const CaptureArguments& given) {

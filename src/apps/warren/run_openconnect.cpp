@@ -88,7 +88,8 @@ base::Result<ipc::AnyConnectMessage> start_message(const RunArguments& arguments
     start.add(key, std::move(file));
   }
   if (!given.key.empty() && given.cert.empty()) {
-    return make_error(ErrorKind::Invalid, "--key needs --cert");
+    return make_error(ErrorKind::Invalid, "--key needs --cert",
+                      "name the certificate that the key belongs to: --cert FILE");
   }
   if (!given.server_cert.empty() && !given.server_cert.starts_with("pin-sha256:")) {
     return make_error(ErrorKind::Invalid, "--servercert: `" + given.server_cert + "` is no pin",

@@ -103,7 +103,8 @@ base::Result<std::string> SecretFile::next() {
   const std::string why =
       fits ? " is empty" : " is longer than " + std::to_string(kMaxSecret) + " characters";
   return base::make_error(base::ErrorKind::Invalid,
-                          "read the password from " + path_ + ": " + which + why);
+                          "read the password from " + path_ + ": " + which + why,
+                          "each password is a line of its own there");
 }
 
 std::optional<std::string> ask_on_terminal(const std::string& question, bool secret) {

@@ -155,7 +155,8 @@ base::Status tell(const std::string& report) {
     return {};
   }
   return api::decode_error(rest.substr(1))
-      .value_or(make_error(ErrorKind::Failed, "the network could not be joined"));
+      .value_or(make_error(ErrorKind::Failed, "the network could not be joined",
+                           "its log says more, and `warren up --foreground` everything"));
 }
 
 base::Status up_detached(const Invocation& invocation, hostlink::LinkConfig config) {
