@@ -95,6 +95,19 @@ def test_ten_runs_on_one_token_and_nothing_left(gateway, home):
     assert gateway.peer("a", "next")["address"] == "10.20.0.2"
 
 
+def test_a_run_is_ready_where_the_gateway_is_not_the_first_address(gateway, home):
+    """Who is asked for the echo is the gateway: as the profile knows it, or the token's answer."""
+    gateway.create("a", "--subnet6", "none", "--gateway-address", "10.20.0.9")
+    name = gateway.network("a")
+    gateway.ask("peer", "add", "first", "--network", name, "--address", "10.20.0.1")
+    ready = ("--wait-ready", "20s", "--", "true")
+    by_token = home.warren("run", token(gateway, "job"), *ready)
+    assert by_token.returncode == 0, by_token.stderr
+    home.host.run(WARREN, "join", "-", input=token(gateway, "laptop") + "\n", env=home.environment)
+    by_profile = home.warren("run", name, *ready)
+    assert by_profile.returncode == 0, by_profile.stderr
+
+
 def test_more_runs_at_once_than_the_gateway_listens_to(gateway, home):
     """From one address it takes 16 connections at a time; who is turned away asks again."""
     gateway.create("a", subnet="10.20.0.0/16")

@@ -10,7 +10,9 @@
 #include <iterator>
 #include <optional>
 #include <set>
+#include <span>
 
+#include "apps/warren/echo_target.hpp"
 #include "apps/warren/member_follower.hpp"
 #include "apps/warren/run_certificate.hpp"
 #include "apps/warren/run_openconnect.hpp"
@@ -86,37 +88,6 @@ void notice_hooks(const model::WgConf& conf, const std::string& path) {
              one ? "is" : "are", one ? "it" : "them");
 }
 
-bool is_own(const model::WgConf& conf, const base::IpAddress& address) {
-  return std::ranges::any_of(conf.interface.addresses,
-                             [&](const base::Prefix& own) { return own.address == address; });
-}
-
-/// Somebody who should answer ping through the tunnel: the name server, else the first host of the
-/// network that the profile describes.
-std::optional<base::IpAddress> choose_echo_target(const model::WgConf& conf) {
-  std::vector<base::Prefix> allowed;
-  for (const model::ConfPeer& peer : conf.peers) {
-    allowed.insert(allowed.end(), peer.allowed_ips.begin(), peer.allowed_ips.end());
-  }
-  const auto reachable = [&](const base::IpAddress& address) {
-    return !is_own(conf, address) && std::ranges::any_of(allowed, [&](const base::Prefix& prefix) {
-      return prefix.contains(address);
-    });
-  };
-  for (const base::IpAddress& server : conf.interface.dns_servers) {
-    if (reachable(server)) return server;
-  }
-  std::vector<base::Prefix> networks = conf.interface.addresses;
-  networks.insert(networks.end(), allowed.begin(), allowed.end());
-  for (const base::Prefix& prefix : networks) {
-    if (prefix.length == 0) continue;
-    const bool host = prefix.length == prefix.address.bit_count();
-    const base::IpAddress first = host ? prefix.address : prefix.network().address.plus(1);
-    if (reachable(first)) return first;
-  }
-  return std::nullopt;
-}
-
 base::Status fill_peers(const model::WgConf& conf, netns::RunConfig& config) {
   for (const model::ConfPeer& peer : conf.peers) {
     ipc::UapiPeer& out = config.engine.peers.emplace_back();
@@ -136,8 +107,8 @@ base::Status fill_peers(const model::WgConf& conf, netns::RunConfig& config) {
   return {};
 }
 
-base::Status fill_from_conf(const model::WgConf& conf, const std::string& path,
-                            netns::RunConfig& config) {
+base::Status fill_from_conf(const model::WgConf& conf, std::span<const base::IpAddress> gateways,
+                            const std::string& path, netns::RunConfig& config) {
   if (conf.peers.empty()) {
     return make_error(ErrorKind::Invalid, path + " has no [Peer]: there is nobody to talk to",
                       "add a [Peer] with PublicKey, AllowedIPs and Endpoint");
@@ -155,7 +126,7 @@ base::Status fill_from_conf(const model::WgConf& conf, const std::string& path,
   config.dns_servers = conf.interface.dns_servers;
   config.dns_search = conf.interface.dns_search;
   config.mtu = conf.interface.mtu.value_or(netns::kDefaultMtu);
-  config.echo_target = choose_echo_target(conf);
+  config.echo_target = choose_echo_target(conf, gateways);
   return fill_peers(conf, config);
 }
 
@@ -253,7 +224,8 @@ base::Status fill_surroundings(const RunArguments& arguments, netns::RunConfig& 
   if (session.starts_with('/')) config.session_dir = session;
   for (const std::string& path : arguments.kept) {
     if (!path.starts_with('/')) {
-      return make_error(ErrorKind::Invalid, "--keep: `" + path + "` is not an absolute path");
+      return make_error(ErrorKind::Invalid, "--keep: `" + path + "` is not an absolute path",
+                        "give it from / on");
     }
     config.kept.push_back(path);
   }
@@ -302,11 +274,12 @@ base::Status check_options(const RunArguments& arguments) {
   return {};
 }
 
-/// A conf, wherever it comes from (`shown`), as the run needs it.
+/// A conf, wherever it comes from (`shown`), as the run needs it; `gateways` where they are known.
 base::Status fill_from_wireguard(const RunArguments& arguments, const model::WgConf& conf,
+                                 std::span<const base::IpAddress> gateways,
                                  const std::string& shown, netns::RunConfig& config) {
   WARREN_TRY_ASSIGN(config.engine_program, netns::engine_program());
-  WARREN_TRY(fill_from_conf(conf, shown, config));
+  WARREN_TRY(fill_from_conf(conf, gateways, shown, config));
   WARREN_TRY(replace_routes(arguments, config));
   const auto wait_s = parse_wait_s(arguments.wait_ready);
   if (!wait_s) return {};
@@ -358,20 +331,49 @@ MemberFollower::Options follower_options(const RunArguments& arguments,
   return options;
 }
 
+/// What join noted beside a profile; nothing for a conf of another origin. A note that cannot be
+/// read is as none: the conf alone makes a tunnel.
+std::optional<client::ProfileNote> note_of(const Profile& profile) {
+  auto note = client::read_note(profile.path.substr(0, profile.path.rfind('/')), profile.name);
+  return note ? std::move(*note) : std::nullopt;
+}
+
 /// A profile that join wrote is kept current while the run lives.
 base::Status follow_profile(const RunArguments& arguments, const Profile& profile,
-                            const model::WgConf& conf, netns::RunConfig& config) {
-  const std::string directory = profile.path.substr(0, profile.path.rfind('/'));
-  if (arguments.no_follow || profile.name != arguments.profile) return {};
-  const auto note = client::read_note(directory, profile.name);
-  if (!note || !*note) return {};
-  auto membership = client::make_membership(conf, **note);
+                            const model::WgConf& conf,
+                            const std::optional<client::ProfileNote>& note,
+                            netns::RunConfig& config) {
+  if (arguments.no_follow || profile.name != arguments.profile || !note) return {};
+  auto membership = client::make_membership(conf, *note);
   if (!membership) return {};
-  auto options = follower_options(arguments, config, std::move(*membership), **note);
-  options.follow.directory = directory;
+  auto options = follower_options(arguments, config, std::move(*membership), *note);
+  options.follow.directory = profile.path.substr(0, profile.path.rfind('/'));
   options.follow.profile = profile.name;
   config.follower = std::make_unique<MemberFollower>(std::move(options));
   return {};
+}
+
+/// A profile, its conf and what is known of its network.
+struct Found {
+  Profile profile;
+  model::WgConf conf;
+  std::optional<client::ProfileNote> note;
+};
+
+base::Result<Found> find_wireguard(const std::string& given) {
+  WARREN_TRY_ASSIGN(Profile profile, find_profile(given));
+  WARREN_TRY_ASSIGN(model::WgConf conf, read_conf(profile.path));
+  notice_hooks(conf, profile.path);
+  auto note = note_of(profile);
+  return Found{std::move(profile), std::move(conf), std::move(note)};
+}
+
+base::Status fill_from_found(const RunArguments& arguments, const Found& found,
+                             netns::RunConfig& config) {
+  std::span<const base::IpAddress> gateways;
+  if (found.note) gateways = found.note->gateways;
+  WARREN_TRY(fill_from_wireguard(arguments, found.conf, gateways, found.profile.path, config));
+  return follow_profile(arguments, found.profile, found.conf, found.note, config);
 }
 
 /// What programs are told of the network's services; `-e` stands above it.
@@ -399,20 +401,16 @@ base::Status fill_from_token(const RunArguments& arguments, const model::TokenTe
   options.follow.certificate = std::move(certificate);
   options.follow.peer = member.answer.name;
   config.follower = std::make_unique<MemberFollower>(std::move(options));
-  return fill_from_wireguard(arguments, member.profile.conf, shown, config);
+  return fill_from_wireguard(arguments, member.profile.conf, member.profile.note.gateways, shown,
+                             config);
 }
 
 base::Status fill_from_profile(const RunArguments& arguments, netns::RunConfig& config) {
-  WARREN_TRY_ASSIGN(const Profile profile, find_profile(arguments.profile));
-  WARREN_TRY_ASSIGN(const model::WgConf conf, read_conf(profile.path));
-  notice_hooks(conf, profile.path);
-  config.name = profile.name;
+  WARREN_TRY_ASSIGN(const Found found, find_wireguard(arguments.profile));
+  config.name = found.profile.name;
   if (arguments.name.empty()) WARREN_TRY(check_name(config.name));
-  WARREN_TRY(fill_from_wireguard(arguments, conf, profile.path, config));
-  const std::string directory = profile.path.substr(0, profile.path.rfind('/'));
-  const auto note = client::read_note(directory, profile.name);
-  if (note && *note) tell_of_services(**note, config);
-  return follow_profile(arguments, profile, conf, config);
+  if (found.note) tell_of_services(*found.note, config);
+  return fill_from_found(arguments, found, config);
 }
 
 }  // namespace
@@ -460,16 +458,14 @@ base::Result<LinkProfile> make_link_profile(const RunArguments& arguments) {
                       "`warren join TOKEN` makes a profile; `warren run` takes the others, too");
   }
   LinkProfile out;
-  WARREN_TRY_ASSIGN(const Profile profile, find_profile(given));
-  WARREN_TRY_ASSIGN(const model::WgConf conf, read_conf(profile.path));
-  WARREN_TRY(client::check_profile_name(profile.name));
-  notice_hooks(conf, profile.path);
+  WARREN_TRY_ASSIGN(const Found found, find_wireguard(given));
+  const std::string& name = found.profile.name;
+  WARREN_TRY(client::check_profile_name(name));
   out.run.profile = given;
-  out.run.name = profile.name;
-  out.run.interface_name = profile.name;
-  WARREN_TRY(fill_from_wireguard(arguments, conf, profile.path, out.run));
-  WARREN_TRY_ASSIGN(out.table, hostlink::TableChoice::parse(conf.interface.table));
-  WARREN_TRY(follow_profile(arguments, profile, conf, out.run));
+  out.run.name = name;
+  out.run.interface_name = name;
+  WARREN_TRY(fill_from_found(arguments, found, out.run));
+  WARREN_TRY_ASSIGN(out.table, hostlink::TableChoice::parse(found.conf.interface.table));
   return out;
 }
 
