@@ -25,6 +25,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <sstream>
 #include <tuple>
 #include <utility>
 
@@ -53,6 +54,7 @@ constexpr mode_t kFileMode = 0644;  // below a directory that others cannot ente
 constexpr std::size_t kRecordBytes = 100;
 constexpr std::size_t kMessageBytes = 300;
 constexpr std::size_t kAccountBytes = 16 << 10;
+constexpr std::size_t kGroupMapBytes = 16 << 10;  // 340 lines at most
 
 struct Account {
   std::string user;
@@ -77,6 +79,17 @@ std::optional<Account> find_account(const char* name) {
   }
   out.group = entry.gr_name;
   return out;
+}
+
+/// Whether a group of this number is known in the user namespace we are in.
+bool is_mapped(gid_t gid) {
+  std::istringstream map(os::read_file("/proc/self/gid_map", kGroupMapBytes).value_or(""));
+  std::uint64_t inside = 0;
+  std::uint64_t outside = 0;
+  std::uint64_t count = 0;
+  while (map >> inside >> outside >> count)
+    if (gid >= inside && gid - inside < count) return true;
+  return false;
 }
 
 std::string find_program() {
@@ -162,6 +175,7 @@ base::Result<NameServerProgram> find_name_server_program() {
     out.user = account->user;
     out.group = account->group;
     out.gid = account->gid;
+    out.stays = !is_mapped(out.gid);
     return out;
   }
   return make_error(ErrorKind::NotFound, "there is no account to run dnsmasq as",
@@ -232,7 +246,7 @@ NameServer::Told NameServer::told_by(const model::NameZone& zone, const AskedSer
 base::Status NameServer::prepare_directory() const {
   WARREN_TRY(os::make_directories(fs::path(files_.directory).parent_path().string(), 0755));
   WARREN_TRY(os::make_directories(files_.directory, kDirectoryMode));
-  if (::chown(files_.directory.c_str(), 0, program_.gid) != 0) {
+  if (!program_.stays && ::chown(files_.directory.c_str(), 0, program_.gid) != 0) {
     return base::os_error("give " + files_.directory + " to the group of " + program_.user);
   }
   return {};
@@ -303,13 +317,15 @@ base::Status NameServer::spawn() {
   WARREN_TRY_ASSIGN(const os::Fd netns, os::open_named_netns("warren-" + network_));
   WARREN_TRY_ASSIGN(const os::Fd log, os::open_log_file(files_.log, kNameServerLogBytes));
   WARREN_TRY(os::in_netns(netns, [&]() -> base::Status {
-    WARREN_TRY_ASSIGN(process_,
-                      os::spawn({.argv = {program_.path, "--keep-in-foreground",
-                                          "--conf-file=" + files_.configuration},
-                                 .environment = std::vector<std::string>{"LC_ALL=C.UTF-8"},
-                                 .descriptors = {{1, &log}, {2, &log}},
-                                 .new_session = true,
-                                 .working_directory = "/"}));
+    WARREN_TRY_ASSIGN(
+        process_,
+        // With --no-daemon it does not become another user, either.
+        os::spawn({.argv = {program_.path, program_.stays ? "--no-daemon" : "--keep-in-foreground",
+                            "--conf-file=" + files_.configuration},
+                   .environment = std::vector<std::string>{"LC_ALL=C.UTF-8"},
+                   .descriptors = {{1, &log}, {2, &log}},
+                   .new_session = true,
+                   .working_directory = "/"}));
     return {};
   }));
   ours_ = true;

@@ -24,6 +24,8 @@ struct NameServerProgram {
   std::string user;
   std::string group;
   gid_t gid = 0;
+  /// There is no such account in this user namespace: it stays who we are, who are nobody there.
+  bool stays = false;
 };
 /// $WARREN_DNSMASQ, or dnsmasq where programs of administrators are. NotFound with the package.
 [[nodiscard]] base::Result<NameServerProgram> find_name_server_program();

@@ -11,6 +11,7 @@ import sys
 import pytest
 
 import lab
+from test_names import ask
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
 from tun_access import TunAccess  # noqa: E402
@@ -149,6 +150,25 @@ def test_what_is_the_hosts_is_refused_before_it_is_looked_at(users_gateway):
     assert refused.returncode == 4 and "runs without root" in refused.stderr, refused.stderr
     assert [network["name"] for network in gateway.ask("network", "list")["networks"]] == [gateway.network("a")]
     assert host_of(gateway) == gateway.before
+
+
+def test_its_members_have_names(world, users_gateway):
+    """dnsmasq stays who it is: there is nobody else in the place."""
+    lab.require("dnsmasq")
+    gateway = users_gateway
+    gateway.create("a", "--no-nat", "--names")
+    for member in world.members:
+        member.join("a")
+    address = gateway.peer("a", "m1")["address"]
+    name = f"m1.{gateway.network('a')}.internal"
+    lab.wait_until(lambda: ask(world.members[0], "10.20.0.1", name) == [address], "the name is answered", seconds=20)
+    assert ask(world.members[1], "10.20.0.1", f"gateway.{gateway.network('a')}.internal") == ["10.20.0.1"]
+    server, = [line for line in gateway.processes() if line.startswith("dnsmasq") or "/dnsmasq" in line]
+    doctor = gateway.call("doctor", "names")
+    assert gateway.network("a") in doctor.stdout, doctor.stdout + doctor.stderr
+    gateway.end()
+    assert gateway.call("cleanup").returncode == 0
+    lab.wait_until(lambda: not gateway.processes(), lambda: f"still there: {gateway.processes()}")
 
 
 def test_its_doctor_says_what_it_cannot_try(users_gateway):
