@@ -163,7 +163,7 @@ std::optional<model::AddressRange> Control::Impl::held_beside(
     auto at = held.find(address);
     if (at == held.end()) continue;
     base::IpAddress last = address;
-    while (++at != held.end() && at->first == last.plus(1)) last = at->first;
+    for (++at; at != held.end() && at->first == last.plus(1); ++at) last = at->first;
     return model::AddressRange{address, last};
   }
   return std::nullopt;
