@@ -47,7 +47,8 @@ base::Status check_server_names(const api::CertificateSign& wanted) {
   }
   for (const std::string& address : wanted.addresses) {
     if (base::IpAddress::parse(address)) continue;
-    return make_error(ErrorKind::Invalid, "'" + one_line(address, 80) + "' is no address");
+    return make_error(ErrorKind::Invalid, "'" + one_line(address, 80) + "' is no address",
+                      "write it as 10.20.0.7 or fd00::7");
   }
   return {};
 }
@@ -147,7 +148,11 @@ base::Result<api::SignedCertificate> Control::Impl::Certificates::sign_by_hand(
     const Request& request, const std::string& name, const api::CertificateSign& wanted) {
   WARREN_TRY_ASSIGN(const model::Network network, impl.find_network(name));
   const bool server = wanted.server.value_or(false);
-  if (!server && (!wanted.peer || !wanted.dns_names.empty() || !wanted.addresses.empty())) {
+  if (!server && !(wanted.dns_names.empty() && wanted.addresses.empty())) {
+    return make_error(ErrorKind::Invalid, "names and addresses are for a server's certificate",
+                      "add --server, or leave --dns and --ip out");
+  }
+  if (!server && !wanted.peer) {
     return make_error(ErrorKind::Invalid, "it is not said whose certificate this is",
                       "give --peer NAME for a member, or --server with --dns or --ip for a server");
   }

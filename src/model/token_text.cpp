@@ -19,6 +19,9 @@ namespace {
 
 constexpr std::string_view kPrefix = "warren1";
 constexpr std::string_view kAdminPrefix = "warrenadmin1";
+// What prints tokens.
+constexpr std::string_view kMemberCommand = "warren invite";
+constexpr std::string_view kAdminCommand = "warren token create";
 constexpr std::uint8_t kVersion = 1;
 constexpr std::size_t kMaxEndpoint = 300;  // a name of 253 characters, brackets, a colon, a port
 constexpr std::size_t kFixedSize = 1 + 2 + 32 + 16 + 4;
@@ -33,9 +36,10 @@ std::uint32_t crc32(base::Bytes bytes) {
   return ~crc;
 }
 
-base::Error bad_token(std::string why) {
-  return base::make_error(base::ErrorKind::Invalid, "token: " + std::move(why),
-                          "copy the whole line that `warren invite` printed, or ask for a new one");
+base::Error bad_token(std::string why, std::string_view printed_by) {
+  return base::make_error(
+      base::ErrorKind::Invalid, "token: " + std::move(why),
+      "copy the whole line that `" + std::string(printed_by) + "` printed, or ask for a new one");
 }
 
 std::string_view trimmed(std::string_view text) {
@@ -62,15 +66,17 @@ std::string written(const TokenText& token) {
 }
 
 /// What stands behind the prefix.
-base::Result<TokenText> read_token(std::string_view text) {
-  if (text.size() > kMaxText) return bad_token("it is too long");
+base::Result<TokenText> read_token(std::string_view text, std::string_view printed_by) {
+  if (text.size() > kMaxText) return bad_token("it is too long", printed_by);
   const auto bytes = base::parse_base64url(text);
-  if (!bytes) return bad_token("it is cut off or holds a character that no token has");
-  if (bytes->size() < kFixedSize) return bad_token("it is cut off");
+  if (!bytes) {
+    return bad_token("it is cut off or holds a character that no token has", printed_by);
+  }
+  if (bytes->size() < kFixedSize) return bad_token("it is cut off", printed_by);
 
   const base::Bytes body = base::Bytes(*bytes).first(bytes->size() - 4);
   if (base::ByteReader(base::Bytes(*bytes).last(4)).u32_be() != crc32(body)) {
-    return bad_token("it is cut off or mistyped (its checksum is wrong)");
+    return bad_token("it is cut off or mistyped (its checksum is wrong)", printed_by);
   }
   base::ByteReader reader(body);
   if (reader.u8() != kVersion) {
@@ -83,12 +89,12 @@ base::Result<TokenText> read_token(std::string_view text) {
   TokenText token;
   token.pin = reader.array<32>();
   token.secret = reader.array<16>();
-  if (!reader.done()) return bad_token("it is malformed");
+  if (!reader.done()) return bad_token("it is malformed", printed_by);
   token.enrol_at.assign(endpoint.begin(), endpoint.end());
   const auto endpoint_parts = base::HostPort::parse(token.enrol_at);
   if (length > kMaxEndpoint || !printable(token.enrol_at) || !endpoint_parts ||
       endpoint_parts->port == 0) {
-    return bad_token("the address of its gateway is malformed");
+    return bad_token("the address of its gateway is malformed", printed_by);
   }
   return token;
 }
@@ -104,8 +110,9 @@ base::Result<TokenText> TokenText::parse(std::string_view text) {
                             "token: this one is for administrators, not for members",
                             "give it to `warren remote add`; `warren invite` makes the others");
   }
-  if (!text.starts_with(kPrefix)) return bad_token("it does not start with \"warren1\"");
-  return read_token(text.substr(kPrefix.size()));
+  if (!text.starts_with(kPrefix))
+    return bad_token("it does not start with \"warren1\"", kMemberCommand);
+  return read_token(text.substr(kPrefix.size()), kMemberCommand);
 }
 
 std::string write_admin_token(const TokenText& token) {
@@ -114,13 +121,15 @@ std::string write_admin_token(const TokenText& token) {
 
 base::Result<TokenText> parse_admin_token(std::string_view text) {
   text = trimmed(text);
-  if (text.starts_with(kAdminPrefix)) return read_token(text.substr(kAdminPrefix.size()));
+  if (text.starts_with(kAdminPrefix)) {
+    return read_token(text.substr(kAdminPrefix.size()), kAdminCommand);
+  }
   if (text.starts_with(kPrefix)) {
     return base::make_error(base::ErrorKind::Invalid,
                             "token: this one admits a member, it is not for administrators",
                             "`warren token create` on the gateway makes the others");
   }
-  return bad_token("it does not start with \"warrenadmin1\"");
+  return bad_token("it does not start with \"warrenadmin1\"", kAdminCommand);
 }
 
 }  // namespace warren::model

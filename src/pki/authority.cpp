@@ -77,32 +77,45 @@ base::Status check_holder(const Holder& holder) {
   const auto bad = [](const std::string& text) {
     return text.empty() || text.size() > 64 || text.find_first_of(",;:\n\r") != std::string::npos;
   };
-  if (bad(holder.network) || bad(holder.name) || bad(holder.role)) {
-    return invalid("the network, name and role of a certificate have 1 to 64 characters each");
-  }
   for (const std::string& name : holder.dns_names) {
     if (name.empty() || name.size() > 253 || name.find_first_of(",;:\n\r ") != std::string::npos) {
-      return invalid("'" + name + "' is no name for a certificate");
+      return invalid("'" + name.substr(0, 253) + "' is no name for a certificate")
+          .with_hint("a name is one as in www.example.org; several each with --dns");
     }
   }
   for (const std::string& address : holder.addresses) {
     if (address.empty() || address.find_first_of(",;\n\r ") != std::string::npos) {
-      return invalid("'" + address + "' is no address for a certificate");
+      return invalid("'" + address.substr(0, 80) + "' is no address for a certificate")
+          .with_hint("write it as 10.20.0.7 or fd00::7");
     }
+  }
+  if (bad(holder.network) || bad(holder.name) || bad(holder.role)) {
+    return invalid("the network, name and role of a certificate have 1 to 64 characters each")
+        .with_hint("of a server's names the first one is its own: give a shorter one first");
   }
   return {};
 }
+
+constexpr std::string_view kMakeRequest =
+    "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=www "
+    "-keyout www.key -out www.csr";
 
 base::Result<Key> requested_key(const std::string& request_pem) {
   const Memory memory(BIO_new_mem_buf(
       request_pem.data(), static_cast<int>(std::min<std::size_t>(request_pem.size(), 65'536))));
   const SigningRequest request(
       memory ? PEM_read_bio_X509_REQ(memory.get(), nullptr, no_passphrase, nullptr) : nullptr);
-  if (!request) return openssl_error("read the certificate request", base::ErrorKind::Invalid);
+  if (!request) {
+    ERR_clear_error();
+    return invalid("this is no certificate request (PKCS#10, in PEM)")
+        .with_hint("it begins with -----BEGIN CERTIFICATE REQUEST-----; one is made by: " +
+                   std::string(kMakeRequest));
+  }
   Key key(X509_REQ_get_pubkey(request.get()));
   if (!key || X509_REQ_verify(request.get(), key.get()) != 1) {
     ERR_clear_error();
-    return invalid("the certificate request is not signed with its own key");
+    return invalid("the certificate request is not signed with its own key")
+        .with_hint("make it again: " + std::string(kMakeRequest));
   }
   char group[32] = "";
   std::size_t length = 0;
@@ -110,7 +123,8 @@ base::Result<Key> requested_key(const std::string& request_pem) {
       EVP_PKEY_get_group_name(key.get(), group, sizeof group, &length) != 1 ||
       std::string_view(group) != "prime256v1") {
     ERR_clear_error();
-    return invalid("the certificate request is for another kind of key than ECDSA P-256");
+    return invalid("the certificate request is for another kind of key than ECDSA P-256")
+        .with_hint("make another key: " + std::string(kMakeRequest));
   }
   return key;
 }

@@ -138,6 +138,51 @@ def test_a_token_that_is_none_ends_a_run_with_one_line(warren):
     assert "token" in text and "warren1nonsense" not in text
 
 
+def test_a_cut_administrators_token_names_what_printed_it(warren):
+    cut = warren.home / "token"
+    cut.write_text("warrenadmin1AAAA\n")
+    cut.chmod(0o600)
+    text = warren.fails(2, "remote", "add", "gw", "--token-file", str(cut))
+    assert "cut off" in text and "warren token create" in text and "invite" not in text
+
+
+def test_a_backup_without_a_state_says_what_to_name(warren):
+    text = warren.fails(5, "backup", str(warren.home / "b"))
+    assert "  hint: " in text and "--state-dir" in text
+    assert not (warren.home / "b").exists()
+
+
+def test_without_rights_backup_and_cleanup_say_who_may(warren):
+    if os.geteuid() != 0:
+        pytest.skip("needs root to have what another user may not read")
+    import pathlib
+    import shutil
+    import subprocess
+    import conftest
+    state = warren.home / "state"
+    state.mkdir(mode=0o700)
+    folder = warren.home
+    while str(folder).startswith("/tmp/") and str(folder) != "/tmp":
+        os.chmod(folder, 0o755)
+        folder = folder.parent
+    for name in ("warren", "warren-gateway"):
+        shutil.copy(pathlib.Path(conftest.WARREN).parent / name, warren.home / name)
+    for words in (("backup", "/nowhere/b"), ("cleanup",)):
+        done = subprocess.run(
+            ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+             str(warren.home / "warren"), *words],
+            capture_output=True, text=True, env=warren.env, timeout=30)
+        assert done.returncode == 4, (words, done)
+        assert "hint: run it as root" in done.stderr, (words, done.stderr)
+
+
+def test_a_policy_that_is_no_text_is_refused_by_name(warren):
+    binary = warren.home / "policy"
+    binary.write_bytes(b"rules:\n\0\n")
+    text = warren.fails(2, "policy", "set", "lab", str(binary))
+    assert f"{binary} is no text" in text and "lines[" not in text
+
+
 def test_a_bundle_is_never_written_over_a_file(warren):
     taken = warren.home / "phone.conf"
     taken.write_text("mine")

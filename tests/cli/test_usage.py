@@ -89,3 +89,20 @@ def test_usage_errors_name_the_command_at_fault(warren):
 
 def test_usage_errors_are_documents_with_json(warren):
     assert warren.error(2, "network", "create")["kind"] == "invalid"
+
+
+@pytest.mark.parametrize("words", [
+    ("help", "network"), ("-v", "help", "network"), ("--state-dir", "x", "help", "network"),
+    ("help", "-v", "network"),
+], ids=" ".join)
+def test_help_may_stand_behind_options(warren, words):
+    done = warren(*words)
+    assert done.returncode == 0, done
+    assert "Usage: warren network" in done.stdout
+
+
+@pytest.mark.parametrize("words", [
+    ("network", "exec", "lab", "true"), ("network", "exec", "lab", "ip", "-4", "route"),
+], ids=" ".join)
+def test_a_command_without_dashes_is_told_where_they_go(warren, words):
+    assert f"put -- before the command that is to run: -- {words[3]}" in warren.fails(2, *words)

@@ -180,7 +180,7 @@ def test_a_recipient_opens_it_with_openssl_or_with_restore(gateway, other):
         key, certificate = gateway.folder / "key.pem", gateway.folder / "certificate.pem"
         output("openssl", "req", "-x509", "-newkey", *kind, "-nodes", "-subj", "/CN=backups",
                "-keyout", key, "-out", certificate)
-        file = back_up(gateway, "--recipient", certificate)
+        file = back_up(gateway, "--force", "--recipient", certificate)
         opened = gateway.folder / "opened"
         output("openssl", "cms", "-decrypt", "-binary", "-inform", "DER", "-in", file,
                "-inkey", key, "-recip", certificate, "-out", opened)
@@ -189,7 +189,7 @@ def test_a_recipient_opens_it_with_openssl_or_with_restore(gateway, other):
         assert json.loads(done.stdout)["networks"] == 1
         public = gateway.folder / "public.pem"
         output("openssl", "pkey", "-in", key, "-pubout", "-out", public)
-        file = back_up(gateway, "--recipient", public)
+        file = back_up(gateway, "--force", "--recipient", public)
         done = restore(other, file, "--recipient-key", key, "--force")
         assert json.loads(done.stdout)["networks"] == 1
         output("rm", "-r", other.state_dir)

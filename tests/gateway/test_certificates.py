@@ -130,6 +130,15 @@ def test_a_server_lets_members_in_and_keeps_the_revoked_out(gateway, home, world
     made = openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                    "-subj", "/CN=x", "-keyout", server["key"], "-out", server["csr"])
     assert made.returncode == 0, made.stderr
+    for words, said, hint in (
+            ((server["key"], "--server", "--dns", "a"), f"request {server['key']}: sign a certificate: this is no certificate req",
+             "openssl req"),
+            ((server["csr"], "--server", "--dns", "a b"), "'a b' is no name", "www.example.org"),
+            ((server["csr"], "--server", "--ip", "10.0"), "'10.0' is no address", "10.20.0.7"),
+            ((server["csr"], "--dns", "x", "--peer", "broker"), "for a server's", "add --server")):
+        refused = gateway.call("ca", "sign", gateway.network("a"), *words)
+        assert refused.returncode == 2, refused
+        assert said in refused.stderr and hint in refused.stderr.split("hint: ")[1], refused.stderr
     signed = gateway.ask("ca", "sign", gateway.network("a"), server["csr"], "--server", "--ip",
                          f"{inside},192.0.2.1", "--peer", "broker")
     open(server["crt"], "w").write(signed["certificate"])

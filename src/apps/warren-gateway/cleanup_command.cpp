@@ -92,8 +92,13 @@ void print_links(const hostlink::Leftovers& left) {
 base::Status cleanup(Invocation& invocation) {
   TerminalLog log(invocation.verbose);
   WARREN_TRY(os::enter_own_place(invocation.run_dir));
-  WARREN_TRY_ASSIGN(gateway::CleanupReport done,
-                    gateway::cleanup(invocation.state_dir, invocation.run_dir, log));
+  auto cleaned = gateway::cleanup(invocation.state_dir, invocation.run_dir, log);
+  if (!cleaned) {
+    base::Error error = std::move(cleaned).error();
+    if (error.kind != base::ErrorKind::NotPermitted) return error;
+    return std::move(error).with_hint("run it as root, or as the user whose gateway it was");
+  }
+  gateway::CleanupReport done = std::move(*cleaned);
   WARREN_TRY_ASSIGN(const bool had_place, os::end_own_place(invocation.run_dir));
   if (had_place) done.removed.push_back("the namespaces of the gateway without root");
   const hostlink::Leftovers links = undo_killed_links(invocation, done);

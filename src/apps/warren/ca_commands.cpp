@@ -100,7 +100,10 @@ base::Status rotate(const Invocation& invocation, const std::string& network,
 base::Status sign(const Invocation& invocation, const std::string& network, const std::string& file,
                   api::CertificateSign request) {
   WARREN_TRY_ASSIGN(request.certificate_request, read_pem(file, "certificate request"));
-  WARREN_TRY_ASSIGN(const auto made, daemon_of(invocation).sign_certificate(network, request));
+  WARREN_TRY_ASSIGN(const auto made, daemon_of(invocation)
+                                         .sign_certificate(network, request)
+                                         .within("certificate request " +
+                                                 (file == "-" ? "on standard input" : file)));
   if (invocation.json) {
     print_line(api::encode(made));
     return {};

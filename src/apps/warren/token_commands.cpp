@@ -48,8 +48,10 @@ base::Status create(const Invocation& invocation, const TokenChoice& choice) {
                good_for(made.token),
                made.token.expires == 0 ? "" : ", until " + moment(made.token.expires));
     if (made.bundle.empty()) {
-      fmt::print(stderr,
-                 "  hint: nobody can use it yet: set admin.listen in the daemon's settings\n");
+      fmt::print(
+          stderr,
+          "  hint: nobody can use it yet: set admin.listen in the daemon's settings, then start "
+          "the daemon again\n");
     } else {
       fmt::print("bundle  {}\n", made.bundle);
     }
@@ -69,7 +71,7 @@ base::Status list(const Invocation& invocation) {
   Table table({"NAME", "GOOD FOR", "MADE", "UNTIL"});
   for (const api::TokenView& token : tokens.tokens) {
     table.add({token.name, good_for(token), moment(token.created),
-               token.expires == 0 ? "deleted" : moment(token.expires)});
+               token.expires == 0 ? "no end" : moment(token.expires)});
   }
   if (table.empty()) {
     fmt::print("no tokens; make one: warren token create NAME\n");
