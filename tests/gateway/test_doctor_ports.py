@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from lab import wait_until
+
 FIREWALLS = {
     "ufw": ("table ip filter { chain ufw-user-input { }; chain INPUT { type filter hook input "
             "priority 0; policy drop; jump ufw-user-input; }; }", "ufw allow {port}/udp"),
@@ -18,6 +20,12 @@ DOCKER = ("table ip filter { chain DOCKER-USER { return; }; chain FORWARD { type
           "forward priority 0; policy drop; jump DOCKER-USER; }; }")
 
 
+def settled(gateway):
+    """What the host has, once the kernel has found no address to be there twice: then come their routes."""
+    wait_until(lambda: "tentative" not in gateway.run("ip", "address"), "addresses are settled", seconds=20)
+    return gateway.snapshot()
+
+
 def findings(gateway, code):
     done = gateway.call("--json", "doctor", "ports")
     assert done.returncode == code, done.stdout + done.stderr
@@ -29,7 +37,7 @@ def test_each_public_port_is_tried_and_the_remedy_helps(world, gateway, firewall
     view = gateway.create("a", "--endpoint", "192.0.2.1", "--no-nat")
     world.members[0].join("a")
     gateway.ask("forward", "add", "8080/tcp", "m0:80", "--network", gateway.network("a"))
-    before = gateway.snapshot()
+    before = settled(gateway)
     good = findings(gateway, 0)
     assert [one["state"] for one in good] == ["good"] * 3, good
     assert [one["what"].split()[1] for one in good] == [
@@ -67,7 +75,7 @@ def test_each_interface_has_a_verdict_of_its_own(gateway):
         pytest.skip("this kernel cannot redirect packets (act_mirred)")
     assert ["on u0," in open_to_all[0]["text"], "on u1," in open_to_all[1]["text"]] == [True, True]
     for link, states in (("u0", ["bad", "good"]), ("u1", ["good", "bad"]), ("lo", ["good", "good"])):
-        before = gateway.snapshot()
+        before = settled(gateway)
         close(link)
         found = verdicts(1 if "bad" in states else 0)
         assert [one["state"] for one in found] == states, found

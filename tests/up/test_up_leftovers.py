@@ -1,6 +1,7 @@
 """What a killed `warren up` leaves is cleaned up, and no key is at two places of root's at once."""
 
 import json
+import pathlib
 import re
 import subprocess
 
@@ -11,8 +12,20 @@ from up_lab import RUN_DIR, UNPACKED, UpLab, changes, wait_until, with_resolvcon
 ROOTS_RUNS = "/run/root"  # XDG_RUNTIME_DIR
 
 
+def has_ended(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 class RootLab(UpLab):
     programs = (*UpLab.programs, "warren-gateway", "warren-stack")
+
+    def kill(self, *pids):
+        """And waits until the locks of the dead are free: they are closed after the rest of it is gone."""
+        super().kill(*pids)
+        wait_until(lambda: all(has_ended(pid) for pid in pids), "they have let go of their files")
 
     def clean(self, *options):
         return self.call(*options, "cleanup", "--state-dir", self.directory / "state")
