@@ -130,10 +130,10 @@ class Comparison {
 
   std::string key_file(const std::string& signs_now) {
     if (wanted_.ca->key_file) return *wanted_.ca->key_file;
-    out_.conflicts.push_back(
-        fmt::format("the authority of network {} is {}, and another one is no use without its key: "
-                    "add key: FILE below ca",
-                    wanted_.name, signs_now));
+    conflict("ca",
+             fmt::format("the authority of network {} is {}, and another one is no use without its "
+                         "key: add key: FILE below ca",
+                         wanted_.name, signs_now));
     return {};
   }
 
@@ -153,10 +153,10 @@ class Comparison {
       change.rotate.ca_certificates = wanted_.ca->certificates;
       change.key_file = key_file(now);
     } else if (wanted.size() > 1 && wanted != signs) {
-      out_.conflicts.push_back(
-          fmt::format("the authority of network {} has another chain than in the file, and a chain "
-                      "cannot change",
-                      wanted_.name));
+      conflict("ca/certificate",
+               fmt::format("the authority of network {} has another chain than in the file, and a "
+                           "chain cannot change",
+                           wanted_.name));
     }
   }
 
@@ -166,12 +166,16 @@ class Comparison {
                            wanted_.name, from, to));
   }
 
-  void fixed(const char* what, const std::string& is, const std::string& wanted) {
+  void conflict(std::string path, std::string text) {
+    out_.conflicts.push_back({wanted_.place(std::move(path)), std::move(text), ""});
+  }
+
+  void fixed(const char* key, const char* what, const std::string& is, const std::string& wanted) {
     if (is == wanted) return;
-    out_.conflicts.push_back(
-        fmt::format("the {} of network {} is {} and cannot become {}: members have it in their "
-                    "configuration; make another network",
-                    what, wanted_.name, shown(is), shown(wanted)));
+    conflict(key, fmt::format(
+                      "the {} of network {} is {} and cannot become {}: members have it in their "
+                      "configuration; make another network",
+                      what, wanted_.name, shown(is), shown(wanted)));
   }
 
   void check_listen(const api::NetworkView& is) {
@@ -181,29 +185,31 @@ class Comparison {
     std::vector<std::string> now = is.listen;
     std::ranges::sort(now);
     if (now == wanted) return;
-    out_.conflicts.push_back(
-        fmt::format("network {} listens on {} and cannot change to {}: its engine's port is bound; "
-                    "make another network",
-                    wanted_.name, now.empty() ? "all addresses" : joined(now),
-                    wanted.empty() ? "all addresses" : joined(wanted)));
+    conflict("listen",
+             fmt::format("network {} listens on {} and cannot change to {}: its engine's port is "
+                         "bound; make another network",
+                         wanted_.name, now.empty() ? "all addresses" : joined(now),
+                         wanted.empty() ? "all addresses" : joined(wanted)));
   }
 
   void fixed_settings() {
     const api::NetworkView& is = current_->network;
-    if (wanted_.subnet) fixed("subnet", is.subnet, normal_prefix(*wanted_.subnet));
-    if (wanted_.subnet6) fixed("IPv6 subnet", is.subnet6, normal_prefix(*wanted_.subnet6));
-    if (wanted_.port) fixed("port", std::to_string(is.port), std::to_string(*wanted_.port));
+    if (wanted_.subnet) fixed("subnet", "subnet", is.subnet, normal_prefix(*wanted_.subnet));
+    if (wanted_.subnet6)
+      fixed("subnet6", "IPv6 subnet", is.subnet6, normal_prefix(*wanted_.subnet6));
+    if (wanted_.port) fixed("port", "port", std::to_string(is.port), std::to_string(*wanted_.port));
     if (wanted_.attach && wanted_.attach->compare(is.attach) != 0) {
-      out_.conflicts.push_back(fmt::format(
-          "network {} is attached to {} and cannot be to {}: make another network", wanted_.name,
-          is.attach.empty() ? "nothing" : is.attach, shown(*wanted_.attach)));
+      conflict("attach",
+               fmt::format("network {} is attached to {} and cannot be to {}: make another network",
+                           wanted_.name, is.attach.empty() ? "nothing" : is.attach,
+                           shown(*wanted_.attach)));
     }
     if (wanted_.listen) check_listen(is);
     if (!wanted_.gateway_addresses) return;
     for (const std::string& text : *wanted_.gateway_addresses) {
       const std::string address = normal_address(text);
       if (address == is.gateway || address == is.gateway6) continue;
-      fixed("gateway address", joined({is.gateway, is.gateway6}), address);
+      fixed("gateway-address", "gateway address", joined({is.gateway, is.gateway6}), address);
     }
   }
 
@@ -389,9 +395,10 @@ class Comparison {
 
   void compare_peer(const api::PeerAdd& peer, const api::PeerView& is) {
     const auto refuse = [&](const char* what, const std::string& old, const std::string& next) {
-      out_.conflicts.push_back(
-          fmt::format("peer {} of network {} has the {} {} and cannot get {}: revoke it first, or "
-                      "give the other one another name",
+      conflict(
+          fmt::format("peers/{}/{}", peer.name, what),
+          fmt::format("peer {} of network {} has the {} {} and cannot get {}: revoke it first, "
+                      "or give the other one another name",
                       peer.name, wanted_.name, what, shown(old), next));
     };
     if (!peer.role.empty() && peer.role != is.role) refuse("role", is.role, peer.role);

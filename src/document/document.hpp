@@ -25,6 +25,18 @@ struct Authority {
   std::optional<std::string> key_file;  ///< where its key is; a key is no part of a document
 };
 
+/// Where something stands in the text, counted from 1; 0: nowhere, it was not read from one.
+struct Place {
+  unsigned line = 0;
+  unsigned column = 0;
+};
+
+/// A value, or a name, as the text has it.
+struct Said {
+  Place place;
+  std::string text;  ///< of a scalar
+};
+
 /// A network of a document. What is absent is not said: it stays as it is, and is chosen as
 /// `network create` chooses it where the network is made.
 struct Network {
@@ -51,6 +63,14 @@ struct Network {
   std::optional<std::vector<std::string>> policy;  ///< its lines; none: no policy
   std::vector<api::PeerAdd> peers;
   std::vector<api::ForwardAdd> forwards;
+
+  /// Where what of it stands: "" (its name), "subnet", "roles/node", "peers/ann/role",
+  /// "forwards/8080/tcp" …
+  std::map<std::string, Said> said;
+  Place policy_begin;  ///< of the first of `policy`'s lines
+
+  /// Of this, or of what it is part of.
+  [[nodiscard]] Place place(std::string path) const;
 };
 
 struct Document {
@@ -116,10 +136,17 @@ struct Change {
   api::ForwardAdd forward;
 };
 
+/// Why a document cannot be applied.
+struct Problem {
+  Place place;
+  std::string text;
+  std::string hint;
+};
+
 struct Difference {
   std::vector<Change> changes;  ///< in the order in which they can be made
   /// What a document says of something that cannot change: nothing of it may be applied.
-  std::vector<std::string> conflicts;
+  std::vector<Problem> conflicts;
 };
 
 /// What must be done so that the gateway has what the document says. With `prune` what it has
@@ -127,5 +154,19 @@ struct Difference {
 /// it stays. `current` holds those of the document's networks that exist, by name.
 [[nodiscard]] Difference difference(const Document& wanted,
                                     const std::map<std::string, Current>& current, bool prune);
+
+/// What of a document can mean nothing, beside what the gateway has: roles and peers that are
+/// nowhere, addresses that the network cannot give, what is given twice. What the gateway alone
+/// knows is not looked at. In the order of the document; of many the first ones.
+[[nodiscard]] std::vector<Problem> mistakes(const Document& wanted,
+                                            const std::map<std::string, Current>& current,
+                                            bool prune);
+
+/// Where in the document stands what the gateway refused, as far as its message tells.
+[[nodiscard]] Place place_of(const Document& wanted, const Change& change,
+                             std::string_view message);
+/// Takes "line L, column C: " out of a message, from its front or from behind what was attempted
+/// ("set the policy of network lab: ").
+[[nodiscard]] std::optional<Place> take_place(std::string& message);
 
 }  // namespace warren::document

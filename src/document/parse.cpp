@@ -32,7 +32,26 @@ using Keys = std::vector<std::pair<std::string, Read>>;
 
 constexpr std::uint64_t kMaxPort = 65'535;
 
-base::Status read_map(const YAML::Node& node, const std::string& what, const Keys& keys) {
+/// Notes where the values of a mapping stand; `path` names it ("peers/ann").
+struct Notes {
+  Network* network = nullptr;
+  std::string path;
+
+  void add(const std::string& name, const Word& word) const {
+    if (network == nullptr) return;
+    network->said.insert_or_assign(path.empty() ? name : path + "/" + name,
+                                   Said{{word.line, word.column}, word.text});
+  }
+};
+
+/// A list of one counts as its only value.
+Word said_in(const YAML::Node& key, const YAML::Node& value) {
+  if (value.IsNull() || value.IsMap()) return word_of(key);
+  return value.IsSequence() && value.size() == 1 ? word_of(value[0]) : word_of(value);
+}
+
+base::Status read_map(const YAML::Node& node, const std::string& what, const Keys& keys,
+                      const Notes& notes = {}) {
   if (node.IsNull()) return {};
   if (!node.IsMap()) return at(word_of(node), what + " is a mapping of keys to values");
   std::vector<std::string> known;
@@ -46,6 +65,7 @@ base::Status read_map(const YAML::Node& node, const std::string& what, const Key
                 model::suggestion(key.text, known));
     }
     if (!seen.insert(key.text).second) return at(key, "key " + quoted(key.text) + " again");
+    notes.add(key.text, said_in(entry.first, entry.second));
     WARREN_TRY(found->second(entry.second));
   }
   return {};
@@ -102,7 +122,7 @@ Read yes_or_no(std::optional<bool>& into) {
   return [&into](const YAML::Node& node) -> base::Status {
     WARREN_TRY_ASSIGN(const Word word, one_value(node));
     if (word.text != "true" && word.text != "false") {
-      return at(word, quoted(word.text) + " is neither true nor false");
+      return at(word, quoted(word.text) + " is neither true nor false", "write true or false");
     }
     into = word.text == "true";
     return {};
@@ -191,17 +211,24 @@ class Reader {
   }
 
   base::Result<Document> document(const YAML::Node& root) {
-    std::optional<std::uint32_t> version;
+    bool is_said = false;
+    const Read version = [&](const YAML::Node& node) -> base::Status {
+      WARREN_TRY_ASSIGN(const Word word, one_value(node));
+      is_said = word.text == "1";
+      if (is_said) return {};
+      return at(word, "this warren does not know documents of kind " + quoted(word.text),
+                "write `warren: 1`, or use a newer warren");
+    };
     Document out;
     WARREN_TRY(read_map(root, "the document",
-                        {{"warren", number(version, 1, 1)},
-                         {"networks", [&](const YAML::Node& node) {
-                            return read_named(node, "networks",
-                                              [&](const Word& name, const YAML::Node& body) {
-                                                return network(name, body, out);
-                                              });
-                          }}}));
-    if (version) return out;
+                        {{"warren", version}, {"networks", [&](const YAML::Node& node) {
+                                                 return read_named(
+                                                     node, "networks",
+                                                     [&](const Word& name, const YAML::Node& body) {
+                                                       return network(name, body, out);
+                                                     });
+                                               }}}));
+    if (is_said) return out;
     return at({.text = "", .line = 1, .column = 1}, "the document does not say which kind it is",
               "begin it with `warren: 1`");
   }
@@ -211,6 +238,7 @@ class Reader {
     WARREN_TRY(check_name(name, model::check_network_name(name.text)));
     Network made;
     made.name = name.text;
+    made.said[""] = {{name.line, name.column}, name.text};
     std::optional<YAML::Node> policy_node;
     WARREN_TRY(read_map(node, "network " + name.text,
                         {{"subnet", text(made.subnet, wrong_prefix)},
@@ -238,7 +266,8 @@ class Reader {
                             return base::Status();
                           }},
                          {"peers", [&](const YAML::Node& n) { return peers(n, made); }},
-                         {"forwards", [&](const YAML::Node& n) { return forwards(n, made); }}}));
+                         {"forwards", [&](const YAML::Node& n) { return forwards(n, made); }}},
+                        Notes{&made, ""}));
     // Rules name roles, wherever those stand.
     if (policy_node) WARREN_TRY(policy(*policy_node, made));
     out.networks.push_back(std::move(made));
@@ -256,7 +285,8 @@ class Reader {
     std::optional<std::string> certificate;
     WARREN_TRY(read_map(node, "ca of network " + out.name,
                         {{"certificate", text(certificate, wrong_certificates)},
-                         {"key", text(out.ca->key_file, wrong_key_file)}}));
+                         {"key", text(out.ca->key_file, wrong_key_file)}},
+                        Notes{&out, "ca"}));
     if (!certificate) {
       return at(where, "it is not said which authority this is", "add certificate: FILE");
     }
@@ -272,11 +302,13 @@ class Reader {
                                       : model::check_role_name(name.text)));
       api::RoleAdd role;
       role.name = name.text;
+      Notes{&out, "roles"}.add(name.text, name);
       WARREN_TRY(read_map(body, "role " + name.text,
                           {{"range", text(role.range, wrong_range)},
                            {"range6", text(role.range6, wrong_range)},
                            {"max-members", number(role.max_members, 0, UINT32_MAX)},
-                           {"expires", seconds(role.expires_s)}}));
+                           {"expires", seconds(role.expires_s)}},
+                          Notes{&out, "roles/" + name.text}));
       out.roles.push_back(std::move(role));
       return {};
     });
@@ -287,13 +319,15 @@ class Reader {
       WARREN_TRY(check_name(name, model::check_peer_name(name.text)));
       api::PeerAdd peer;
       peer.name = name.text;
+      Notes{&out, "peers"}.add(name.text, name);
       std::optional<std::string> role;
       WARREN_TRY(read_map(body, "peer " + name.text,
                           {{"role", text(role)},
                            {"key", text(peer.public_key, wrong_key)},
                            {"address", texts(peer.addresses, wrong_address)},
                            {"expires", seconds(peer.expires_s)},
-                           {"person", text(peer.person)}}));
+                           {"person", text(peer.person)}},
+                          Notes{&out, "peers/" + name.text}));
       if (peer.expires_s == 0U) peer.expires_s.reset();
       peer.role = role.value_or("");
       out.peers.push_back(std::move(peer));
@@ -308,10 +342,16 @@ class Reader {
           if (!port) return at(from, quoted(from.text) + " is no public port, such as 8080/tcp");
           api::ForwardAdd forward;
           forward.from = port->to_string();
+          if (std::ranges::find(out.forwards, forward.from, &api::ForwardAdd::from) !=
+              out.forwards.end()) {
+            return at(from, quoted(from.text) + " again");
+          }
+          Notes{&out, "forwards"}.add(forward.from, from);
           std::optional<std::string> peer;
           WARREN_TRY(
               read_map(body, "forward " + from.text,
-                       {{"peer", text(peer)}, {"port", number(forward.to_port, 1, kMaxPort)}}));
+                       {{"peer", text(peer)}, {"port", number(forward.to_port, 1, kMaxPort)}},
+                       Notes{&out, "forwards/" + forward.from}));
           if (!peer) return at(from, "the forward leads to no peer", "add peer: NAME");
           forward.peer = *peer;
           out.forwards.push_back(std::move(forward));
@@ -347,8 +387,11 @@ class Reader {
     }
     std::vector<std::string>& kept = *out.policy;
     while (!kept.empty() && kept.back().empty()) kept.pop_back();
-    kept.erase(kept.begin(),
-               std::ranges::find_if(kept, [](const auto& one) { return !one.empty(); }));
+    const auto first = std::ranges::find_if(kept, [](const auto& one) { return !one.empty(); });
+    out.policy_begin = {
+        static_cast<unsigned>(begin + 1 + static_cast<std::size_t>(first - kept.begin())),
+        where.column};
+    kept.erase(kept.begin(), first);
     std::vector<model::Role> roles;
     for (const api::RoleAdd& role : out.roles) roles.emplace_back().name = role.name;
     const auto parsed = model::Policy::parse(text, roles);
@@ -368,7 +411,7 @@ base::Result<Document> Document::parse(std::string_view text) {
   try {
     return Reader(text).document(YAML::Load(std::string(text)));
   } catch (const YAML::Exception& problem) {
-    return model::no_yaml(problem);
+    return model::no_yaml(problem, text);
   }
 }
 

@@ -20,6 +20,8 @@ namespace warren::model {
 
 namespace {
 
+constexpr const char* kPortHint = "ports are numbers from 1 to 65535: tcp 1883, tcp 8000-8010";
+
 class Parser {
  public:
   explicit Parser(const std::vector<Role>& roles) {
@@ -113,7 +115,7 @@ class Parser {
     }
     if (!port) return {};
     service.ports = parse_ports(protocol + " " + port->text);
-    if (service.ports.empty()) return at(*port, quoted(port->text) + " is no port");
+    if (service.ports.empty()) return at(*port, quoted(port->text) + " is no port", kPortHint);
     return {};
   }
 
@@ -281,6 +283,11 @@ class Parser {
   }
 
   base::Error unknown_ports(const Word& word) const {
+    const std::size_t end = word.text.find_first_of(" /");
+    if (end != std::string::npos && parse_protocol(word.text.substr(0, end))) {
+      return at(word, quoted(word.text.substr(end + 1)) + " is no port and no range of ports",
+                kPortHint);
+    }
     std::vector<std::string> known{"tcp", "udp", "icmp", "any"};
     for (const Service& service : policy_.services) known.push_back(service.name);
     const std::string near = nearest(word.text.substr(0, word.text.find_first_of(" /")), known);
@@ -313,7 +320,7 @@ base::Result<Policy> Policy::parse(std::string_view text, const std::vector<Role
     }
     return policy;
   } catch (const YAML::Exception& problem) {
-    return no_yaml(problem);
+    return no_yaml(problem, text);
   }
 }
 

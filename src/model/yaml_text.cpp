@@ -67,11 +67,32 @@ std::vector<Word> split_at_commas(const Word& whole) {
   return out;
 }
 
-base::Error no_yaml(const YAML::Exception& problem) {
+namespace {
+
+/// The first line up to this one that a tab indents; 0: none.
+std::size_t tabbed_line(std::string_view text, std::size_t last) {
+  for (std::size_t line = 1; line <= last; ++line) {
+    const std::size_t first = text.find_first_not_of(' ');
+    if (first != std::string_view::npos && text[first] == '\t') return line;
+    const std::size_t end = text.find('\n');
+    if (end == std::string_view::npos) return 0;
+    text.remove_prefix(end + 1);
+  }
+  return 0;
+}
+
+}  // namespace
+
+base::Error no_yaml(const YAML::Exception& problem, std::string_view text) {
   const Word where{.text = "",
                    .line = static_cast<unsigned>(problem.mark.line + 1),
                    .column = static_cast<unsigned>(problem.mark.column + 1)};
-  return at(where, "this is no YAML: " + problem.msg);
+  const std::size_t tabbed = tabbed_line(text, where.line);
+  return at(where, "this is no YAML: " + problem.msg,
+            tabbed == 0
+                ? "look at how far this line and the one before it are indented, and for a "
+                  "missing colon, quote or bracket"
+                : "indent with spaces: line " + std::to_string(tabbed) + " begins with a tab");
 }
 
 }  // namespace warren::model

@@ -32,7 +32,7 @@ struct Word {
 /// The part of a word from `begin`, without blanks around it.
 [[nodiscard]] Word part(const Word& whole, std::size_t begin, std::size_t size);
 [[nodiscard]] std::vector<Word> split_at_commas(const Word& whole);
-/// What yaml-cpp could not read, as an error with its place.
-[[nodiscard]] base::Error no_yaml(const YAML::Exception& problem);
+/// What yaml-cpp could not read of the text, as an error with its place.
+[[nodiscard]] base::Error no_yaml(const YAML::Exception& problem, std::string_view text);
 
 }  // namespace warren::model

@@ -111,6 +111,58 @@ def test_mistakes_are_named_and_change_nothing(world, gateway):
     assert all(r["result"] != "ok" for r in records if r["number"] > last)
 
 
+def test_what_means_nothing_is_named_at_its_place_before_anything_is_sent(world, gateway):
+    file = world.folder / "study.yaml"
+    whole = document(gateway)
+    for wrong, right, said in [
+        ("role: nodee", "role: node", 'has no role "nodee"'),
+        ("address: 10.221.0.5", "address: 10.220.0.5", "is outside network"),
+        ("address: 10.220.1.5", "address: 10.220.0.5", "the range of role management"),
+        ("peer: nobody, port", "peer: broker, port", 'has no peer "nobody"'),
+        ("-> brokr", "-> broker", 'has no role or peer "brokr"'),
+        ("tcp 99999", "tcp 1883", '"99999" is no port'),
+        ("subnet: 10.220.0.1/16", "subnet: 10.220.0.0/16", "bits set after its length"),
+        (f"key: {PUBLIC[0]}}}", f"key: {PUBLIC[1]}}}", "is that of peer broker already"),
+        ("nat: perhaps", "nat: false", "neither true nor false"),
+    ]:
+        assert whole.count(right) == 1, right
+        file.write_text(whole.replace(right, wrong))
+        begin = next(i for i, line in enumerate(file.read_text().split("\n"), 1) if wrong in line)
+        for command in ("apply", "diff"):
+            done = gateway.call(command, "-f", file)
+            assert done.returncode not in (0, 125), (wrong, done)
+            assert said in done.stderr and "  hint: " in done.stderr, (wrong, done.stderr)
+            assert f"warren: {file}:{begin}:" in done.stderr, (begin, done.stderr)
+        assert gateway.ask("network", "list")["networks"] == [], wrong
+    file.write_text(whole.replace("    nat: false", "\tnat: false"))
+    tabbed = gateway.call("apply", "-f", file)
+    assert "this is no YAML" in tabbed.stderr and "line 5 begins with a tab" in tabbed.stderr
+
+
+def test_what_the_gateway_alone_knows_is_named_at_its_place(world, gateway):
+    file = world.folder / "study.yaml"
+    whole = document(gateway)
+    port = gateway.create("b")["endpoint"].rsplit(":", 1)[1]
+    file.write_text(whole.replace("    nat: false\n", f"    port: {port}\n    nat: false\n"))
+    taken = gateway.call("apply", "-f", file)
+    assert taken.returncode not in (0, 125)
+    assert f"warren: {file}:5:11: " in taken.stderr, taken.stderr
+    assert "(0 of " in taken.stderr
+    file.write_text(whole)
+    assert gateway.call("apply", "-f", file).returncode == 0
+
+    gateway.ask("revoke", "ward-3", "--network", gateway.network("a"))
+    refused = gateway.call("apply", "-f", file)
+    line = next(i for i, text in enumerate(whole.split("\n"), 1) if "ward-3:" in text)
+    assert f"warren: {file}:{line}:" in refused.stderr and "revoked" in refused.stderr
+    # In the policy, too, the line is the file's.
+    file.write_text(whole.replace("node -> broker", "segment -> broker").replace(
+        f"      ward-3: {{role: node, key: {PUBLIC[1]}}}\n", ""))
+    refused = gateway.call("apply", "-f", file)
+    line = next(i for i, text in enumerate(file.read_text().split("\n"), 1) if "segment" in text)
+    assert f"warren: {file}:{line}:" in refused.stderr, refused.stderr
+
+
 def certificate_authority(folder, name):
     """The paths of an authority that somebody else made: its certificate and its key."""
     lab.require("openssl")

@@ -9,6 +9,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <tuple>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -39,12 +40,28 @@ struct ApplyChoice {
   bool yes = false;
 };
 
+std::string shown_name(const std::string& file) { return file == "-" ? "standard input" : file; }
+
+/// "FILE:LINE:COLUMN", as far as it is known.
+std::string shown_place(const std::string& file, const document::Place& place) {
+  if (place.line == 0) return shown_name(file);
+  return fmt::format("{}:{}:{}", shown_name(file), place.line, place.column);
+}
+
+/// Puts the file's name and place in front of an error.
+base::Error located(const std::string& file, base::Error error, const document::Place& place) {
+  return std::move(error).within(shown_place(file, place));
+}
+
 base::Result<document::Document> read_document(const std::string& file) {
   const std::string name = file == "-" ? "/dev/stdin" : file;
   WARREN_TRY_ASSIGN(const std::string text, os::read_file(name, document::kMaxDocumentBytes));
-  const std::string where = file == "-" ? "standard input" : file;
   auto parsed = document::Document::parse(text);
-  if (!parsed) return std::move(parsed).error().within(where);
+  if (!parsed) {
+    base::Error error = std::move(parsed).error();
+    const auto place = document::take_place(error.message);
+    return located(file, std::move(error), place.value_or(document::Place{}));
+  }
   const std::filesystem::path folder = std::filesystem::path(name).parent_path();
   for (document::Network& network : parsed->networks) {
     if (!network.ca) continue;
@@ -55,11 +72,14 @@ base::Result<document::Document> read_document(const std::string& file) {
     if (network.ca->key_file) beside(*network.ca->key_file);
     if (network.ca->file.empty()) continue;
     auto read = read_pem(network.ca->file, "certificate of the authority of " + network.name);
-    if (!read) return std::move(read).error().within(where);
+    const document::Place place = network.place("ca/certificate");
+    if (!read) return located(file, std::move(read).error(), place);
     if (read->find("-----BEGIN CERTIFICATE-----") == std::string::npos) {
-      return base::make_error(base::ErrorKind::Invalid,
-                              where + ": there is no certificate in " + network.ca->file,
-                              "the authority of " + network.name + " is to be brought in PEM");
+      return located(file,
+                     base::make_error(
+                         base::ErrorKind::Invalid, "there is no certificate in " + network.ca->file,
+                         "the authority of " + network.name + " is to be brought in PEM"),
+                     place);
     }
     network.ca->certificates = std::move(*read);
   }
@@ -67,13 +87,20 @@ base::Result<document::Document> read_document(const std::string& file) {
 }
 
 /// Reads the keys that changes bring, before any of them is made.
-base::Status bring_keys(document::Difference& difference) {
+base::Status bring_keys(const std::string& file, const document::Document& wanted,
+                        document::Difference& difference) {
   for (Change& change : difference.changes) {
     if (change.key_file.empty()) continue;
     const std::string what = "key of the authority of " + change.network;
     auto& key =
         change.kind == ChangeKind::CreateNetwork ? change.create.ca_key : change.rotate.ca_key;
-    WARREN_TRY_ASSIGN(key, read_pem(change.key_file, what));
+    auto read = read_pem(change.key_file, what);
+    if (!read) {
+      const auto network =
+          std::ranges::find(wanted.networks, change.network, &document::Network::name);
+      return located(file, std::move(read).error(), network->place("ca/key"));
+    }
+    key = std::move(*read);
   }
   return {};
 }
@@ -115,12 +142,26 @@ base::Result<std::map<std::string, document::Current>> look(const client::Daemon
   return out;
 }
 
-base::Result<document::Difference> compare(const client::Daemon& daemon,
-                                           const ApplyChoice& choice) {
-  WARREN_TRY_ASSIGN(const document::Document wanted, read_document(choice.file));
+/// What is refused before anything is sent, each with its place.
+base::Status refuse(const std::string& file, const std::vector<document::Problem>& problems,
+                    base::ErrorKind kind, const std::string& hint) {
+  if (problems.empty()) return {};
+  std::string all;
+  for (const document::Problem& problem : problems) {
+    all += (all.empty() ? "" : "\n  ") + shown_place(file, problem.place) + ": " + problem.text;
+    if (problems.size() > 1 && !problem.hint.empty()) all += " (" + problem.hint + ")";
+  }
+  const bool alone = problems.size() == 1 && !problems.front().hint.empty();
+  return base::make_error(kind, all, alone ? problems.front().hint : hint);
+}
+
+base::Result<document::Difference> compare(const client::Daemon& daemon, const ApplyChoice& choice,
+                                           const document::Document& wanted) {
   std::set<std::string> names;
   for (const document::Network& network : wanted.networks) names.insert(network.name);
   WARREN_TRY_ASSIGN(const auto current, look(daemon, names));
+  WARREN_TRY(refuse(choice.file, document::mistakes(wanted, current, choice.prune),
+                    base::ErrorKind::Invalid, "nothing was changed"));
   return document::difference(wanted, current, choice.prune);
 }
 
@@ -186,14 +227,19 @@ base::Status make(const client::Daemon& daemon, const Change& change) {
   return {};
 }
 
-void print(const Invocation& invocation, const document::Difference& difference) {
+void print(const Invocation& invocation, const std::string& file,
+           const document::Difference& difference) {
   std::vector<std::string> lines;
   for (const Change& change : difference.changes) {
     lines.insert(lines.end(), change.lines.begin(), change.lines.end());
   }
   if (invocation.json) {
+    std::vector<std::string> conflicts;
+    for (const document::Problem& one : difference.conflicts) {
+      conflicts.push_back(shown_place(file, one.place) + ": " + one.text);
+    }
     const nlohmann::ordered_json document = {
-        {"schema", 1}, {"changes", lines}, {"conflicts", difference.conflicts}};
+        {"schema", 1}, {"changes", lines}, {"conflicts", conflicts}};
     return print_line(
         document.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
   }
@@ -204,14 +250,25 @@ void print(const Invocation& invocation, const document::Difference& difference)
   }
 }
 
-base::Status refuse_conflicts(const document::Difference& difference) {
-  if (difference.conflicts.empty()) return {};
-  std::string all;
-  for (const std::string& conflict : difference.conflicts) {
-    all += (all.empty() ? "" : "\n  ") + conflict;
+base::Status refuse_conflicts(const std::string& file, const document::Difference& difference) {
+  return refuse(file, difference.conflicts, base::ErrorKind::Conflict,
+                "nothing was changed; `warren export` shows what there is");
+}
+
+/// Of a change: with its place in the document where the gateway refused it, not where it could not
+/// be asked or could not do it.
+base::Error not_made(const std::string& file, const document::Document& wanted,
+                     const Change& change, base::Error error, std::string_view progress) {
+  using base::ErrorKind;
+  const bool refused = error.kind == ErrorKind::Invalid || error.kind == ErrorKind::Conflict ||
+                       error.kind == ErrorKind::NotFound || error.kind == ErrorKind::NotPermitted;
+  if (!refused) {
+    return std::move(error).within(fmt::format("apply {} ({})", shown_name(file), progress));
   }
-  return base::make_error(base::ErrorKind::Conflict, all,
-                          "nothing was changed; `warren export` shows what there is");
+  const document::Place place = document::place_of(wanted, change, error.message);
+  if (change.kind == ChangeKind::SetPolicy) std::ignore = document::take_place(error.message);
+  error.message += fmt::format(" ({})", progress);
+  return located(file, std::move(error), place);
 }
 
 bool removes_something(const document::Difference& difference) {
@@ -222,8 +279,9 @@ bool removes_something(const document::Difference& difference) {
 }
 
 base::Status carry_out(const Invocation& invocation, const ApplyChoice& choice,
-                       const client::Daemon& daemon, const document::Difference& difference) {
-  print(invocation, difference);
+                       const client::Daemon& daemon, const document::Document& wanted,
+                       const document::Difference& difference) {
+  print(invocation, choice.file, difference);
   if (difference.changes.empty()) {
     if (!invocation.json) fmt::print("nothing to do\n");
     return {};
@@ -234,8 +292,9 @@ base::Status carry_out(const Invocation& invocation, const ApplyChoice& choice,
   std::size_t made = 0;
   for (const Change& change : difference.changes) {
     if (base::Status done = make(daemon, change); !done) {
-      return std::move(done).error().within(fmt::format(
-          "apply {} ({} of {} changes are made)", choice.file, made, difference.changes.size()));
+      const std::string progress =
+          fmt::format("{} of {} changes are made", made, difference.changes.size());
+      return not_made(choice.file, wanted, change, std::move(done).error(), progress);
     }
     ++made;
   }
@@ -245,18 +304,21 @@ base::Status carry_out(const Invocation& invocation, const ApplyChoice& choice,
 
 base::Status apply(const Invocation& invocation, const ApplyChoice& choice) {
   const client::Daemon daemon = daemon_of(invocation);
-  WARREN_TRY_ASSIGN(document::Difference difference, compare(daemon, choice));
-  WARREN_TRY(refuse_conflicts(difference));
-  base::Status done = bring_keys(difference);
-  if (done) done = carry_out(invocation, choice, daemon, difference);
+  WARREN_TRY_ASSIGN(const document::Document wanted, read_document(choice.file));
+  WARREN_TRY_ASSIGN(document::Difference difference, compare(daemon, choice, wanted));
+  WARREN_TRY(refuse_conflicts(choice.file, difference));
+  base::Status done = bring_keys(choice.file, wanted, difference);
+  if (done) done = carry_out(invocation, choice, daemon, wanted, difference);
   wipe_keys(difference);
   return done;
 }
 
 base::Status diff(Invocation& invocation, const ApplyChoice& choice) {
-  WARREN_TRY_ASSIGN(const document::Difference difference, compare(daemon_of(invocation), choice));
-  print(invocation, difference);
-  if (!invocation.json) WARREN_TRY(refuse_conflicts(difference));
+  WARREN_TRY_ASSIGN(const document::Document wanted, read_document(choice.file));
+  WARREN_TRY_ASSIGN(const document::Difference difference,
+                    compare(daemon_of(invocation), choice, wanted));
+  print(invocation, choice.file, difference);
+  if (!invocation.json) WARREN_TRY(refuse_conflicts(choice.file, difference));
   if (!difference.changes.empty() || !difference.conflicts.empty()) invocation.exit_code = kFailed;
   return {};
 }
