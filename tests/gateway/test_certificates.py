@@ -130,9 +130,13 @@ def test_a_server_lets_members_in_and_keeps_the_revoked_out(gateway, home, world
     made = openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                    "-subj", "/CN=x", "-keyout", server["key"], "-out", server["csr"])
     assert made.returncode == 0, made.stderr
+    rsa = str(world.folder / "rsa.csr")
+    assert openssl("req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x", "-keyout",
+                   str(world.folder / "rsa.key"), "-out", rsa).returncode == 0
     for words, said, hint in (
             ((server["key"], "--server", "--dns", "a"), f"request {server['key']}: sign a certificate: this is no certificate req",
              "openssl req"),
+            ((rsa, "--server", "--dns", "a"), "another kind of key", "ec_paramgen_curve:P-256"),
             ((server["csr"], "--server", "--dns", "a b"), "'a b' is no name", "www.example.org"),
             ((server["csr"], "--server", "--ip", "10.0"), "'10.0' is no address", "10.20.0.7"),
             ((server["csr"], "--dns", "x", "--peer", "broker"), "for a server's", "add --server")):

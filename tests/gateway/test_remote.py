@@ -205,13 +205,17 @@ def test_tokens_end_when_they_are_deleted_and_when_their_time_is_over(gateway, a
 
 
 def test_a_token_that_ended_is_told_to_whoever_uses_the_remote(gateway, administrator):
-    administrator.add("berlin", token(gateway, "ci")["bundle"])
+    ended = token(gateway, "ci")["bundle"]
+    administrator.add("berlin", ended)
     gateway.ask("token", "delete", "ci")
     refused = administrator.warren("--remote", "berlin", "network", "list")
     assert refused.returncode == 4
     assert "the token of remote berlin is not accepted" in refused.stderr
     assert "warren token create" in refused.stderr and "warren remote add berlin" in refused.stderr
     assert "Bearer" not in refused.stderr
+    again = administrator.warren("remote", "add", "paris", "--token-file", "-", input=ended + "\n")
+    assert again.returncode == 4 and "warren token create" in again.stderr, again.stderr
+    assert "remote delete" not in again.stderr
 
 
 def test_guessing_is_slow_and_then_not_even_looked_at(gateway, administrator):

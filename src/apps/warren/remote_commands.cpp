@@ -126,8 +126,16 @@ base::Status add(const Invocation& invocation, const RemoteChoice& choice) {
   const client::Remote remote{.name = choice.name, .access = std::move(*access)};
   std::string version;
   if (!choice.unchecked) {
-    WARREN_TRY_ASSIGN(const api::Status status, client::Daemon(remote).status());
-    version = status.version;
+    auto status = client::Daemon(remote).status();
+    if (!status) {
+      base::Error error = std::move(status).error();
+      // It is no remote yet: nothing is to be deleted before another token is tried.
+      if (error.kind == ErrorKind::NotPermitted) {
+        error.hint = "ask for another one, made on its gateway: warren token create NAME";
+      }
+      return error;
+    }
+    version = status->version;
   }
   WARREN_TRY(remotes.add(remote));
   if (invocation.json) {
