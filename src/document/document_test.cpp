@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "document/document_fixture.hpp"
+
 namespace warren::document {
 namespace {
 
@@ -14,107 +16,10 @@ using ::testing::IsEmpty;
 /// A problem whose text has this in it.
 auto Says(const std::string& part) { return Field(&Problem::text, HasSubstr(part)); }
 
-constexpr std::string_view kStudy = R"(warren: 1
-networks:
-  study:
-    subnet: 10.220.0.0/16
-    endpoint: gw.example.org
-    nat: false
-    attach: br100
-    host-access: true
-    dns: [10.220.0.1]
-    reserve: 10.220.9.0/24
-    max-members: 100
-    names: true
-    forwarders: 192.0.2.53
-    default-role: node
-    roles:
-      management: {range: 10.220.0.0/24, max-members: 5}
-      node:
-        range: 10.220.1.0/24
-        expires: 30d
-    policy:
-      # who may talk to the broker
-      services:
-        mqtt: {peer: broker, port: 1883}
-      rules:
-        - node -> mqtt
-
-        - management -> node: any
-    peers:
-      broker:
-        role: management
-        key: xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
-        address: 10.220.0.5
-      ward-3:
-    forwards:
-      8080/tcp: {peer: broker, port: 80}
-)";
-
-Document parsed(std::string_view text) {
-  auto document = Document::parse(text);
-  EXPECT_TRUE(document) << document.error().message;
-  return document.value_or(Document{});
-}
-
 std::string problem(std::string_view text) {
   const auto document = Document::parse(text);
   if (document) return "accepted";
   return document.error().message + " | " + document.error().hint;
-}
-
-/// A gateway that has what `lines` of changes made of nothing: enough to compare with again.
-Current made_of(const Document& document) {
-  const Network& said = document.networks.at(0);
-  Current current;
-  api::NetworkView& view = current.network;
-  view.name = said.name;
-  view.subnet = said.subnet.value_or("10.20.0.0/24");
-  view.subnet6 = "fd00:1::/64";
-  view.gateway = "10.220.0.1";
-  view.port = 51820;
-  view.endpoint = said.endpoint.value_or("gw") + ":51820";
-  view.dns = said.dns.value_or(std::vector<std::string>());
-  view.nat = said.nat.value_or(true);
-  view.attach = said.attach.value_or("");
-  view.host_access = said.host_access.value_or(false);
-  view.default_role = said.default_role.value_or("member");
-  view.max_members = said.max_members.value_or(0);
-  view.names = said.names.value_or(false);
-  view.forwarders = said.forwarders.value_or(std::vector<std::string>());
-  view.reserved = {"10.220.9.0-10.220.9.255"};
-  for (const api::RoleAdd& role : said.roles) {
-    view.roles.push_back(role.name);
-    api::RoleView one;
-    one.name = role.name;
-    one.range = role.name == "node" ? "10.220.1.0-10.220.1.255" : "10.220.0.0-10.220.0.255";
-    one.max_members = role.max_members.value_or(0);
-    one.expires_s = role.expires_s.value_or(0);
-    current.roles.roles.push_back(one);
-  }
-  api::AuthorityView& signs = current.authorities.authorities.emplace_back();
-  signs.brought = said.ca && !said.ca->certificates.empty();
-  signs.certificates = signs.brought ? said.ca->certificates : "made here";
-  signs.chain.push_back({.subject = "CN=who signs"});
-  current.policy.present = said.policy.has_value();
-  current.policy.lines = said.policy.value_or(std::vector<std::string>());
-  for (const api::PeerAdd& peer : said.peers) {
-    api::PeerView one;
-    one.name = peer.name;
-    one.role = peer.role.empty() ? "node" : peer.role;
-    one.state = peer.public_key ? "enrolled" : "waits-for-key";
-    one.public_key = peer.public_key.value_or("");
-    one.address = peer.addresses.empty() ? "10.220.1.2" : peer.addresses[0];
-    current.peers.peers.push_back(one);
-  }
-  for (const api::ForwardAdd& forward : said.forwards) {
-    api::ForwardView one;
-    one.from = forward.from;
-    one.peer = forward.peer;
-    one.to_port = *forward.to_port;
-    current.forwards.forwards.push_back(one);
-  }
-  return current;
 }
 
 std::vector<std::string> lines_of(const Difference& difference) {
@@ -391,113 +296,6 @@ TEST(Document, ANameMayBeNull) {
   EXPECT_EQ(again.networks[0].peers.at(0).name, "null");
   EXPECT_EQ(again.networks[0].peers.at(0).role, "null");
   EXPECT_EQ(again.networks[0].peers.at(0).person, "null");
-}
-
-/// "LINE:COLUMN TEXT | HINT" of each.
-std::vector<std::string> said(const std::vector<Problem>& problems) {
-  std::vector<std::string> out;
-  for (const Problem& one : problems) {
-    out.push_back(std::to_string(one.place.line) + ":" + std::to_string(one.place.column) + " " +
-                  one.text + (one.hint.empty() ? "" : " | " + one.hint));
-  }
-  return out;
-}
-
-constexpr std::string_view kMeaningless = R"(warren: 1
-networks:
-  study:
-    subnet: 10.220.0.0/16
-    default-role: nobody
-    reserve: 10.220.9.0/24
-    roles:
-      node: {range: 10.220.1.0/24}
-      far: {range: 10.221.0.0/24}
-    policy:
-      # nodes ask the broker
-      rules:
-        - node -> brokr: tcp 1883
-    peers:
-      broker: {address: 10.220.0.5}
-      guest: {role: nodee}
-      one: {role: node, address: 10.220.2.1}
-      two: {address: 10.220.0.5}
-      three: {address: 10.230.0.1}
-      four: {address: 10.220.9.9}
-      five: {address: [10.220.3.1, 10.220.3.2]}
-      six: {key: xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=}
-      seven:
-        key: xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
-    forwards:
-      8080/tcp:
-        peer: nobody
-      80: {peer: broker}
-  other:
-    forwards:
-      80/tcp: {peer: broker}
-)";
-
-TEST(Mistakes, AreAllNamedAtTheirPlace) {
-  EXPECT_THAT(
-      said(mistakes(parsed(kMeaningless), {}, false)),
-      ElementsAre(
-          "5:19 network study has no role \"nobody\" | did you mean node?",
-          "9:20 the range 10.221.0.0-10.221.0.255 of role far is not inside the network's subnet "
-          "10.220.0.0/16 | choose one inside it",
-          "13:19 network study has no role or peer \"brokr\" | did you mean broker?",
-          "16:21 network study has no role \"nodee\" | did you mean node?",
-          HasSubstr("17:34 address 10.220.2.1 is outside 10.220.1.0-10.220.1.255, the range of "
-                    "role node"),
-          HasSubstr("18:22 address 10.220.0.5 belongs to broker already"),
-          HasSubstr("19:24 address 10.230.0.1 is outside network study"),
-          HasSubstr("20:23 address 10.220.9.9 lies in the reserved range"),
-          HasSubstr("21:23 peer five has two addresses of one family"),
-          HasSubstr("24:14 this key is that of peer six already"),
-          HasSubstr("27:15 network study has no peer \"nobody\""),
-          HasSubstr("31:7 port 80/tcp leads into network study already"),
-          HasSubstr("31:22 network other has no peer \"broker\"")));
-}
-
-TEST(Mistakes, AreNoneWhereTheGatewayHasIt) {
-  EXPECT_THAT(said(mistakes(parsed(kStudy), {}, false)), IsEmpty());
-  const Current current = made_of(parsed(kStudy));
-  const auto found = [&](const std::string& settings, bool prune) {
-    return said(mistakes(parsed("warren: 1\nnetworks:\n  study: " + settings + "\n"),
-                         {{"study", current}}, prune));
-  };
-  constexpr const char* kNamesWhatIsThere =
-      "{peers: {new: {role: node}}, forwards: {443/tcp: {peer: broker}}}";
-  EXPECT_THAT(found(kNamesWhatIsThere, false), IsEmpty());
-  EXPECT_THAT(found(kNamesWhatIsThere, true),
-              ElementsAre(HasSubstr("has no role \"node\""), HasSubstr("has no peer \"broker\"")))
-      << "they go";
-  EXPECT_THAT(found("{peers: {new: {address: 10.220.0.5}}}", false),
-              ElementsAre(HasSubstr("belongs to broker already")));
-  // Who is there was accepted once; a network that is there keeps its subnet.
-  EXPECT_THAT(found("{peers: {ward-3: {address: 10.230.0.1}}}", false), IsEmpty());
-  EXPECT_THAT(found("{subnet: 10.99.0.0/16, peers: {new: {address: 10.220.1.9}}}", false),
-              IsEmpty());
-}
-
-TEST(Place, OfWhatTheGatewayRefuses) {
-  const Document study = parsed(kStudy);
-  const auto place = [&](ChangeKind kind, const std::string& target, std::string_view message) {
-    Change change;
-    change.kind = kind;
-    change.network = "study";
-    change.target = target;
-    const Place found = place_of(study, change, message);
-    return std::to_string(found.line) + ":" + std::to_string(found.column);
-  };
-  EXPECT_EQ(place(ChangeKind::CreateNetwork, "", "the subnet 10.220.0.0/16 overlaps lab"), "4:13");
-  EXPECT_EQ(place(ChangeKind::CreateNetwork, "", "there is no link br100"), "7:13");
-  EXPECT_EQ(place(ChangeKind::CreateNetwork, "", "there are too many networks"), "3:3");
-  EXPECT_EQ(place(ChangeKind::CreateNetwork, "", "roles overlap at 10.220.1.0/24"), "18:16");
-  EXPECT_EQ(place(ChangeKind::AddPeers, "", "add peer ward-3: the network is full"), "33:7");
-  EXPECT_EQ(place(ChangeKind::AddPeers, "", "add peer broker: address 10.220.0.5 is used"),
-            "32:18");
-  EXPECT_EQ(place(ChangeKind::AddForward, "8080/tcp", "the port is used"), "35:7");
-  EXPECT_EQ(place(ChangeKind::SetPolicy, "", "set the policy: line 7, column 5: no such"), "27:11");
-  EXPECT_EQ(place(ChangeKind::SetPolicy, "", "the policy is too large"), "20:5");
 }
 
 TEST(Difference, ShowsWhatSomebodyDidToTheHost) {

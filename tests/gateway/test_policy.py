@@ -242,3 +242,13 @@ def test_a_forward_that_the_policy_denies_is_warned_of(project):
     set_policy(gateway, TIGHT + "  - internet -> broker: tcp 22\n")
     assert add("8081/tcp") == ""
     assert differences(gateway) == []
+
+
+def test_which_network_is_meant_is_asked_the_way_the_command_is_told(gateway):
+    gateway.create("a")
+    gateway.create("b", subnet="10.30.0.0/24")
+    first = min(gateway.network("a"), gateway.network("b"))
+    for words, how in ((("policy", "show"), "as the first word: "), (("role", "list"), "as the first word: "),
+                       (("peer", "list"), "--network ")):
+        asked = gateway.call(*words)
+        assert asked.returncode == 2 and f"name one of them{':' if how[0] == '-' else ','} {how}{first}" in asked.stderr

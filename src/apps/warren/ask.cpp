@@ -48,7 +48,8 @@ base::Status check_here(const Invocation& invocation, const std::string& what) {
                           "log in there, or name this host: --remote local");
 }
 
-base::Result<std::string> pick_network(const client::Daemon& daemon, const std::string& named) {
+base::Result<std::string> pick_network(const client::Daemon& daemon, const std::string& named,
+                                       NetworkIs is) {
   if (!named.empty()) return named;
   WARREN_TRY_ASSIGN(const api::NetworkList list, daemon.list_networks());
   if (list.networks.empty()) {
@@ -60,7 +61,9 @@ base::Result<std::string> pick_network(const client::Daemon& daemon, const std::
   for (const api::NetworkView& network : list.networks) names.push_back(network.name);
   return base::make_error(base::ErrorKind::Invalid,
                           "which network is meant? There are " + join_words(names),
-                          "name one of them: --network " + names.front());
+                          (is == NetworkIs::Option ? "name one of them: --network "
+                                                   : "name one of them, as the first word: ") +
+                              names.front());
 }
 
 bool confirmed(const std::string& question, bool yes) {

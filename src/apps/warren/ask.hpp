@@ -19,10 +19,13 @@ bool asks_remote(const Invocation& invocation);
 /// Invalid when a remote gateway is meant: `what` needs its host.
 [[nodiscard]] base::Status check_here(const Invocation& invocation, const std::string& what);
 
+/// How a command is told its network.
+enum class NetworkIs { Option, FirstWord };
 /// The named network, or the only one there is. NotFound when there is none, Invalid (with the
 /// names) when there are several.
 [[nodiscard]] base::Result<std::string> pick_network(const client::Daemon& daemon,
-                                                     const std::string& named);
+                                                     const std::string& named,
+                                                     NetworkIs is = NetworkIs::Option);
 
 /// Asks a person; true at once when `yes` was given or nobody sits at the terminal.
 [[nodiscard]] bool confirmed(const std::string& question, bool yes);

@@ -63,7 +63,7 @@ base::Status set(const Invocation& invocation, const std::string& network,
 
 base::Status show(const Invocation& invocation, const std::string& named) {
   const client::Daemon daemon = daemon_of(invocation);
-  WARREN_TRY_ASSIGN(const std::string network, pick_network(daemon, named));
+  WARREN_TRY_ASSIGN(const std::string network, pick_network(daemon, named, NetworkIs::FirstWord));
   WARREN_TRY_ASSIGN(const auto policy, daemon.show_policy(network));
   print(invocation, policy);
   return {};
@@ -97,7 +97,8 @@ base::Result<Asked> settled(const client::Daemon& daemon, Asked asked) {
 base::Status test(Invocation& invocation, const Asked& words) {
   const client::Daemon daemon = daemon_of(invocation);
   WARREN_TRY_ASSIGN(const Asked asked, settled(daemon, words));
-  WARREN_TRY_ASSIGN(const std::string network, pick_network(daemon, asked.network));
+  WARREN_TRY_ASSIGN(const std::string network,
+                    pick_network(daemon, asked.network, NetworkIs::FirstWord));
   WARREN_TRY_ASSIGN(
       const auto answer,
       daemon.test_policy(network, {.from = asked.from, .to = asked.to, .port = asked.port}));

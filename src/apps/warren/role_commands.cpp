@@ -83,7 +83,7 @@ base::Status set(const Invocation& invocation, const Given& given) {
 
 base::Status list(const Invocation& invocation, const std::string& named) {
   const client::Daemon daemon = daemon_of(invocation);
-  WARREN_TRY_ASSIGN(const std::string network, pick_network(daemon, named));
+  WARREN_TRY_ASSIGN(const std::string network, pick_network(daemon, named, NetworkIs::FirstWord));
   WARREN_TRY_ASSIGN(const auto list, daemon.list_roles(network));
   if (invocation.json) {
     print_line(api::encode(list));
