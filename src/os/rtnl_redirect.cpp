@@ -11,7 +11,7 @@
 #include <linux/tc_act/tc_mirred.h>
 
 #include <array>
-#include <cstring>
+#include <cstddef>
 
 #include "os/rtnl.hpp"
 
@@ -38,11 +38,10 @@ tcmsg head(std::uint32_t link, std::uint32_t parent) {
 
 /// A selector with one key, which every packet has: no bit of its first word is looked at.
 std::array<std::uint8_t, sizeof(tc_u32_sel) + sizeof(tc_u32_key)> everything() {
-  tc_u32_sel selector{};
-  selector.flags = TC_U32_TERMINAL;
-  selector.nkeys = 1;
+  // Written in place: the structure ends in an array of no size, which C++ has no value of.
   std::array<std::uint8_t, sizeof(tc_u32_sel) + sizeof(tc_u32_key)> out{};
-  std::memcpy(out.data(), &selector, sizeof selector);
+  out[offsetof(tc_u32_sel, flags)] = TC_U32_TERMINAL;
+  out[offsetof(tc_u32_sel, nkeys)] = 1;
   return out;
 }
 

@@ -124,9 +124,9 @@ void add_set(CLI::App& network, Invocation& invocation) {
   auto* gateway = words("--gateway-address", given->gateway_addresses, "")->group("");
   command->footer("Example: warren network set lab --endpoint vpn2.example.org --no-nat");
   command->callback([=, &invocation] {
-    if (auto good = check_given(*command, given->name, std::array{nat, host_access, names});
+    if (const auto good = check_given(*command, given->name, std::array{nat, host_access, names});
         !good) {
-      return finish(invocation, std::move(good));
+      return finish(invocation, good);
     }
     api::NetworkSet request;
     if (endpoint->count() > 0) request.endpoint = given->endpoint;
