@@ -28,6 +28,8 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 PING_EVERY_S = 0.001
+KERNEL_S = 60
+"""Longer nobody waits for the kernel to take namespaces down; the figure is null then."""
 
 
 class Api(http.client.HTTPConnection):
@@ -184,12 +186,16 @@ def cleanup(gateway, networks):
                           capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     took = time.monotonic() - began
-    while kernel_spaces() > before - networks * 9 // 10:  # others of the machine come and go
+    # Others of the machine come and go, and the kernel counts a few late.
+    while (kernel := time.monotonic() - began) < KERNEL_S:
+        if kernel_spaces() <= before - networks * 9 // 10:
+            break
         time.sleep(0.02)
-    kernel = time.monotonic() - began
+    else:
+        kernel = None
     ours = "warren-" + gateway.network("")
     assert not [path for path in pathlib.Path("/run/netns").iterdir() if path.name.startswith(ours)]
-    return {"s": round(took, 2), "until_the_kernel_is_done_s": round(kernel, 2),
+    return {"s": round(took, 2), "until_the_kernel_is_done_s": kernel and round(kernel, 2),
             "load": round(os.getloadavg()[0], 1)}
 
 
