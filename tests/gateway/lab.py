@@ -141,6 +141,10 @@ class Gateway(Namespace):
     def show(self, letter):
         return self.ask("network", "show", self.network(letter))
 
+    def declared(self, letter):
+        """What `show` says without the engine's counters, which move by themselves."""
+        return {key: value for key, value in self.show(letter).items() if key != "engine_report"}
+
     def invite(self, letter, name):
         return self.ask("invite", name, "--network", self.network(letter))["token"]
 

@@ -528,10 +528,10 @@ def test_names_are_turned_on_whole_or_not_at_all(names):
     names.gateway.environment["WARREN_DNSMASQ"] = "/nonexistent/dnsmasq"
     names.gateway.start()
     names.gateway.create("a")
-    before = names.gateway.show("a")
+    before = names.gateway.declared("a")
     refused = names.set("--names")
     assert refused.returncode == 5 and "dnsmasq-base" in refused.stderr
-    assert names.gateway.show("a") == before
+    assert names.gateway.declared("a") == before
     refused = names.gateway.call("network", "create", names.gateway.network("b"), "--names",
                                  "--subnet", "10.21.0.0/24")
     assert refused.returncode == 5 and "dnsmasq-base" in refused.stderr

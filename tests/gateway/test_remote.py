@@ -135,7 +135,7 @@ def test_a_token_for_one_network_sees_and_touches_that_one_alone(gateway, admini
     gateway.ask("peer", "add", "secret-peer", "--network", other)
     gateway.ask("forward", "add", "8080/tcp", "secret-peer", "--network", other)
     secret = token(gateway, "ci", "--network", own)["secret"]
-    before = [gateway.show("b"), gateway.ask("audit")["records"][0]["number"]]
+    before = [gateway.declared("b"), gateway.ask("audit")["records"][0]["number"]]
 
     def ask(method, path, body=None):
         status, _, document = admin.curl(secret, method, path, body)
@@ -163,7 +163,7 @@ def test_a_token_for_one_network_sees_and_touches_that_one_alone(gateway, admini
         assert ask(method, path)[0] == 403, (method, path)
     assert ask("POST", f"/v1/networks/{own}/peers",
                '{"schema":1,"name":"mine"}')[0] == 200
-    assert gateway.show("b") == before[0]
+    assert gateway.declared("b") == before[0]
     actions = [r for r in gateway.ask("audit")["records"] if r["number"] > before[1]]
     assert {r["actor"] for r in actions} == {"token ci from 192.0.2.2"}
     assert [(r["action"], r["result"] == "ok") for r in actions] == [
@@ -445,7 +445,7 @@ def test_no_route_tells_a_token_whether_another_network_is_there(gateway, admini
     gateway.ask("peer", "add", "one", "--network", other)
     secret = token(gateway, "ci", "--network", own)["secret"]
     document = admin.curl(secret, "GET", "/v1/openapi.json")[2]
-    before = gateway.show("b"), gateway.ask("audit")["records"][0]["number"]
+    before = gateway.declared("b"), gateway.ask("audit")["records"][0]["number"]
     tried = 0
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
@@ -459,4 +459,4 @@ def test_no_route_tells_a_token_whether_another_network_is_there(gateway, admini
             assert answers[0] == answers[1] and answers[0][0] == 404, (method, path, answers)
             tried += 1
     assert tried > 30
-    assert (gateway.show("b"), gateway.ask("audit")["records"][0]["number"]) == before
+    assert (gateway.declared("b"), gateway.ask("audit")["records"][0]["number"]) == before
