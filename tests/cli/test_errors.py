@@ -1,8 +1,13 @@
 """Without a daemon: every command says so, with exit code 3; other refusals have their codes."""
 import json
 import os
+import pathlib
+import shutil
 import socket
+import subprocess
+import tempfile
 
+import conftest
 import pytest
 
 ASKS_THE_DAEMON = [
@@ -152,25 +157,27 @@ def test_a_backup_without_a_state_says_what_to_name(warren):
     assert not (warren.home / "b").exists()
 
 
-def test_without_rights_backup_and_cleanup_say_who_may(warren):
+@pytest.fixture
+def open_folder():
+    """A folder that every user may enter. (Those of pytest are root's, and each pytest that starts closes
+    them again.)"""
+    made = pathlib.Path(tempfile.mkdtemp(prefix="warren-cli-", dir="/tmp"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made)
+
+
+def test_without_rights_backup_and_cleanup_say_who_may(open_folder):
     if os.geteuid() != 0:
         pytest.skip("needs root to have what another user may not read")
-    import pathlib
-    import shutil
-    import subprocess
-    import conftest
-    state = warren.home / "state"
-    state.mkdir(mode=0o700)
-    folder = warren.home
-    while str(folder).startswith("/tmp/") and str(folder) != "/tmp":
-        os.chmod(folder, 0o755)
-        folder = folder.parent
+    warren = conftest.Cli(open_folder)
+    (open_folder / "state").mkdir(mode=0o700)
     for name in ("warren", "warren-gateway"):
-        shutil.copy(pathlib.Path(conftest.WARREN).parent / name, warren.home / name)
+        shutil.copy(pathlib.Path(conftest.WARREN).parent / name, open_folder / name)
     for words in (("backup", "/nowhere/b"), ("cleanup",)):
         done = subprocess.run(
             ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
-             str(warren.home / "warren"), *words],
+             str(open_folder / "warren"), *words],
             capture_output=True, text=True, env=warren.env, timeout=30)
         assert done.returncode == 4, (words, done)
         assert "hint: run it as root" in done.stderr, (words, done.stderr)

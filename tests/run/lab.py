@@ -104,10 +104,19 @@ class Lab:
     def start_far(self, program):
         require(program) if program != "warren-engine" else None
         path = self.directory / program if program == "warren-engine" else program
-        self.far_process = self.start(self.in_far(path, "-f", self.name),
-                                 stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                 env={**os.environ, "LOG_LEVEL": "error"})
-        wait_until(self.far_answers, f"{program} answers")
+        log = self.directory / "far.log"
+        # A foreign program that ends while it starts is started again: its troubles are not ours.
+        for _ in range(1 if program == "warren-engine" else 3):
+            with open(log, "a") as errors:
+                self.far_process = self.start(self.in_far(path, "-f", self.name), stderr=errors,
+                                              stdout=subprocess.DEVNULL,
+                                              env={**os.environ, "LOG_LEVEL": "error"})
+            wait_until(lambda: self.far_answers() or self.far_process.poll() is not None,
+                       lambda: f"{program} answers; its log: {log.read_text()}")
+            if self.far_process.poll() is None:
+                break
+        else:
+            raise AssertionError(f"{program} ended: {log.read_text()}")
         self.far_set_peer()
         ip = ("ip", "-n", self.far)
         output(*ip, "address", "add", "10.77.0.1/24", "dev", self.name)
