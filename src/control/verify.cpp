@@ -19,15 +19,6 @@ using Difference = api::VerifyReport::Difference;
 
 constexpr std::size_t kMaxRepair = 300;
 
-std::string netns_of(const plan::Fact& fact) {
-  return std::visit(
-      []<typename T>(const T& f) -> std::string {
-        if constexpr (requires { f.netns; }) return f.netns;
-        return "";
-      },
-      fact);
-}
-
 /// What can be pasted as it stands: whole commands, or where they are more than a line (the text of
 /// a table, whose first half alone would take everything of it away) the one that does it all.
 std::string repair_of(const plan::Step& step, const std::string& instance) {
@@ -113,7 +104,7 @@ void Control::Impl::verify_host(api::VerifyReport& report) {
   }
   for (const plan::Step& step : without_remade(std::move(*plan))) {
     const plan::Fact& fact = step.after ? *step.after : *step.before;
-    const auto network = names.find(netns_of(fact));
+    const auto network = names.find(plan::netns_of(fact));
     const std::string name = network == names.end() ? "" : network->second;
     const auto* is = step.before ? std::get_if<plan::PolicyFilter>(&*step.before) : nullptr;
     const auto* should = step.after ? std::get_if<plan::PolicyFilter>(&*step.after) : nullptr;

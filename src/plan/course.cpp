@@ -14,15 +14,6 @@ constexpr int kLastRankBeforeSpaces = 4;
 const Fact& shown(const Step& step) { return step.after ? *step.after : *step.before; }
 bool is_removal(const Step& step) { return !step.after; }
 
-std::string netns_of(const Fact& fact) {
-  return std::visit(
-      []<typename T>(const T& f) -> std::string {
-        if constexpr (requires { f.netns; }) return f.netns;
-        return "";
-      },
-      fact);
-}
-
 /// What leaves with a plan, and what becomes of the host's own table.
 struct Leaving {
   std::set<std::string> spaces;

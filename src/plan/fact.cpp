@@ -111,15 +111,16 @@ int rank_of(const Fact& fact) {
                     fact);
 }
 
+std::string netns_of(const Fact& fact) {
+  return std::visit(
+      []<typename T>(const T& f) -> std::string {
+        if constexpr (requires { f.netns; }) return f.netns;
+        return "";
+      },
+      fact);
+}
+
 bool depends_on(const Fact& fact, const Fact& container) {
-  const auto netns_of = [](const Fact& of) {
-    return std::visit(
-        []<typename T>(const T& f) -> std::string {
-          if constexpr (requires { f.netns; }) return f.netns;
-          return "";
-        },
-        of);
-  };
   if (const auto* space = std::get_if<Namespace>(&container)) return netns_of(fact) == space->name;
   if (const auto* table = std::get_if<Table>(&container)) {
     const auto* forward = std::get_if<PortForward>(&fact);

@@ -134,6 +134,9 @@ struct PolicyFilter {
 using Fact = std::variant<Namespace, Sysctl, Link, Address, Route, ProxyNeighbour, Table, Gate,
                           Guard, PortForward, PolicyFilter>;
 
+/// The namespace that a fact is in; empty: the host's own.
+[[nodiscard]] std::string netns_of(const Fact& fact);
+
 /// Facts of one key are one object: they differ in values that can change in place.
 [[nodiscard]] std::string key_of(const Fact& fact);
 /// Facts of a lower rank are made earlier and removed later.

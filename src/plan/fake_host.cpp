@@ -8,15 +8,6 @@ namespace {
 
 using base::ErrorKind;
 
-std::string netns_of(const Fact& fact) {
-  return std::visit(
-      []<typename T>(const T& f) -> std::string {
-        if constexpr (requires { f.netns; }) return f.netns;
-        return "";
-      },
-      fact);
-}
-
 // The link that a fact needs, as (namespace, name).
 std::optional<std::pair<std::string, std::string>> link_of(const Fact& fact) {
   if (const auto* address = std::get_if<Address>(&fact)) return {{address->netns, address->link}};
